@@ -1,0 +1,121 @@
+"""A compiled policy: everything the frame path needs, as plain values and one function.
+
+No file, no YAML and no pydantic here: `edgeguard.policy` builds a `Program`, the other rooms only read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edgeguard.decision.table import Table, Truth
+from edgeguard.types import NO_VALUES, Authority, Command
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSpec:
+    """One declared signal. `low`/`high`: inclusive range. `max_age` in s. `source`: a model role, `frame`, `runtime`,
+    `link` or `context`."""
+
+    name: str
+    source: str
+    low: float
+    high: float
+    max_age: float
+    unit: str = ""
+    line: int = 0
+    on_fault: Authority = Authority.SAFE_STATE
+
+
+@dataclass(frozen=True, slots=True)
+class ActuatorLimit:
+    """The envelope of one actuator. `rise`/`fall`: largest change a second, inf for none. `safe`: its safe value."""
+
+    name: str
+    low: float
+    high: float
+    rise: float
+    fall: float
+    safe: float
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackRow:
+    """One fallback rule: what to command when its condition is the first that holds."""
+
+    line: int
+    text: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The line to the microcontroller. Times in s."""
+
+    port: str = "auto"
+    baud: int = 921_600
+    heartbeat: float = 0.020
+    lost_after: float = 0.150
+    key: str = ""
+    """Path of the device key file, as resolved from the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Where a model bundle lies and how it is run."""
+
+    role: str
+    """`primary`, `redundant` or `filter`."""
+    path: str
+    """Absolute folder of the bundle."""
+    backend: str = "onnxruntime"
+    worker: str = ""
+    """Name of the worker process it runs in; empty: in the host's own process."""
+
+
+class Evaluation(NamedTuple):
+    """What the compiled expressions gave this step."""
+
+    when: tuple[Truth, ...]
+    """One a rule of the table, in its order."""
+    clear: tuple[Truth, ...]
+    """One a rule: its clear condition. FAULT never clears."""
+    fallback: int
+    """Index of the first fallback rule that holds; -1: none, so the safe command."""
+
+
+Evaluate = Callable[[Sequence[float], Sequence[bool]], Evaluation]
+"""(values, healthy) by signal index -> Evaluation. An unhealthy value is never read. Total: it never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A checked and compiled policy with its calibrated thresholds."""
+
+    name: str
+    version: int
+    digest: str
+    """Hex SHA-256 of the policy file's bytes."""
+    signals: tuple[SignalSpec, ...]
+    table: Table
+    evaluate: Evaluate
+    fallback: tuple[FallbackRow, ...]
+    envelope: tuple[ActuatorLimit, ...]
+    models: tuple[ModelRef, ...] = ()
+    signers: tuple[str, ...] = ()
+    """Absolute paths of the public keys that may sign models and the calibration."""
+    security_version: int = 0
+    calibration: str = ""
+    """Absolute path of the calibration file; empty: the policy names none."""
+    thresholds: Mapping[str, float] = NO_VALUES
+    link: LinkSettings | None = None
+    handover: tuple[tuple[float, str], ...] = ()
+    """Escalation ladder of a takeover request: (s after the request, `visual`, `audible` or `haptic`)."""
+    ftti: float | None = None
+    """Fault-tolerant time interval the policy states (s)."""
+    period: float = 0.02
+    """Control period (s): how often the runtime calls the decision, with or without a new frame."""
+    disclosure: str = "top1"
+    log_flush: float = 1.0
+    """Longest time a log record stays unflushed (s); a change of authority is flushed at once."""
