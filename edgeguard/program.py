@@ -6,11 +6,11 @@ No file, no YAML and no pydantic here: `edgeguard.policy` builds a `Program`, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edgeguard.decision.table import Table, Truth
-from edgeguard.types import NO_VALUES, Authority, Command
+from edgeguard.types import Authority, Command, no_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Program:
     security_version: int = 0
     calibration: str = ""
     """Absolute path of the calibration file; empty: the policy names none."""
-    thresholds: Mapping[str, float] = NO_VALUES
+    thresholds: Mapping[str, float] = field(default_factory=no_values)
     link: LinkSettings | None = None
     handover: tuple[tuple[float, str], ...] = ()
     """Escalation ladder of a takeover request: (s after the request, `visual`, `audible` or `haptic`)."""

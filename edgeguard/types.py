@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NO_VALUES: Mapping[str, float] = MappingProxyType({})
 
 
+def no_values() -> Mapping[str, float]:
+    """The empty mapping, as the default of frozen fields."""
+    return NO_VALUES
+
+
 class Authority(IntEnum):
     """Who may act. Ordered: of two demands the more restrictive (larger) wins."""
 
@@ -136,7 +141,7 @@ class Answer:
 class Command:
     """Values for actuators, by the names of the policy's envelope."""
 
-    values: Mapping[str, float] = NO_VALUES
+    values: Mapping[str, float] = field(default_factory=no_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +161,9 @@ class Cause:
     text: str
     demands: Authority
     since: float
-    values: Mapping[str, float | None] = NO_VALUES
+    values: Mapping[str, float | None] = field(default_factory=no_values)
     """The signals the rule reads, as they were when it last held."""
-    thresholds: Mapping[str, float] = NO_VALUES
+    thresholds: Mapping[str, float] = field(default_factory=no_values)
     """The calibrated thresholds the rule names."""
     clears: str = ""
     """What would give authority back, in words."""
