@@ -1,0 +1,1 @@
+"""The decision: rules as a table (`table`) and one pure machine over it (`machine`)."""
