@@ -167,6 +167,8 @@ class Cause:
     """The calibrated thresholds the rule names."""
     clears: str = ""
     """What would give authority back, in words."""
+    expired: bool = False
+    """A human was asked and nobody took over in time: `demands` is what followed."""
 
 
 @dataclass(frozen=True, slots=True)
