@@ -1,7 +1,7 @@
 """The decision machine: which mode the machine is in and who may act, as one pure step over a compiled table.
 
-No clock, no I/O, no signal names: time and truths are arguments, and only `edgeguard.types` and the table are imported.
-Every branch fails closed; authority is given back only on a rule's own evidence, the safe state left only by the operator.
+No clock, no I/O, no signal names: time and truths are arguments; only `edgeguard.types` and the table are imported.
+Every branch fails closed: a rule clears only on its own evidence, the safe state is left only by the operator.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State,
         reset = Event.RESET in inputs.events
         latching = state.mode is not Mode.STANDBY
         rules = tuple(
-            _advance(row, rule, when, clear, inputs.new_frame, now, released=reset or not latching)
+            _advance(row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching)
             for row, rule, when, clear in zip(table.rules, rules, inputs.when, inputs.clear)
         )
     demand = _demand(table, rules, now)
@@ -113,15 +113,15 @@ def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State,
 
 
 def _advance(
-    row: RuleRow, rule: RuleState, when: Truth, clear: Truth, new_frame: bool, now: float, *, released: bool
+    row: RuleRow, rule: RuleState, when: Truth, clear: Truth, now: float, *, counted: bool, released: bool
 ) -> RuleState:
-    """One rule, one step. `released`: the operator's latch, if the row has one, is open this step."""
+    """One rule, one step. `counted`: this step has a new frame. `released`: the operator's latch is open."""
     holds = when is not Truth.FALSE
     counts = (clear is Truth.TRUE and not holds) if rule.active else holds
     if not counts:
         return rule if rule.start is None else rule._replace(frames=0, start=None)
     start = now if rule.start is None else rule.start
-    frames = rule.frames + new_frame
+    frames = rule.frames + counted
     span = row.clear if rule.active else row.hold
     if rule.active:
         if frames >= span.frames and now - start >= span.seconds and (released or not row.operator):

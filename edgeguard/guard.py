@@ -1,0 +1,263 @@
+"""The guard: the one place where the stages are wired together, and where a frame goes the whole way.
+
+perception -> readings -> compiled policy -> decision -> gate -> link and log. One direction only. `Guard.step` never
+raises on bad data: what is missing, stale, wrong or broken only removes authority.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from edgeguard.decision.causes import CauseChain
+from edgeguard.decision.machine import Inputs, Outcome, initial, step
+from edgeguard.decision.table import Truth
+from edgeguard.gate.gate import Gated, gate, safe_command
+from edgeguard.signals.readings import readings as read
+from edgeguard.types import (
+    NO_VALUES,
+    Answer,
+    Command,
+    Event,
+    Frame,
+    Mode,
+    Reading,
+    Signal,
+    Status,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from edgeguard.inference.perception import Perception
+    from edgeguard.link import Link
+    from edgeguard.log import DecisionLog
+    from edgeguard.policy.load import LoadedPolicy
+    from edgeguard.program import Program
+
+Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
+"""The complex function: the model's newest answer and the context values -> a suggested command."""
+
+_ARMED = frozenset({Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL})
+
+
+class Guard:
+    """Decides, for every step, who may act: the model, the rules, a human, or nobody.
+
+    Not for several threads, except `operator`. Times are seconds on one monotonic clock, the caller's.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        perception: Perception,
+        *,
+        link: Link | None = None,
+        log: DecisionLog | None = None,
+        planner: Planner | None = None,
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        """Wire stages that are ready: models admitted and warm. `Guard.open` does that from a loaded policy."""
+        self.program = program
+        self._perception = perception
+        self._link = link
+        self._log = log
+        self._planner = planner
+        self._digests = MappingProxyType(dict(digests or {}))
+        self._names = tuple(spec.name for spec in program.signals)
+        self._context = tuple(
+            (spec.name, i) for i, spec in enumerate(program.signals) if spec.source == "context"
+        )
+        self._chain = CauseChain(program.table, self._names, program.thresholds)
+        self._state = initial(program.table)
+        self._events: deque[Event] = deque((Event.READY,))
+        self._signals: dict[str, Signal] = {}
+        self._answer: Answer | None = None
+        self._command = safe_command(program.envelope)
+        self._last_frame = -1
+        self._frame_at: float | None = None
+        self.planner_failures = 0
+        self._last_step = math.nan
+        self._count = 0
+
+    @classmethod
+    def open(
+        cls,
+        policy: LoadedPolicy,
+        *,
+        link: Link | None = None,
+        log: DecisionLog | None = None,
+        planner: Planner | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Guard:
+        """Admit every model of the policy, build and warm its sessions; the first step enters STANDBY.
+
+        Raises:
+            AdmissionError: a bundle is unsigned, altered, too old or from an unknown signer.
+            ContractError: a model does not fit its manifest, or the calibration was made for another model.
+
+        """
+        from edgeguard.wiring import build_perception  # noqa: PLC0415 - keeps file access off the frame path
+
+        perception, digests = build_perception(policy, clock)
+        return cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Admitted digests (hex) of the policy, its calibration and every model."""
+        return self._digests
+
+    @property
+    def mode(self) -> Mode:
+        """The mode after the last step."""
+        return self._state.mode
+
+    def operator(self, event: Event) -> None:
+        """Tell the decision what the operator did; it counts at the next step. Safe from any thread."""
+        self._events.append(event)
+
+    def step(
+        self,
+        frame: Frame | None,
+        context: Mapping[str, float | Signal],
+        now: float,
+        *,
+        manual: Mapping[str, float] | None = None,
+    ) -> Verdict:
+        """Decide once. Call it every control period, with `frame` None when there is no new picture.
+
+        `context`: the values the policy declares `from: context`, as of `now` unless given as a `Signal` with its
+        own time. `manual`: the human's command, used only after a takeover. Returns the verdict; the command in it
+        was sent over the link, and it was logged.
+        """
+        if self._link is not None:
+            self._link.poll(now)
+        seen = self._see(frame, now)
+        self._collect(context, now)
+        values, healthy, readings = read(self.program.signals, self._signals, now)
+        evaluation = self.program.evaluate(values, healthy)
+        before = self._state.mode
+        inputs = Inputs(evaluation.when, evaluation.clear, seen, self._take_events())
+        self._state, outcome = step(self.program.table, self._state, inputs, now)
+        if any(evaluation.when):
+            readings = self._suspect(evaluation.when, readings)
+            self._chain.remember(evaluation.when, values, [reading.status for reading in readings])
+        suggested = self._suggest(values)
+        gated = self._gate(outcome, suggested, manual, evaluation.fallback, now)
+        self._send(gated, before, outcome.mode, now)
+        self._count += 1
+        verdict = Verdict(
+            number=self._count,
+            frame=self._last_frame if self._last_frame >= 0 else None,
+            at=now,
+            mode=outcome.mode,
+            authority=outcome.authority,
+            gate=gated.decision,
+            command=gated.command,
+            causes=self._chain.causes(self._state, outcome, now),
+            readings=readings,
+            answer=self._answer,
+            suggested=None if suggested is None else Command(suggested),
+            takeover_deadline=outcome.deadline,
+            digests=self._digests,
+        )
+        if self._log is not None:
+            self._log.append(verdict)
+        return verdict
+
+    def close(self) -> None:
+        """End the worker processes, and close the link and the log."""
+        self._perception.close()
+        if self._link is not None:
+            self._link.close()
+        if self._log is not None:
+            self._log.close()
+
+    def _see(self, frame: Frame | None, now: float) -> bool:
+        """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""
+        if frame is None or frame.number <= self._last_frame:
+            return False
+        observation = self._perception.observe(frame, now)
+        self._last_frame = frame.number
+        self._frame_at = frame.at
+        self._answer = observation.answer
+        for signal in observation.signals:
+            self._signals[signal.name] = signal
+        return True
+
+    def _collect(self, context: Mapping[str, float | Signal], now: float) -> None:
+        """Take the context values and measure what the runtime itself knows."""
+        signals = self._signals
+        for name, _ in self._context:
+            value = context.get(name)
+            signals[name] = value if isinstance(value, Signal) else Signal(name, value, now, "context")
+        age = None if self._frame_at is None else now - self._frame_at
+        signals["frame_age"] = Signal("frame_age", age, now, "frame")
+        if self._log is not None:
+            signals["log_failures"] = Signal("log_failures", float(self._log.failures), now, "runtime")
+        if self._link is not None:
+            status = self._link.status
+            fallback = float(status.mcu_mode == "fallback_only")
+            signals["link_age"] = Signal("link_age", now - status.last_heard, now, "link")
+            signals["link_rejected"] = Signal("link_rejected", float(status.rejected), now, "link")
+            signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
+
+    def _take_events(self) -> tuple[Event, ...]:
+        events = tuple(self._events)
+        for _ in events:  # an event that arrives meanwhile waits for the next step
+            self._events.popleft()
+        return events
+
+    def _suspect(self, when: tuple[Truth, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+        """Mark the healthy signals that a rule which holds has read."""
+        marked = {
+            i for row, truth in zip(self.program.table.rules, when) if truth is Truth.TRUE for i in row.reads
+        }
+        return tuple(
+            Reading(r.name, r.value, r.age, Status.SUSPECT) if i in marked and r.status is Status.PASS else r
+            for i, r in enumerate(readings)
+        )
+
+    def _suggest(self, values: tuple[float, ...]) -> Mapping[str, float] | None:
+        """Ask the planner. Whatever it does wrong, the answer is no suggestion."""
+        if self._planner is None or self._answer is None:
+            return None
+        context = {name: values[i] for name, i in self._context}
+        try:
+            return dict(self._planner(self._answer, context))
+        except Exception:  # noqa: BLE001 - the complex function is not trusted, not even to return
+            self.planner_failures += 1
+            return None
+
+    def _gate(
+        self,
+        outcome: Outcome,
+        suggested: Mapping[str, float] | None,
+        manual: Mapping[str, float] | None,
+        chosen: int,
+        now: float,
+    ) -> Gated:
+        if suggested is None and not self.program.envelope:
+            suggested = NO_VALUES  # a policy without actuators gates the answer alone
+        gated = gate(
+            self.program.envelope,
+            self.program.fallback,
+            mode=outcome.mode,
+            authority=outcome.authority,
+            suggested=suggested,
+            manual=manual,
+            chosen=chosen,
+            previous=self._command,
+            elapsed=now - self._last_step,
+        )
+        self._command, self._last_step = gated.command, now
+        return gated
+
+    def _send(self, gated: Gated, before: Mode, mode: Mode, now: float) -> None:
+        if self._link is not None:
+            if mode in _ARMED and before not in _ARMED:
+                self._link.arm(now)
+            self._link.send(gated.command.values, gated.source, now)
