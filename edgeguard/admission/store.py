@@ -1,0 +1,220 @@
+"""The only code that opens model bundles and signed files.
+
+Opens without following links and below one folder only, takes regular files, reads each once into memory.
+What it returns was made from those very bytes; changing the files afterwards changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeguard.admission.bundle import (
+    SIGNATURE_FILE,
+    AdmittedFile,
+    AdmittedModel,
+    admit_content,
+    admit_model,
+    check_names,
+    verify_signature,
+)
+from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES
+from edgeguard.admission.reasons import refusal
+from edgeguard.admission.statement import MAX_FILES, SINGLE_FILE
+from edgeguard.errors import AdmissionError
+
+if TYPE_CHECKING:
+    from edgeguard.admission.keys import PublicKey
+
+MAX_BUNDLE_BYTES = 2 * 1024**3 - 1
+"""All files of one bundle together; also the largest ONNX file that protobuf allows."""
+MAX_FILE_BYTES = 64 * 1024**2
+"""A single signed file: a policy or a calibration."""
+_MAX_FOLDERS = 8
+
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def admit_bundle(
+    folder: str | Path, signers: Sequence[PublicKey], *, security_version: int = 0
+) -> AdmittedModel:
+    """Admit the model bundle in `folder`: verify its signature, read its files once, inspect the model.
+
+    `security_version` is the floor below which an older bundle is refused.
+
+    Raises:
+        AdmissionError: with a reason, the offending file and what to do.
+    """
+    root = str(folder)
+    with open_folder(root) as descriptor:
+        signature = read_signature(descriptor, root, SIGNATURE_FILE)
+        vouched = verify_signature(signature, signers, f"{root}/{SIGNATURE_FILE}")
+        names = [resource.name for resource in vouched.statement.resources]
+        if names == [SINGLE_FILE]:
+            raise refusal(
+                "statement-invalid",
+                f"{root}/{SIGNATURE_FILE}",
+                "it signs a single file: sign the folder instead",
+            )
+        check_names(vouched, list_files(descriptor, root), root)
+        contents = read_files(descriptor, root, names)
+    return admit_model(vouched, contents, root, security_version)
+
+
+def admit_file(path: str | Path, signers: Sequence[PublicKey]) -> AdmittedFile:
+    """Admit the single file `path`, whose signature lies beside it as `path` + `.sig`.
+
+    Raises:
+        AdmissionError: with a reason, the offending file and what to do.
+    """
+    place = Path(path)
+    root = str(place.parent)
+    with open_folder(root) as descriptor:
+        data = read_file(descriptor, root, place.name, MAX_FILE_BYTES)
+        signature = read_signature(descriptor, root, f"{place.name}.sig")
+    vouched = verify_signature(signature, signers, f"{place}.sig")
+    return admit_content(vouched, data, str(place), place.name)
+
+
+@contextmanager
+def open_folder(path: str) -> Iterator[int]:
+    """Open a folder and yield its descriptor. The path to it may lead through links: only what is in it is trusted."""
+    try:
+        descriptor = os.open(path or ".", _OPEN_FOLDER)
+    except OSError as error:
+        raise _cannot_open(error, path) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def list_files(descriptor: int, root: str) -> list[str]:
+    """List every file below an open folder by its name with `/` between components. Empty folders do not count.
+
+    Raises:
+        AdmissionError: `link`, `not-a-file`, or `too-large` for too many files or folders in folders.
+    """
+    names: list[str] = []
+    _list_into(names, descriptor, root, "", 0)
+    return names
+
+
+def _list_into(names: list[str], descriptor: int, root: str, prefix: str, depth: int) -> None:
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            path = f"{root}/{prefix}{entry.name}"
+            if entry.is_symlink():
+                raise refusal("link", path, "links are not followed: put the file itself in its place")
+            if entry.is_dir(follow_symlinks=False):
+                if depth == _MAX_FOLDERS:
+                    raise refusal(
+                        "too-large", path, f"folders lie deeper than {_MAX_FOLDERS}: make it flatter"
+                    )
+                with _below(descriptor, entry.name, path) as below:
+                    _list_into(names, below, root, f"{prefix}{entry.name}/", depth + 1)
+            elif not entry.is_file(follow_symlinks=False):
+                raise refusal("not-a-file", path, "only regular files belong in a bundle: remove it")
+            else:
+                names.append(f"{prefix}{entry.name}")
+            if len(names) > MAX_FILES:
+                raise refusal(
+                    "too-large", root, f"it holds more than {MAX_FILES} files: is this the right folder?"
+                )
+
+
+def read_files(descriptor: int, root: str, names: Sequence[str]) -> dict[str, bytes]:
+    """Read the named files below an open folder, each once, all together at most `MAX_BUNDLE_BYTES`."""
+    contents: dict[str, bytes] = {}
+    left = MAX_BUNDLE_BYTES
+    for name in names:
+        contents[name] = read_file(descriptor, root, name, left)
+        left -= len(contents[name])
+    return contents
+
+
+def read_signature(descriptor: int, root: str, name: str) -> bytes:
+    """Read a signature file; one that is not there is reported as an unsigned bundle or file."""
+    try:
+        return read_file(descriptor, root, name, MAX_SIGNATURE_BYTES)
+    except AdmissionError as error:
+        if error.reason != "file-missing":
+            raise
+        raise refusal(
+            "signature-missing",
+            f"{root}/{name}",
+            "there is no signature: sign with `edgeguard sign PATH --key KEY`",
+        ) from None
+
+
+def read_file(descriptor: int, root: str, name: str, limit: int) -> bytes:
+    """Read one regular file below an open folder, whole, at most `limit` bytes, following no link on the way.
+
+    Raises:
+        AdmissionError: `file-missing`, `link`, `not-a-file`, `too-large` or `unreadable`.
+    """
+    head, _, rest = name.partition("/")
+    path = f"{root}/{head}"
+    if rest:
+        with _below(descriptor, head, path) as below:
+            return read_file(below, path, rest, limit)
+    try:
+        file = os.open(name, _OPEN_FILE, dir_fd=descriptor)
+    except OSError as error:
+        raise _cannot_open(error, path) from None
+    try:
+        return _read_whole(file, path, limit)
+    except OSError as error:
+        raise _cannot_open(error, path) from None
+    finally:
+        os.close(file)
+
+
+def _read_whole(file: int, path: str, limit: int) -> bytes:
+    """Read to the end in one call, as a rule: a second one shows the end, or that the file is growing."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise refusal("not-a-file", path, "only regular files are read: put a plain file in its place")
+    if status.st_size > limit:
+        raise refusal("too-large", path, f"it has more than the {limit} bytes allowed here: check the file")
+    left = status.st_size
+    parts: list[bytes] = []
+    while part := os.read(file, left + 1):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise refusal(
+                "unreadable", path, "it grows while it is read: stop what writes it, then try again"
+            )
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@contextmanager
+def _below(descriptor: int, name: str, path: str) -> Iterator[int]:
+    try:
+        below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+    except OSError as error:
+        raise _cannot_open(error, path) from None
+    try:
+        yield below
+    finally:
+        os.close(below)
+
+
+def _cannot_open(error: OSError, path: str) -> AdmissionError:
+    if error.errno == errno.ENOENT:
+        return refusal(
+            "file-missing", path, "it is not there: check the path, or copy it again from its source"
+        )
+    if error.errno == errno.ELOOP:
+        return refusal("link", path, "links are not followed: put the file itself in its place")
+    if error.errno in (errno.ENOTDIR, errno.ENXIO, errno.EISDIR):
+        return refusal("not-a-file", path, "it is another kind of thing than was signed: check the path")
+    why = (error.strerror or "input/output error").lower()
+    return refusal("unreadable", path, f"it cannot be read ({why}): check its permissions and the disk")

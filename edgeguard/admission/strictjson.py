@@ -1,0 +1,86 @@
+"""JSON as a verifier must read it: one meaning for one text, or a refusal.
+
+Pure: bytes in, plain values out. Duplicate keys, NaN, endless numbers, deep nesting and lone surrogates are refused;
+no input, however hostile, may end in a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NoReturn
+
+MAX_DEPTH = 32
+MAX_DIGITS = 40
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+class NotStrictError(Exception):
+    """The text is not JSON with a single meaning. The message says why; the caller turns it into a refusal."""
+
+
+def outside_strings(data: bytes) -> bytes:
+    """Return the text with every string literal taken out: only structure, numbers, literals and white space remain."""
+    return _STRING.sub(b"", data)
+
+
+def parse(data: bytes) -> object:
+    """Parse one JSON document.
+
+    Raises:
+        NotStrictError: with the reason in words.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotStrictError(f"it is not UTF-8 text (byte {error.start})") from None
+    _check_depth(data)
+    try:
+        value: object = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole_number,
+            parse_float=_number,
+            parse_constant=_constant,
+        )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise NotStrictError(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
+    except UnicodeEncodeError:
+        raise NotStrictError("it holds half a surrogate pair, which is no character") from None
+    return value
+
+
+def _check_depth(data: bytes) -> None:
+    depth = 0
+    for bracket in _BRACKET.finditer(outside_strings(data)):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise NotStrictError(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise NotStrictError(f"the key {json.dumps(twice[:80])} occurs twice in one object")
+    return result
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise NotStrictError(f"it holds a number of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    if len(digits) > MAX_DIGITS:
+        raise NotStrictError(f"it holds a number of more than {MAX_DIGITS} digits")
+    return float(digits)
+
+
+def _constant(name: str) -> NoReturn:
+    raise NotStrictError(f"`{name}` is not a JSON number")
