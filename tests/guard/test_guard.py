@@ -1,0 +1,332 @@
+"""The guard: a frame goes the whole way, and whatever breaks on it only removes authority."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeguard.decision.table import RuleRow, Span, Table, Truth
+from edgeguard.guard import Guard
+from edgeguard.program import ActuatorLimit, Evaluation, FallbackRow, Program, SignalSpec
+from edgeguard.types import (
+    Answer,
+    Authority,
+    Command,
+    Event,
+    Frame,
+    GateDecision,
+    Mode,
+    Signal,
+    Status,
+    Verdict,
+)
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+SPECS = (
+    SignalSpec("certainty", "primary", 0.0, 1.0, 0.2),
+    SignalSpec("speed", "context", 0.0, 60.0, 0.2),
+    SignalSpec("frame_age", "frame", 0.0, 0.2, 0.2),
+)
+TABLE = Table(
+    (
+        RuleRow("unsure", 7, "certainty < calibrated.certainty", Authority.RULES, Span(2), Span(2), reads=(0,),
+                thresholds=("certainty",)),
+        *(
+            RuleRow(f"signal:{spec.name}", 20 + i, f"{spec.name} is unhealthy", Authority.SAFE_STATE,
+                    clear=Span(frames=2), reads=(i,))
+            for i, spec in enumerate(SPECS)
+        ),
+    )
+)  # fmt: skip
+
+
+def evaluate(values: Sequence[float], healthy: Sequence[bool]) -> Evaluation:
+    unsure = Truth(values[0] < 0.9) if healthy[0] else Truth.FAULT
+    when = (unsure, *(Truth.FALSE if ok else Truth.FAULT for ok in healthy))
+    return Evaluation(when, tuple(Truth.TRUE if w is Truth.FALSE else Truth.FALSE for w in when), 0)
+
+
+PROGRAM = Program(
+    name="test",
+    version=1,
+    digest="00" * 32,
+    signals=SPECS,
+    table=TABLE,
+    evaluate=evaluate,
+    fallback=(FallbackRow(40, "true", Command({"brake": 0.4})),),
+    envelope=(ActuatorLimit("brake", 0.0, 1.0, 100.0, 100.0, 1.0),),
+    thresholds={"certainty": 0.9},
+)
+
+
+@dataclass
+class Seen:
+    answer: Answer | None
+    signals: tuple[Signal, ...]
+
+
+@dataclass
+class FakePerception:
+    certainty: float | None = 0.99
+    closed: bool = False
+    seen: list[int] = field(default_factory=list)
+
+    def observe(self, frame: Frame, now: float) -> Seen:
+        self.seen.append(frame.number)
+        sure = self.certainty
+        answer = (
+            None if sure is None else Answer(frame.number, frame.at, 0, "go", sure, (sure, 1 - sure), "d")
+        )
+        return Seen(answer, (Signal("certainty", sure, frame.at, "primary"),))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeStatus:
+    mcu_mode: str = "enabled"
+    last_heard: float = 0.0
+    rejected: int = 0
+
+
+@dataclass
+class FakeLink:
+    status: FakeStatus = field(default_factory=FakeStatus)
+    sent: list[tuple[Mapping[str, float], Authority]] = field(default_factory=list)
+    polled: int = 0
+    armed: int = 0
+    closed: bool = False
+
+    def poll(self, now: float) -> None:
+        self.polled += 1
+
+    def arm(self, now: float) -> None:
+        self.armed += 1
+
+    def send(self, command: Mapping[str, float], source: Authority, now: float) -> None:
+        self.sent.append((command, source))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeLog:
+    failures: int = 0
+    verdicts: list[Verdict] = field(default_factory=list)
+    closed: bool = False
+
+    def append(self, verdict: Verdict) -> None:
+        self.verdicts.append(verdict)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def cruise(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
+    return {"brake": 0.0}
+
+
+class Drive:
+    """A guard on a clock the test moves, with a planner that always wants to go."""
+
+    def __init__(
+        self, planner: Callable[[Answer, Mapping[str, float]], Mapping[str, float]] | None = cruise
+    ) -> None:
+        self.perception = FakePerception()
+        self.link = FakeLink()
+        self.log = FakeLog()
+        self.guard = Guard(
+            PROGRAM, self.perception, link=self.link, log=self.log, planner=planner, digests={"policy": "00"}
+        )  # type: ignore[arg-type]
+        self.now = 10.0
+        self.number = 0
+
+    def step(self, *, frame: bool = True, context: Mapping[str, float | Signal] | None = None) -> Verdict:
+        self.now += 0.05
+        self.number += frame
+        shot = Frame(IMAGE, self.number, self.now) if frame else None
+        return self.guard.step(shot, {"speed": 10.0} if context is None else context, self.now)
+
+    def arm(self) -> Drive:
+        for _ in range(3):
+            self.step()
+        self.guard.operator(Event.ARM)
+        assert self.step().authority is Authority.MODEL
+        return self
+
+
+def test_the_model_acts_only_after_arming() -> None:
+    drive = Drive()
+    verdict = drive.step()
+    assert (verdict.mode, verdict.gate, verdict.command.values) == (
+        Mode.STANDBY,
+        GateDecision.BLOCK,
+        {"brake": 1.0},
+    )
+    verdict = drive.arm().step()
+    assert (verdict.authority, verdict.gate, verdict.causes) == (Authority.MODEL, GateDecision.ALLOW, ())
+    assert drive.link.armed == 1
+    assert drive.link.sent[-1] == ({"brake": 0.0}, Authority.MODEL)
+    assert drive.log.verdicts[-1] is verdict
+    assert verdict.digests == {"policy": "00"}
+
+
+def test_low_certainty_hands_to_the_rules_with_a_cause() -> None:
+    drive = Drive().arm()
+    drive.perception.certainty = 0.5
+    assert drive.step().authority is Authority.MODEL
+    verdict = drive.step()
+    assert (verdict.authority, verdict.gate, verdict.command.values) == (
+        Authority.RULES,
+        GateDecision.SUBSTITUTE,
+        {"brake": 0.4},
+    )
+    assert verdict.causes[0].values == {"certainty": 0.5}
+    assert verdict.readings[0].status is Status.SUSPECT
+    assert verdict.suggested == Command({"brake": 0.0})
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf, -0.1, 1.1])
+def test_a_missing_nan_or_out_of_range_signal_gives_the_safe_verdict(bad: float | None) -> None:
+    drive = Drive().arm()
+    drive.perception.certainty = bad
+    verdict = drive.step()
+    assert (verdict.authority, verdict.command.values) == (Authority.SAFE_STATE, {"brake": 1.0})
+    assert "signal:certainty" in {cause.rule for cause in verdict.causes}
+
+
+def test_a_missing_context_value_gives_the_safe_verdict() -> None:
+    assert Drive().arm().step(context={}).authority is Authority.SAFE_STATE
+
+
+def test_a_stale_context_value_gives_the_safe_verdict() -> None:
+    drive = Drive().arm()
+    old = Signal("speed", 10.0, drive.now - 1.0, "context")
+    assert drive.step(context={"speed": old}).authority is Authority.SAFE_STATE
+
+
+def test_a_camera_that_stops_gives_the_safe_verdict() -> None:
+    drive = Drive().arm()
+    verdicts = [drive.step(frame=False) for _ in range(6)]
+    assert verdicts[0].authority is Authority.MODEL
+    assert verdicts[-1].authority is Authority.SAFE_STATE
+
+
+def test_a_replayed_frame_is_no_frame() -> None:
+    drive = Drive().arm()
+    verdict = drive.step()
+    for _ in range(6):
+        drive.now += 0.05
+        verdict = drive.guard.step(Frame(IMAGE, drive.number, drive.now), {"speed": 10.0}, drive.now)
+    assert drive.perception.seen.count(drive.number) == 1
+    assert verdict.authority is Authority.SAFE_STATE
+
+
+def test_a_frame_from_the_future_gives_the_safe_verdict() -> None:
+    drive = Drive().arm()
+    verdict = drive.guard.step(Frame(IMAGE, 999, drive.now + 5.0), {"speed": 10.0}, drive.now + 0.05)
+    assert verdict.authority is Authority.SAFE_STATE
+
+
+def broken(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
+    raise RuntimeError("planner fell over")
+
+
+def not_a_mapping(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
+    return 3  # type: ignore[return-value]
+
+
+def unlisted(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
+    return {"brake": 0.0, "horn": 1.0}
+
+
+@pytest.mark.parametrize("planner", [broken, not_a_mapping, unlisted, None])
+def test_a_planner_that_fails_is_replaced_by_the_rules(
+    planner: Callable[[Answer, Mapping[str, float]], Mapping[str, float]] | None,
+) -> None:
+    drive = Drive(planner)
+    for _ in range(3):
+        drive.step()
+    drive.guard.operator(Event.ARM)
+    verdict = drive.step()
+    assert (verdict.gate, verdict.command.values) == (GateDecision.SUBSTITUTE, {"brake": 0.4})
+
+
+def test_planner_failures_are_counted() -> None:
+    drive = Drive(broken)
+    drive.step()
+    assert drive.guard.planner_failures == 1
+
+
+def test_the_planner_sees_only_the_context() -> None:
+    got: list[dict[str, float]] = []
+
+    def spy(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
+        got.append(dict(context))
+        return {"brake": 0.0}
+
+    Drive(spy).step()
+    assert got == [{"speed": 10.0}]
+
+
+def test_the_human_drives_after_taking_over() -> None:
+    drive = Drive().arm()
+    drive.guard.operator(Event.TAKE)
+    drive.now += 0.05
+    verdict = drive.guard.step(None, {"speed": 10.0}, drive.now, manual={"brake": 0.2})
+    assert (verdict.mode, verdict.command.values) == (Mode.MANUAL, {"brake": 0.2})
+    assert drive.link.sent[-1][1] is Authority.HUMAN
+
+
+def test_a_policy_without_actuators_gates_the_answer_alone() -> None:
+    from dataclasses import replace
+
+    drive = Drive(None)
+    drive.guard = Guard(replace(PROGRAM, envelope=(), fallback=()), drive.perception)  # type: ignore[arg-type]
+    verdict = drive.arm().step()
+    assert (verdict.gate, verdict.command.values) == (GateDecision.ALLOW, {})
+
+
+def test_closing_ends_every_part() -> None:
+    drive = Drive()
+    drive.guard.close()
+    assert drive.perception.closed
+    assert drive.link.closed
+    assert drive.log.closed
+
+
+frames = st.one_of(
+    st.none(),
+    st.tuples(st.integers(-5, 400), st.one_of(st.floats(), st.sampled_from([10.2, 10.5, 11.0]))),
+)
+contexts = st.dictionaries(
+    st.sampled_from(["speed", "other"]), st.one_of(st.floats(), st.none(), st.just("fast")), max_size=2
+)
+
+
+@given(
+    st.lists(
+        st.tuples(frames, contexts, st.one_of(st.none(), st.floats()), st.sampled_from(Event)), max_size=30
+    )
+)
+def test_no_input_raises_and_the_model_never_acts_on_bad_signals(
+    trace: list[tuple[tuple[int, float] | None, dict[str, float], float | None, Event]],
+) -> None:
+    drive = Drive().arm()
+    for shot, context, certainty, event in trace:
+        drive.perception.certainty = certainty
+        drive.now += 0.02
+        drive.guard.operator(event)
+        frame = None if shot is None else Frame(IMAGE, *shot)
+        verdict = drive.guard.step(frame, context, drive.now)
+        assert 0.0 <= verdict.command.values["brake"] <= 1.0
+        if any(reading.status > Status.SUSPECT for reading in verdict.readings):
+            assert verdict.authority is not Authority.MODEL
