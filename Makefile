@@ -1,0 +1,86 @@
+# Every target sets up what it needs by itself, asks nothing, and can be run again.
+# `make help` lists them. Variables: VENV (.venv), PYTHON (which interpreter makes it), ARGS (passed on).
+
+VENV ?= .venv
+JOBS ?= 2
+ARGS ?=
+PY := $(VENV)/bin/python
+RUN := $(VENV)/bin
+export VENV PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export ORT_DISABLE_TELEMETRY := 1
+export NO_MKDOCS_2_WARNING := 1
+MAKEFLAGS += --no-print-directory
+
+SIGNS := models/signs
+DEMO_KEY := keys/demo.key
+DEMO_PUB := keys/demo.pub
+# The rooms that decide who may act: every line and every branch.
+FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
+
+.PHONY: help demo campaign test lint format pytest coverage docs bench models sign lock clean compiler
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-demo compiler  ## the guarded vehicle against the unguarded one, live, then a report
+	@$(PY) -m hil demo $(ARGS)
+
+campaign: $(VENV)/.installed-demo compiler  ## the demo's scenarios with 20 seeds each
+	@$(PY) -m hil campaign $(ARGS)
+
+test: lint docs pytest coverage  ## every check there is
+
+lint: $(VENV)/.installed-dev  ## style, types, the order of imports, the Python floor
+	@$(RUN)/ruff check --quiet .
+	@$(RUN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(RUN)/mypy --no-error-summary
+	@$(RUN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
+	@$(RUN)/vermin --quiet --target=3.10- --no-tips --violations edgeguard hil bench models > /dev/null || \
+	    { $(RUN)/vermin --target=3.10- --no-tips --violations edgeguard hil bench models; exit 1; }
+	@echo "lint: ruff, mypy, import-linter and vermin found nothing"
+
+format: $(VENV)/.installed-dev  ## let ruff lay out the code
+	@$(RUN)/ruff check --quiet --fix .
+	@$(RUN)/ruff format --quiet .
+
+pytest: $(VENV)/.installed-dev compiler
+	@rm -f .coverage .coverage.*
+	@$(RUN)/pytest -q -n $(JOBS) --dist=loadfile --cov --cov-report= $(ARGS)
+
+coverage: pytest
+	@echo "coverage of decision, gate and link (100 % of lines and branches):"
+	@$(RUN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100
+	@echo "coverage of everything (at least 90 %):"
+	@$(RUN)/coverage report --fail-under=90
+
+docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings as errors
+	@$(RUN)/mkdocs --quiet build --strict
+	@echo "docs: site/index.html"
+
+bench: $(VENV)/.installed-demo  ## bare, guarded and the sum of the parts, in one run
+	@$(PY) -m bench.frame $(ARGS)
+
+models: $(VENV)/.installed-demo  ## train the demo's models anew, then sign and calibrate them
+	@tools/train $(ARGS)
+	@$(MAKE) sign
+
+sign: $(VENV)/.installed-demo  ## sign the demo's models, calibration and policy with keys/demo.key, made if absent
+	@tools/sign-demo $(ARGS)
+
+lock: pyproject.toml requirements/build.in  ## resolve the lock files anew, for every supported Python at once
+	@tools/lock
+
+clean:  ## remove what the targets above made, but keep keys
+	@rm -rf $(VENV) .venv-lock build dist site out htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    .import_linter_cache .import_linter.log .coverage .coverage.*
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+compiler:
+	@tools/setup compiler
+
+$(VENV)/.installed-demo: requirements/demo.txt pyproject.toml tools/setup
+	@tools/setup demo
+
+$(VENV)/.installed-dev: requirements/dev.txt pyproject.toml tools/setup
+	@tools/setup dev
