@@ -1,0 +1,67 @@
+"""The device key: 32 secret bytes that host and microcontroller share, one file a device.
+
+Reads and writes key files; never prints a key. The public test key is for tests and the demo only.
+File: comment lines with `#`, the line `edgeguard-device-key-1`, then 64 hex digits.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from edgeguard.errors import LinkError
+
+KEY_SIZE = 32
+TEST_KEY = b"edgeguard-TEST-key-do-not-ship!!"
+"""Public: that of `firmware_stubs/keys/test.device-key`. Firmware built for release refuses it."""
+
+_HEADER = "edgeguard-device-key-1"
+_LARGEST = 4096
+
+
+def load_device_key(path: str | Path) -> bytes:
+    """Read a device key file; 32 bytes.
+
+    Raises:
+        LinkError: it cannot be read, is not a device key, or others on this machine may read it.
+
+    """
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LARGEST).decode("ascii", errors="replace")
+    except OSError as bad:
+        raise LinkError(f"cannot read device key `{path}`: {bad.strerror}") from bad
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    key = _from_hex(lines[1]) if len(lines) == 2 and lines[0] == _HEADER else None
+    if key is None:
+        raise LinkError(f"`{path}` is not a device key: write one with `edgeguard link provision`")
+    if key != TEST_KEY and mode & 0o077:
+        raise LinkError(f"device key `{path}` may be read by others on this machine: `chmod 600` it")
+    return key
+
+
+def new_device_key(path: str | Path) -> bytes:
+    """Write a fresh random key, readable by its owner only; refuses to overwrite.
+
+    Raises:
+        LinkError: the file exists or cannot be written.
+
+    """
+    key = secrets.token_bytes(KEY_SIZE)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as bad:
+        raise LinkError(f"cannot write device key `{path}`: {bad.strerror}") from bad
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(f"{_HEADER}\n{key.hex()}\n")
+    return key
+
+
+def _from_hex(text: str) -> bytes | None:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return key if len(key) == KEY_SIZE else None

@@ -1,0 +1,258 @@
+"""Ways to the microcontroller: a serial device, a socket, and a port that comes back after it vanished.
+
+A channel moves bytes without ever waiting; it knows nothing of frames. Only this file opens ports.
+`Port` hides that a channel may be gone: on the frame path nothing here raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import serial
+
+from edgeguard.errors import LinkError
+
+READ_SIZE = 4096
+BACKLOG = 2048
+"""Bytes of unsent frames kept when the line is slow; what does not fit is dropped whole, as it would be stale."""
+BACKOFF_FIRST = 0.05
+BACKOFF_LAST = 2.0
+
+
+class Transport(Protocol):
+    """Bytes to and from the microcontroller. Nothing here waits or raises."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a line at all."""
+        ...
+
+    def read(self, now: float) -> bytes:
+        """What came since the last call; empty if nothing."""
+        ...
+
+    def write(self, data: bytes, now: float) -> bool:
+        """Hand frames to the line; False if they were dropped."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the line."""
+        ...
+
+
+class Channel(Protocol):
+    """An open line. Every method may raise OSError when it is gone."""
+
+    def read(self) -> bytes:
+        """What is there now; empty if nothing."""
+        ...
+
+    def write(self, data: bytes) -> int:
+        """Bytes taken now."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class SerialChannel:
+    """A tty or pty. pyserial opens and sets it; reading and writing go to its descriptor, which never blocks."""
+
+    def __init__(self, path: str, baud: int) -> None:
+        try:
+            self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
+        except ValueError as bad:  # a speed the driver does not have
+            raise OSError(str(bad)) from bad
+        self._fd = self._serial.fileno()
+
+    def read(self) -> bytes:
+        """What is there now; empty if nothing."""
+        ready, _, _ = select.select([self._fd], [], [], 0)
+        if not ready:
+            return b""
+        data = os.read(self._fd, READ_SIZE)
+        if not data:
+            raise OSError("the device is gone")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Bytes taken now."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Close it."""
+        self._serial.close()
+
+
+class SocketChannel:
+    """A TCP (`socket://host:port`) or Unix (`unix:///path`) stream, as emulators offer their UART."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        unix = parts.scheme == "unix"
+        self._socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        address = parts.path if unix else (parts.hostname or "localhost", parts.port or 0)
+        try:
+            self._connect(address, wait=0.5)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def _connect(self, address: str | tuple[str, int], wait: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._socket.connect(address)
+        _, ready, _ = select.select([], [self._socket], [], wait)
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else 110
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def read(self) -> bytes:
+        """What is there now; empty if nothing."""
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return b""
+        if not data:
+            raise OSError("the other end closed the connection")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Bytes taken now."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+
+@dataclass(slots=True)
+class Port:
+    """A transport over a channel that may vanish and come back; tries again with growing pauses."""
+
+    open_channel: Callable[[], Channel]
+    _channel: Channel | None = None
+    _unsent: bytes = b""
+    _retry_at: float = 0.0
+    _pause: float = BACKOFF_FIRST
+
+    @property
+    def connected(self) -> bool:
+        """Whether the channel is open."""
+        return self._channel is not None
+
+    def connect(self) -> None:
+        """Open the channel now.
+
+        Raises:
+            OSError: it cannot be opened.
+
+        """
+        self._channel = self.open_channel()
+        self._pause = BACKOFF_FIRST
+
+    def read(self, now: float) -> bytes:
+        """What came since the last call. Opens the channel again when its time has come."""
+        if self._channel is None:
+            self._try_again(now)
+        if self._channel is None:
+            return b""
+        try:
+            return self._channel.read()
+        except OSError:
+            self._lost(now)
+            return b""
+
+    def write(self, data: bytes, now: float) -> bool:
+        """Hand frames to the line; False if there is none or it is full."""
+        if self._channel is None or len(self._unsent) + len(data) > BACKLOG:
+            self._flush(now)
+            return False
+        self._unsent += data
+        self._flush(now)
+        return self._channel is not None
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.close()
+        self._channel = None
+        self._unsent = b""
+
+    def _flush(self, now: float) -> None:
+        if self._channel is None or not self._unsent:
+            return
+        try:
+            self._unsent = self._unsent[self._channel.write(self._unsent) :]
+        except OSError:
+            self._lost(now)
+
+    def _lost(self, now: float) -> None:
+        self.close()
+        self._pause = BACKOFF_FIRST
+        self._retry_at = now + self._pause
+
+    def _try_again(self, now: float) -> None:
+        if now < self._retry_at:
+            return
+        try:
+            self.connect()
+        except OSError:
+            self._retry_at = now + self._pause
+            self._pause = min(2 * self._pause, BACKOFF_LAST)
+
+
+def open_port(port: str, baud: int) -> Port:
+    """Open a device, pty, `socket://host:port`, `unix:///path`, or `auto`: the one serial device there is.
+
+    Raises:
+        LinkError: it cannot be opened, or `auto` finds none or several.
+
+    """
+    name = _only_device() if port == "auto" else port
+    opener: Callable[[], Channel]
+    if name.startswith(("socket://", "unix://")):
+
+        def opener() -> Channel:
+            return SocketChannel(name)
+    else:
+
+        def opener() -> Channel:
+            return SerialChannel(name, baud)
+
+    found = Port(opener)
+    try:
+        found.connect()
+    except OSError as bad:
+        raise LinkError(
+            f"cannot open port `{name}`: {bad.strerror or bad}; check the path, the cable and that no other program "
+            "holds it"
+        ) from bad
+    return found
+
+
+def _only_device() -> str:
+    from serial.tools.list_ports import comports  # noqa: PLC0415 - slow to import, and only `auto` needs it
+
+    devices = sorted(found.device for found in comports())
+    if len(devices) == 1:
+        return devices[0]
+    what = f"finds several: {', '.join(devices)}" if devices else "finds no serial device"
+    raise LinkError(
+        f"port `auto` {what}; name the port in the policy's `link` section or on the command line"
+    )
