@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from edgeguard.errors import LinkError
 from edgeguard.link.keys import TEST_KEY
@@ -64,17 +64,9 @@ def _make(table: str, target: str, folder: Path, options: list[str]) -> None:
     work = folder.with_name(f"{folder.name}.{os.getpid()}.{secrets.token_hex(4)}")
     work.mkdir(parents=True)
     (work / "policy_table.h").write_text(table, encoding="ascii")
+    arguments = [target, f"BUILD={work}", f"TABLE={work / 'policy_table.h'}", *options]
     done = subprocess.run(
-        [
-            "make",
-            "-s",
-            "-f",
-            str(SOURCES / "Makefile"),
-            target,
-            f"BUILD={work}",
-            f"TABLE={work / 'policy_table.h'}",
-            *options,
-        ],
+        ["make", "-s", "-f", str(SOURCES / "Makefile"), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -260,6 +252,7 @@ class OutputRecord(NamedTuple):
     mode: str
 
 
+@final
 class ProcessMcu:
     """The firmware as a process on a pty. It lives until `close`, or until this process dies."""
 

@@ -102,7 +102,7 @@ class SocketChannel:
         parts = urlsplit(url)
         unix = parts.scheme == "unix"
         self._socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0.0)
         address = parts.path if unix else (parts.hostname or "localhost", parts.port or 0)
         try:
             self._connect(address, wait=0.5)
