@@ -8,7 +8,6 @@ PY := $(VENV)/bin/python
 RUN := $(VENV)/bin
 export VENV PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export ORT_DISABLE_TELEMETRY := 1
 export NO_MKDOCS_2_WARNING := 1
 MAKEFLAGS += --no-print-directory
 
