@@ -14,6 +14,7 @@ MAKEFLAGS += --no-print-directory
 SIGNS := models/signs
 DEMO_KEY := keys/demo.key
 DEMO_PUB := keys/demo.pub
+SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
@@ -35,8 +36,7 @@ lint: $(VENV)/.installed-dev  ## style, types, the order of imports, the Python 
 	@$(RUN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(RUN)/mypy --no-error-summary
 	@$(RUN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
-	@$(RUN)/vermin --quiet --target=3.10- --no-tips --violations edgeguard hil bench models > /dev/null || \
-	    { $(RUN)/vermin --target=3.10- --no-tips --violations edgeguard hil bench models; exit 1; }
+	@$(RUN)/vermin --quiet --target=3.10- --no-tips --violations $(SOURCES) > .vermin.log || { cat .vermin.log; exit 1; }
 	@echo "lint: ruff, mypy, import-linter and vermin found nothing"
 
 format: $(VENV)/.installed-dev  ## let ruff lay out the code
@@ -72,7 +72,7 @@ lock: pyproject.toml requirements/build.in  ## resolve the lock files anew, for 
 
 clean:  ## remove what the targets above made, but keep keys
 	@rm -rf $(VENV) .venv-lock build dist site out htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	    .import_linter_cache .import_linter.log .coverage .coverage.*
+	    .import_linter_cache .import_linter.log .vermin.log .coverage .coverage.*
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 compiler:
