@@ -54,7 +54,7 @@ coverage: pytest
 	@$(RUN)/coverage report --fail-under=90
 
 docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings as errors
-	@$(RUN)/mkdocs --quiet build --strict
+	@$(RUN)/mkdocs build --strict > .mkdocs.log 2>&1 || { grep -v '^INFO' .mkdocs.log; exit 1; }
 	@echo "docs: site/index.html"
 
 bench: $(VENV)/.installed-demo  ## bare, guarded and the sum of the parts, in one run
@@ -72,7 +72,7 @@ lock: pyproject.toml requirements/build.in  ## resolve the lock files anew, for 
 
 clean:  ## remove what the targets above made, but keep keys
 	@rm -rf $(VENV) .venv-lock build dist site out htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	    .import_linter_cache .import_linter.log .vermin.log .coverage .coverage.*
+	    .import_linter_cache .import_linter.log .vermin.log .mkdocs.log .coverage .coverage.*
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 compiler:
