@@ -1,0 +1,61 @@
+"""The stable codes of policy diagnostics, with the sentence that each stands for.
+
+A code is never reused or renumbered. Every code has a page in `docs/errors/` and a triggering fixture in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CODES: Mapping[str, str] = MappingProxyType({
+    # 10xx: the text as YAML
+    "EG1001": "the policy file is too large",
+    "EG1002": "the policy file is not UTF-8",
+    "EG1003": "a control, invisible or direction-changing character",
+    "EG1004": "the text is not YAML",
+    "EG1005": "the same key twice in one mapping",
+    "EG1006": "an anchor or an alias",
+    "EG1007": "a tag or a directive",
+    "EG1008": "a merge key",
+    "EG1009": "more than one document",
+    "EG1010": "nested too deeply, or too many values",
+    "EG1011": "a value that YAML readers understand differently",
+    "EG1012": "a key that is not a name",
+    "EG1013": "the policy is not a mapping",
+    "EG1014": "a number that cannot be represented",
+    # 11xx: the sections and their values
+    "EG1101": "an unknown key",
+    "EG1102": "a required key is missing",
+    "EG1103": "the wrong kind of value",
+    "EG1104": "a badly formed name",
+    "EG1105": "a badly written duration, span or rate",
+    "EG1106": "a value outside what is allowed",
+    "EG1107": "not one of the allowed words",
+    "EG1108": "a version of the policy language that is not known",
+    "EG1109": "a demand that this version does not carry out",
+    # 12xx: expressions
+    "EG1201": "an expression that cannot be read",
+    "EG1202": "an expression too long, too deep or too large",
+    "EG1203": "an unknown name in an expression",
+    "EG1204": "an expression whose kinds do not fit",
+    "EG1205": "division by something other than a non-zero literal",
+    "EG1206": "a constant that overflows",
+    # 13xx: what the sections say together
+    "EG1301": "the same rule id twice",
+    "EG1302": "a reference to something that is not declared",
+    "EG1303": "a human handover without a time budget, or a budget without a handover",
+    "EG1304": "an envelope that contradicts itself",
+    "EG1305": "a fallback command that does not name exactly the actuators of the envelope",
+    "EG1306": "a command outside the envelope",
+    "EG1307": "a calibrated threshold without a calibration",
+    "EG1308": "a threshold that the calibration does not hold",
+    "EG1309": "too slow for the stated fault-tolerant time interval",
+    "EG1310": "an escalation ladder that contradicts itself",
+    "EG1311": "a signal that its source does not give",
+    "EG1312": "a fallback rule that can never be reached",
+    "EG1313": "a reserved name",
+    "EG1314": "a calibration made for another policy",
+    "EG1315": "link times that contradict each other",
+    "EG1316": "nothing to admit models or calibration with",
+})

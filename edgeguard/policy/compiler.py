@@ -1,0 +1,229 @@
+"""A checked document and its calibrated thresholds become a `Program`: the table and one compiled function.
+
+Opens no file. What is missing here (a threshold) is a finding with a place in the policy, like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgeguard.decision.table import RuleRow, Span, Table
+from edgeguard.policy.calibration import Calibration
+from edgeguard.policy.diagnostics import START, Report, quote, suggest
+from edgeguard.policy.document import PolicyDocument
+from edgeguard.policy.expr import interpreter, tree
+from edgeguard.policy.expr.codegen import Trigger, build
+from edgeguard.policy.meaning import FAULT_PREFIX
+from edgeguard.policy.schema import Actuator, Clear, Model, Policy, Rule, SignalDeclaration
+from edgeguard.policy.sources import bound_to_frames
+from edgeguard.policy.timing import frame_period
+from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec
+from edgeguard.types import NO_VALUES, Authority, Command
+
+HEALTHY_FRAMES = 5
+"""Frames (or the time of so many) that a signal must be healthy without a break before its fault clears."""
+
+_AUTHORITY: Mapping[str, Authority] = {a.name.lower(): a for a in Authority}
+
+
+def compile_policy(document: PolicyDocument, *, base: Path, calibration: Calibration | None = None) -> Program:
+    """The runnable form of `document`. Relative paths in it count from the folder `base`.
+
+    Raises:
+        PolicyError: a `calibrated.NAME` has no threshold, or the calibration is another policy's.
+    """
+    policy = document.policy
+    thresholds = calibration.thresholds if calibration else NO_VALUES
+    _check_calibration(document, calibration)
+    signals = signal_specs(document)
+    index = {spec.name: i for i, spec in enumerate(signals)}
+    trees = document.conditions
+    evaluate = build(
+        list(index),
+        thresholds,
+        [_trigger(trees, i) for i in range(len(policy.rules))],
+        [trees.get(("fallback", i, "when"), tree.Bool(0, 0, True)) for i in range(len(policy.fallback))],
+    )
+    explicit = [_rule_row(document, i, rule, index) for i, rule in enumerate(policy.rules)]
+    implicit = [_fault_row(document, i, spec) for i, spec in enumerate(signals)]
+    admission = policy.admission
+    return Program(
+        name=policy.policy.name,
+        version=policy.policy.version,
+        digest=document.digest,
+        signals=signals,
+        table=Table((*explicit, *implicit), policy.lockout_after),
+        evaluate=evaluate,
+        fallback=tuple(
+            FallbackRow(document.line(("fallback", i)), row.when or "otherwise", Command(dict(row.command)))
+            for i, row in enumerate(policy.fallback)
+        ),
+        envelope=tuple(_limit(name, actuator) for name, actuator in policy.envelope.items()),
+        models=model_refs(document, base=base),
+        signers=tuple(_path(base, signer) for signer in admission.signers) if admission else (),
+        security_version=admission.require.security_version if admission else 0,
+        calibration=_path(base, policy.calibration) if policy.calibration else "",
+        thresholds=dict(thresholds),
+        link=_link(policy, base),
+        handover=tuple((s.after, s.alert) for s in policy.handover.escalate) if policy.handover else (),
+        ftti=policy.ftti,
+        period=policy.period,
+        disclosure=policy.disclosure.outputs,
+        log_flush=policy.log.flush,
+    )
+
+
+def signal_specs(document: PolicyDocument) -> tuple[SignalSpec, ...]:
+    """The declared signals in file order."""
+    return tuple(
+        SignalSpec(
+            name=name,
+            source=_source(signal),
+            low=signal.range[0],
+            high=signal.range[1],
+            max_age=signal.max_age,
+            unit=signal.unit,
+            line=document.line(("signals", name)),
+            on_fault=_AUTHORITY[signal.on_fault],
+        )
+        for name, signal in document.policy.signals.items()
+    )
+
+
+def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
+    """Where the policy's model bundles lie and how each is run: primary, redundant, filter, as far as declared."""
+    policy = document.policy
+    declared: dict[str, Model | None] = {
+        "primary": policy.models.primary if policy.models else None,
+        "redundant": policy.models.redundant if policy.models else None,
+        "filter": policy.filter,
+    }
+    workers = policy.isolation.workers if policy.isolation else {}
+    runs = {role: name for name, worker in workers.items() for role in worker.runs}
+    return tuple(
+        ModelRef(role, _path(base, model.bundle), model.backend, runs.get(role, ""))
+        for role, model in declared.items()
+        if model is not None
+    )
+
+
+def _source(signal: SignalDeclaration) -> str:
+    return signal.from_ or "+".join(signal.of or ())
+
+
+def _path(base: Path, text: str) -> str:
+    """Absolute, with `..` taken out by name: a link on the way is the admission's business, not hidden here."""
+    return os.path.normpath(os.path.join(os.path.abspath(base), text))
+
+
+def _check_calibration(document: PolicyDocument, calibration: Calibration | None) -> None:
+    report = Report(document.file)
+    known = calibration.thresholds if calibration else NO_VALUES
+    if calibration is not None and calibration.policy != document.policy.policy.name:
+        message = f"{quote(calibration.file)} was made for the policy {quote(calibration.policy)}"
+        place = document.source.value(("calibration",)) if document.policy.calibration else START
+        report.add("EG1314", message, place, "calibrate this policy with `edgeguard calibrate`")
+    for path, node in document.conditions.items():
+        if path[0] == "invariants":
+            continue
+        for part in tree.walk(node):
+            if isinstance(part, tree.Member) and part.name not in known:
+                _no_threshold(document, path, part, calibration, report)
+        if all(name in known for name in tree.members(node, "calibrated")):
+            _overflows(document, path, node, known, report)
+    report.raise_if_any()
+
+
+def _no_threshold(
+    document: PolicyDocument, path: tuple[str | int, ...], part: tree.Member, calibration: Calibration | None, report: Report
+) -> None:
+    place = document.source.inside(path, condition_text(document, path), part.at)
+    if calibration is None:
+        hint = "run `edgeguard calibrate`"
+        report.add("EG1307", f"`calibrated.{part.name}` needs a calibration", place, hint)
+        return
+    hint = suggest(part.name, calibration.thresholds)
+    report.add("EG1308", f"the calibration has no threshold for {quote(part.name)}", place, hint)
+
+
+def _overflows(
+    document: PolicyDocument, path: tuple[str | int, ...], node: tree.Node, known: Mapping[str, float], report: Report
+) -> None:
+    """A sum of constants that is not finite would be a fault at every step: say so now."""
+    env = {f"calibrated.{name}": value for name, value in known.items()}
+    for part in tree.walk(node):
+        if isinstance(part, tree.Arithmetic) and not tree.names(part) and interpreter.number(part, env) is None:
+            place = document.source.inside(path, condition_text(document, path), part.at)
+            report.add("EG1206", "this constant is too large", place)
+            return
+
+
+def condition_text(document: PolicyDocument, path: tuple[str | int, ...]) -> str:
+    """The text of the expression at `path`, as the policy's author wrote it."""
+    policy = document.policy
+    if path[0] == "fallback":
+        return policy.fallback[int(path[1])].when or ""
+    rule = policy.rules[int(path[1])]
+    return rule.clear.when if len(path) > 3 and isinstance(rule.clear, Clear) else rule.when
+
+
+def _trigger(trees: Mapping[tuple[str | int, ...], tree.Node], i: int) -> Trigger:
+    return Trigger(trees[("rules", i, "when")], trees.get(("rules", i, "clear", "when")))
+
+
+def _rule_row(document: PolicyDocument, i: int, rule: Rule, index: Mapping[str, int]) -> RuleRow:
+    node = document.conditions[("rules", i, "when")]
+    hold = rule.for_ or Span()
+    return RuleRow(
+        id=rule.id,
+        line=document.line(("rules", i)),
+        text=rule.when,
+        then=_AUTHORITY[rule.then],
+        hold=hold,
+        clear=_clear_span(rule, hold),
+        clear_text=rule.clear.when if isinstance(rule.clear, Clear) else f"!({rule.when})",
+        operator=rule.clear == "operator",
+        within=rule.within or 0.0,
+        otherwise=_AUTHORITY[rule.otherwise or "safe_state"],
+        reads=tuple(index[name] for name in tree.names(node)),
+        thresholds=tree.members(node, "calibrated"),
+    )
+
+
+def _clear_span(rule: Rule, hold: Span) -> Span:
+    """As declared, else as long as the debounce; never at once, so that a single good frame gives nothing back."""
+    declared = rule.clear.for_ if isinstance(rule.clear, Clear) else None
+    chosen = declared or hold
+    return chosen if chosen.frames or chosen.seconds else Span(frames=1)
+
+
+def _fault_row(document: PolicyDocument, i: int, spec: SignalSpec) -> RuleRow:
+    signal = document.policy.signals[spec.name]
+    seconds = HEALTHY_FRAMES * frame_period(document.policy)
+    return RuleRow(
+        id=FAULT_PREFIX + spec.name,
+        line=spec.line,
+        text=f"`{spec.name}` is missing, stale, not a number or outside {spec.low:g} to {spec.high:g}",
+        then=spec.on_fault,
+        clear=Span(frames=HEALTHY_FRAMES) if bound_to_frames(spec.source) else Span(seconds=seconds),
+        clear_text=f"`{spec.name}` is healthy",
+        within=signal.within or 0.0,
+        otherwise=_AUTHORITY[signal.otherwise or "safe_state"],
+        reads=(i,),
+    )
+
+
+def _limit(name: str, actuator: Actuator) -> ActuatorLimit:
+    rise = float("inf") if actuator.rise is None else actuator.rise
+    fall = float("inf") if actuator.fall is None else actuator.fall
+    return ActuatorLimit(name, actuator.min, actuator.max, rise, fall, actuator.safe)
+
+
+def _link(policy: Policy, base: Path) -> LinkSettings | None:
+    link = policy.link
+    if link is None:
+        return None
+    key = _path(base, link.key) if link.key else ""
+    return LinkSettings(link.port, link.baud, link.heartbeat, link.lost_after, key)

@@ -1,0 +1,88 @@
+"""A program as plain JSON values, for tables, reports and documents. Reads a program, computes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from edgeguard.decision.table import RuleRow, Span
+from edgeguard.policy.units import span_text
+from edgeguard.program import ActuatorLimit, Program, SignalSpec
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+def describe(program: Program) -> dict[str, Json]:
+    """Everything a reader wants to know about `program`. Open ends and unlimited rates are None; times in s."""
+    return {
+        "name": program.name,
+        "version": program.version,
+        "digest": program.digest,
+        "period": program.period,
+        "ftti": program.ftti,
+        "lockout_after": program.table.lockout_after,
+        "models": [{"role": m.role, "path": m.path, "backend": m.backend, "worker": m.worker} for m in program.models],
+        "signals": [_signal(spec) for spec in program.signals],
+        "thresholds": dict(program.thresholds),
+        "rules": [_rule(row, program.signals) for row in program.table.rules],
+        "fallback": [
+            {"line": row.line, "when": row.text, "command": dict(row.command.values)} for row in program.fallback
+        ],
+        "envelope": [_actuator(limit) for limit in program.envelope],
+        "handover": [{"after": after, "alert": alert} for after, alert in program.handover],
+        "link": None
+        if program.link is None
+        else {
+            "port": program.link.port,
+            "baud": program.link.baud,
+            "heartbeat": program.link.heartbeat,
+            "lost_after": program.link.lost_after,
+        },
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _span(value: Span) -> dict[str, Json]:
+    return {"frames": value.frames, "seconds": value.seconds, "text": span_text(value)}
+
+
+def _signal(spec: SignalSpec) -> dict[str, Json]:
+    return {
+        "name": spec.name,
+        "source": spec.source,
+        "unit": spec.unit,
+        "low": _finite(spec.low),
+        "high": _finite(spec.high),
+        "max_age": spec.max_age,
+        "on_fault": spec.on_fault.name.lower(),
+        "line": spec.line,
+    }
+
+
+def _rule(row: RuleRow, signals: Sequence[SignalSpec]) -> dict[str, Json]:
+    return {
+        "id": row.id,
+        "line": row.line,
+        "when": row.text,
+        "then": row.then.name.lower(),
+        "for": _span(row.hold),
+        "clear": {"when": row.clear_text, "for": _span(row.clear), "operator": row.operator},
+        "within": row.within or None,
+        "otherwise": row.otherwise.name.lower() if row.within else None,
+        "reads": [signals[i].name for i in row.reads],
+        "thresholds": list(row.thresholds),
+    }
+
+
+def _actuator(limit: ActuatorLimit) -> dict[str, Json]:
+    return {
+        "name": limit.name,
+        "min": limit.low,
+        "max": limit.high,
+        "rise": _finite(limit.rise),
+        "fall": _finite(limit.fall),
+        "safe": limit.safe,
+    }

@@ -1,0 +1,53 @@
+"""A policy file, read and checked: from bytes to a typed tree with positions, or to every finding at once.
+
+No file is opened here and no calibration is needed; what it takes to run a policy is added by `compiler`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeguard.policy.conditions import conditions
+from edgeguard.policy.diagnostics import Report
+from edgeguard.policy.expr import tree
+from edgeguard.policy.meaning import check_meaning
+from edgeguard.policy.reader import read
+from edgeguard.policy.schema import Policy
+from edgeguard.policy.shape import shape
+from edgeguard.policy.source import Path, Source
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """A policy that passed every check that needs nothing but its text."""
+
+    file: str
+    digest: str
+    """Hex SHA-256 of the file's bytes."""
+    policy: Policy
+    source: Source
+    conditions: Mapping[Path, tree.Node]
+    """The checked tree of every expression, by its path, like `("rules", 0, "when")`."""
+
+    def line(self, path: Path) -> int:
+        """Line (from 1) where the thing at `path` stands."""
+        return self.source.key(path).line
+
+
+def parse(data: bytes, *, file: str) -> PolicyDocument:
+    """Read and check the bytes of a policy file; `file` is only for messages.
+
+    Raises:
+        PolicyError: with every finding, in file order.
+    """
+    report = Report(file)
+    values, source = read(data, report)
+    trees = conditions(values, source, report)
+    policy = shape(values, source, report)
+    if policy is not None:
+        check_meaning(policy, trees, source, report)
+    report.raise_if_any()
+    assert policy is not None
+    return PolicyDocument(file, hashlib.sha256(data).hexdigest(), policy, source, trees)

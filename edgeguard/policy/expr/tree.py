@@ -1,0 +1,171 @@
+"""The typed tree of an expression, as immutable values that keep their position in the text.
+
+The checker, the code generator, the interpreter and later the formatter, prover and C emitter all walk this tree.
+Nothing here evaluates. `at` and `end` are offsets (characters) into the expression's text, half open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What an expression gives."""
+
+    NUMBER = "a number"
+    TRUTH = "true or false"
+    AUTHORITY = "an authority"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A literal. Always finite."""
+
+    at: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """`true` or `false`."""
+
+    at: int
+    end: int
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A signal, or in an invariant a word of the guard's own."""
+
+    at: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`calibrated.NAME`, or in an invariant `command.NAME`."""
+
+    at: int
+    end: int
+    base: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`-x` or `!x`."""
+
+    at: int
+    end: int
+    op: str
+    operand: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`+ - * /`."""
+
+    at: int
+    end: int
+    op: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`< <= > >= == !=`."""
+
+    at: int
+    end: int
+    op: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """`&&` or `||`."""
+
+    at: int
+    end: int
+    op: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """`x in [1, 2]`: the items are literals."""
+
+    at: int
+    end: int
+    operand: Node
+    items: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`test ? then : otherwise`."""
+
+    at: int
+    end: int
+    test: Node
+    then: Node
+    otherwise: Node
+
+
+Node = Number | Bool | Name | Member | Unary | Arithmetic | Compare | Logic | Within | Conditional
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The direct parts of a node, from left to right."""
+    if isinstance(node, (Arithmetic, Compare, Logic)):
+        return (node.left, node.right)
+    if isinstance(node, (Unary, Within)):
+        return (node.operand,)
+    if isinstance(node, Conditional):
+        return (node.test, node.then, node.otherwise)
+    return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and everything in it, from left to right, without recursion."""
+    waiting = [node]
+    while waiting:
+        top = waiting.pop()
+        yield top
+        waiting.extend(reversed(children(top)))
+
+
+def names(node: Node) -> tuple[str, ...]:
+    """Every plain name the text mentions, each once, in order of appearance."""
+    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, Name)))
+
+
+def members(node: Node, base: str) -> tuple[str, ...]:
+    """Every `base.NAME` the text mentions, each once, in order of appearance."""
+    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, Member) and n.base == base))
+
+
+def same(left: Node, right: Node) -> bool:
+    """Whether two trees say the same, wherever they stand."""
+    return _skeleton(left) == _skeleton(right)
+
+
+def _skeleton(node: Node) -> tuple[object, ...]:
+    """Every node from left to right without its position."""
+    positions = ("at", "end")
+    return tuple(
+        (type(n), *(getattr(n, s) for s in n.__slots__ if s not in positions and not _is_node(getattr(n, s))))
+        for n in walk(node)
+    )
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, (Number, Bool, Name, Member, Unary, Arithmetic, Compare, Logic, Within, Conditional))

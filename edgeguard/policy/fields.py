@@ -1,0 +1,109 @@
+"""The kinds of single values in a policy: names, durations, spans, rates, ranges, commands.
+
+Each is a plain Python type with a validator that speaks the policy author's language; no section is known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from edgeguard.decision.table import Span
+from edgeguard.policy import units
+
+LONGEST_DURATION = 86_400.0
+
+
+def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
+    """The one way a field says no: the code is the error's type, the hint travels in its context."""
+    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint})  # type: ignore[arg-type]
+
+
+def _text(value: object, kind: str, hint: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise _fail("EG1105", f"`{value}` is not {kind}" if isinstance(value, (int, float)) else f"this is not {kind}", hint)
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, float):  # a model's default, never from a file
+        return value
+    text = _text(value, "a duration", units.DURATION_HELP)
+    seconds = units.duration(text)
+    if seconds is None:
+        raise _fail("EG1105", f"`{text[:40]}` is not a duration", units.DURATION_HELP)
+    if not 0.0 < seconds <= LONGEST_DURATION:
+        raise _fail("EG1106", f"`{text[:40]}` is not between 0 and one day")
+    return seconds
+
+
+def _span(value: object) -> Span:
+    text = _text(value, "a span", units.SPAN_HELP)
+    found = units.span(text)
+    if found is None:
+        raise _fail("EG1105", f"`{text[:40]}` is not a span", units.SPAN_HELP)
+    if found.seconds > LONGEST_DURATION or not (found.frames or found.seconds):
+        raise _fail("EG1106", f"`{text[:40]}` is not between 0 and one day")
+    return found
+
+
+def _rate(value: object) -> float:
+    text = _text(value, "a rate", units.RATE_HELP)
+    found = units.rate(text)
+    if found is None:
+        raise _fail("EG1105", f"`{text[:40]}` is not a rate", units.RATE_HELP)
+    if found <= 0.0:
+        raise _fail("EG1106", "a rate of zero would hold the actuator where it is for ever")
+    return found
+
+
+def _bound(value: object) -> float:
+    if value in ("inf", "-inf"):
+        return math.inf if value == "inf" else -math.inf
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _fail("EG1103", "a range is two numbers, like `[0, 1]`", "an open end is `inf` or `-inf`")
+    return float(value)
+
+
+def _limits(value: object) -> tuple[float, float]:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise _fail("EG1103", "a range is two numbers, like `[0, 1]`", "an open end is `inf` or `-inf`")
+    low, high = _bound(value[0]), _bound(value[1])
+    if not low < high:
+        raise _fail("EG1106", f"the range from {low:g} to {high:g} is empty", "write the smaller number first")
+    return low, high
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _given(value: object) -> object:
+    if isinstance(value, str) and value not in ("missing", "stale", "nan"):
+        raise _fail("EG1107", f"`{value[:40]}` is neither a number nor `missing`, `stale` or `nan`")
+    if isinstance(value, (bool, tuple, Mapping)):
+        raise _fail("EG1103", "a signal is given as a number, or as `missing`, `stale` or `nan`")
+    return value
+
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""A name that expressions can use."""
+Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
+"""A name that people read: of a policy, a rule, a worker."""
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Expression = Annotated[str, Field(min_length=1)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds, more than 0."""
+SpanField = Annotated[Span, BeforeValidator(_span)]
+Rate = Annotated[float, BeforeValidator(_rate)]
+Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
+OneOrMore = Annotated[
+    tuple[Literal["primary", "redundant", "filter"], ...], BeforeValidator(_one_or_more), Field(min_length=1, max_length=3)
+]
+Choice = Literal["frame", "context", "link", "runtime"]
+Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]
+Given = Annotated[float | str, BeforeValidator(_given)]

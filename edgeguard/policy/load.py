@@ -1,0 +1,110 @@
+"""From a policy file on disk to a program that may run: admitted, parsed, compiled with its admitted calibration.
+
+The only file of the room that opens files. A program for the guard comes from `load_policy` alone, which accepts
+nothing unsigned; `check_policy` and `compile_draft` are for the desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.policy.calibration import Calibration, parse_calibration
+from edgeguard.policy.compiler import compile_policy
+from edgeguard.policy.document import PolicyDocument, parse
+from edgeguard.policy.reader import MOST_BYTES
+from edgeguard.program import Program
+
+if TYPE_CHECKING:
+    from edgeguard.admission.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A program and what it was made of. Digests are hex; those of a draft say nothing about trust."""
+
+    program: Program
+    document: PolicyDocument
+    calibration: Calibration | None
+    policy_digest: str
+    calibration_digest: str
+    """Empty when the policy names no calibration."""
+    policy_signer: str = ""
+    """Hex SHA-256 of the signer's key; empty for a draft."""
+
+
+def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -> LoadedPolicy:
+    """Admit, parse and compile the policy at `path` and its calibration.
+
+    `trust`: the public keys that may sign this device's policy. They come from outside the policy. The calibration is
+    admitted with the signers that the admitted policy names.
+
+    Raises:
+        AdmissionError: no trusted key is given, or a file is unsigned, altered or signed by somebody else.
+        PolicyError: with every finding.
+        ContractError: the calibration is signed, but is not one.
+        UsageError: a file or key cannot be read.
+    """
+    from edgeguard.admission.keys import load_public_keys
+    from edgeguard.admission.store import admit_file
+
+    if not trust:
+        message = "no key is trusted to sign a policy; name one with `--trust KEY.pub` or `EDGEGUARD_TRUST`"
+        raise AdmissionError("unknown-signer", str(path), message)
+    admitted = admit_file(path, trust)
+    document = parse(admitted.data, file=str(path))
+    base = Path(path).parent
+    calibration, digest = None, ""
+    wanted = calibration_path(document, base=base)
+    if wanted is not None:
+        signers = load_public_keys([base / s for s in _signers(document)])
+        file = admit_file(wanted, signers)
+        calibration, digest = parse_calibration(file.data, file=str(wanted)), file.digest
+    program = compile_policy(document, base=base, calibration=calibration)
+    return LoadedPolicy(program, document, calibration, admitted.digest, digest, admitted.signer)
+
+
+def check_policy(path: str | Path) -> PolicyDocument:
+    """Parse and check the policy at `path`. Needs no signature and no calibration, and gives nothing that can run.
+
+    Raises:
+        PolicyError: with every finding.
+        UsageError: the file cannot be read.
+    """
+    return parse(_read(path, "policy"), file=str(path))
+
+
+def compile_draft(path: str | Path) -> LoadedPolicy:
+    """Compile a policy whose signatures were not looked at: for tests, tables and documents, never for a guard.
+
+    Raises:
+        PolicyError, ContractError, UsageError: as `load_policy`.
+    """
+    document = check_policy(path)
+    base = Path(path).parent
+    wanted = calibration_path(document, base=base)
+    calibration = parse_calibration(_read(wanted, "calibration"), file=str(wanted)) if wanted else None
+    program = compile_policy(document, base=base, calibration=calibration)
+    return LoadedPolicy(program, document, calibration, document.digest, "")
+
+
+def calibration_path(document: PolicyDocument, *, base: Path) -> Path | None:
+    """Where the policy's calibration lies; None when it names none."""
+    name = document.policy.calibration
+    return base / name if name else None
+
+
+def _signers(document: PolicyDocument) -> tuple[str, ...]:
+    return document.policy.admission.signers if document.policy.admission else ()
+
+
+def _read(path: str | Path, what: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise UsageError(f"cannot read the {what} `{path}`: {reason}") from None

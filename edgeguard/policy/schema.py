@@ -1,0 +1,246 @@
+"""The sections of a policy file as strict, frozen models: what keys there are and what kind of value each takes.
+
+Kinds and bounds of single values only; what several values say together is checked in `meaning`. A key that this
+version would not carry out is not here: a policy must never ask for something that silently does not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from edgeguard.policy.fields import (
+    Choice,
+    Command,
+    Duration,
+    Expression,
+    Given,
+    Identifier,
+    Label,
+    Limits,
+    OneOrMore,
+    Rate,
+    SpanField,
+    Text,
+)
+
+Authority = Literal["rules", "human", "safe_state"]
+AnyAuthority = Literal["model", "rules", "human", "safe_state"]
+
+
+class Section(BaseModel):
+    """Every section: no unknown keys, no conversions, no changes."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Head(Section):
+    """Which policy this is."""
+
+    name: Label
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Model(Section):
+    """One model bundle. `bundle` is a folder, relative to the policy file."""
+
+    bundle: Text
+    backend: Literal["auto", "onnxruntime"] = "onnxruntime"
+
+
+class Models(Section):
+    """The classifier that answers, and a second one that doubts it."""
+
+    primary: Model
+    redundant: Model | None = None
+
+
+class Required(Section):
+    """What a bundle's manifest must state to be admitted."""
+
+    security_version: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
+class Admission(Section):
+    """Whose signatures count for models and calibration. Public key files, relative to the policy file."""
+
+    signers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
+    require: Required = Required()
+
+
+class Worker(Section):
+    """A process of its own for the models it runs."""
+
+    runs: Annotated[tuple[Literal["primary", "redundant", "filter"], ...], Field(min_length=1, max_length=3)]
+
+
+class Isolation(Section):
+    """Which models run in which worker processes."""
+
+    workers: Mapping[Label, Worker]
+
+
+class SignalDeclaration(Section):
+    """One signal: from models (`of`) or from elsewhere (`from`), with its range and how old it may be."""
+
+    of: OneOrMore | None = None
+    from_: Choice | None = Field(default=None, alias="from")
+    unit: Annotated[str, Field(max_length=24)] = ""
+    range: Limits
+    max_age: Duration
+    on_fault: Authority = "safe_state"
+    within: Duration | None = None
+    otherwise: Literal["rules", "safe_state"] | None = None
+
+
+class Clear(Section):
+    """Hysteresis: the condition under which a rule lets go, and for how long it must hold."""
+
+    when: Expression
+    for_: SpanField | None = Field(default=None, alias="for")
+
+
+def _clear_tag(value: object) -> str:
+    return "section" if isinstance(value, Mapping | Clear) else "word"
+
+
+ClearField = Annotated[
+    Annotated[Literal["operator"], Tag("word")] | Annotated[Clear, Tag("section")], Discriminator(_clear_tag)
+]
+
+
+class Rule(Section):
+    """One trigger: when what holds for how long, who acts, and what gives authority back."""
+
+    id: Label
+    when: Expression
+    for_: SpanField | None = Field(default=None, alias="for")
+    clear: ClearField | None = None
+    then: Authority
+    within: Duration | None = None
+    otherwise: Literal["rules", "safe_state"] | None = None
+
+
+class Fallback(Section):
+    """One row of the rule-based logic: the first whose condition holds commands."""
+
+    when: Expression | None = None
+    command: Command
+
+
+class Actuator(Section):
+    """What an actuator may ever be told. `rise` and `fall`: largest change a second."""
+
+    min: float
+    max: float
+    rise: Rate | None = None
+    fall: Rate | None = None
+    safe: float
+
+
+class Escalation(Section):
+    """One step of the ladder that asks a human to take over."""
+
+    after: Duration
+    alert: Literal["visual", "audible", "haptic"]
+
+
+class Handover(Section):
+    """How a human is asked to take over."""
+
+    escalate: Annotated[tuple[Escalation, ...], Field(min_length=1, max_length=8)]
+
+
+class Disclosure(Section):
+    """How much of an answer leaves the guard."""
+
+    outputs: Literal["top1", "probabilities"]
+
+
+class Link(Section):
+    """The line to the safety microcontroller. `key`: device key file, relative to the policy file."""
+
+    port: Text = "auto"
+    baud: Annotated[int, Field(ge=9600, le=12_000_000)] = 921_600
+    heartbeat: Duration = 0.020
+    lost_after: Duration = 0.150
+    key: Text | None = None
+
+
+class FrameRate(Section):
+    """How often the camera gives a new picture: what `N frames` means in seconds."""
+
+    period: Duration
+
+
+class Log(Section):
+    """`flush`: the longest time a record stays unwritten."""
+
+    flush: Duration
+
+
+class Never(Section):
+    """An invariant: this never holds."""
+
+    never: Expression
+
+
+class Leave(Section):
+    """An invariant: this mode is left only this way."""
+
+    leave: Literal["safe_state"]
+    only_by: Literal["operator"]
+
+
+def _invariant_tag(value: object) -> str:
+    return "leave" if isinstance(value, Leave) or (isinstance(value, Mapping) and "leave" in value) else "never"
+
+
+Invariant = Annotated[
+    Annotated[Never, Tag("never")] | Annotated[Leave, Tag("leave")], Discriminator(_invariant_tag)
+]
+
+
+class Expectation(Section):
+    """What an embedded test expects at its end."""
+
+    authority: AnyAuthority | None = None
+    rule: Text | None = None
+    command: Command | None = None
+
+
+class Case(Section):
+    """An embedded test: these signals for so long, from a healthy start."""
+
+    name: Text
+    given: Mapping[Identifier, Given]
+    for_: SpanField | None = Field(default=None, alias="for")
+    expect: Expectation
+
+
+class Policy(Section):
+    """A whole policy file."""
+
+    edgeguard: int
+    policy: Head
+    models: Models | None = None
+    filter: Model | None = None
+    admission: Admission | None = None
+    calibration: Text | None = None
+    isolation: Isolation | None = None
+    frame: FrameRate | None = None
+    signals: Annotated[Mapping[Identifier, SignalDeclaration], Field(min_length=1)]
+    rules: tuple[Rule, ...] = ()
+    fallback: Annotated[tuple[Fallback, ...], Field(max_length=64)] = ()
+    envelope: Annotated[Mapping[Identifier, Actuator], Field(min_length=1, max_length=64)]
+    handover: Handover | None = None
+    disclosure: Disclosure = Disclosure(outputs="top1")
+    link: Link | None = None
+    ftti: Duration | None = None
+    period: Duration = 0.02
+    lockout_after: Annotated[int, Field(ge=0, le=1000)] = 3
+    log: Log = Log(flush=1.0)
+    invariants: tuple[Invariant, ...] = ()
+    tests: tuple[Case, ...] = ()

@@ -1,0 +1,40 @@
+"""Which signals exist: what each model and each part of the guard measures, so that a misspelt one is found at load.
+
+A table and look-ups only. Signals `from: context` and `from: link` are the integrator's and may have any name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType({
+    "certainty": frozenset({"primary"}),
+    "disagreement": frozenset({"primary", "redundant"}),
+    "reconstruction": frozenset({"primary", "filter"}),
+    "squeezing": frozenset({"primary"}),
+    "novelty": frozenset({"primary"}),
+})
+"""Signals of doubt, with the models that they are computed from."""
+
+OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType({
+    "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
+    "runtime": frozenset({"latency"}),
+})
+"""Signals of the camera's picture and of the guard's own running. Sources not listed may give any name."""
+
+RESERVED = frozenset({
+    "authority", "model", "rules", "human", "safe_state", "mode", "command", "calibrated", "true", "false", "in",
+    "and", "or", "not",
+})  # fmt: skip
+"""Names with a meaning of their own in conditions and invariants."""
+
+
+def every_name() -> tuple[str, ...]:
+    """All signal names of models, frame and runtime."""
+    return (*MODEL_SIGNALS, *(name for names in OTHER_SIGNALS.values() for name in sorted(names)))
+
+
+def bound_to_frames(source: str) -> bool:
+    """Whether a signal of this source comes with each new frame rather than with each control step."""
+    return source not in ("context", "link")

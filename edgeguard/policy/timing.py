@@ -1,0 +1,104 @@
+"""Does every rule act within the fault-tolerant time interval that the policy states, and do the times agree?
+
+Arithmetic over declared times only; what the times really are is measured on the rig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeguard.decision.table import Span
+from edgeguard.policy.diagnostics import Report, quote
+from edgeguard.policy.expr import tree
+from edgeguard.policy.schema import Policy
+from edgeguard.policy.source import Path, Source
+from edgeguard.policy.sources import bound_to_frames
+from edgeguard.policy.units import duration_text
+
+FRAME_PERIOD = 0.05
+"""Seconds between new frames when the policy does not say (`frame: {period: ...}`)."""
+
+SLACK = 1e-9
+"""Seconds by which sums of decimal fractions may miss."""
+
+LATEST_LOSS = 0.150
+"""Seconds after which a microcontroller falls back when the policy has no `link`."""
+
+
+def frame_period(policy: Policy) -> float:
+    """Seconds between two new frames."""
+    return policy.frame.period if policy.frame else FRAME_PERIOD
+
+
+def reaction_time(policy: Policy, waited: float) -> float:
+    """Worst time (s) from a fault to its command at the microcontroller, `waited` s of which it is not yet believed."""
+    return waited + policy.period + (policy.link.lost_after if policy.link else LATEST_LOSS)
+
+
+def debounce(policy: Policy, hold: Span, signals: tuple[str, ...]) -> float:
+    """Seconds that a condition over `signals` needs to be believed; at least one frame where one comes with frames."""
+    period = frame_period(policy)
+    frames = max(hold.frames, 1 if any(_framed(policy, name) for name in signals) else 0)
+    return max(frames * period, hold.seconds)
+
+
+def _framed(policy: Policy, name: str) -> bool:
+    return bound_to_frames(policy.signals[name].from_ or "models")
+
+
+def check_timing(policy: Policy, trees: Mapping[Path, tree.Node], source: Source, report: Report) -> None:
+    """Report what is too slow for `ftti` (EG1309), and contradictory ladders and link times (EG1310, EG1315).
+
+    A rule may be slow when another rule takes the same condition's authority away in time: it escalates.
+    """
+    _ladder(policy, source, report)
+    if policy.link is not None and not policy.link.heartbeat < policy.link.lost_after:
+        place = source.key(("link", "lost_after"))
+        report.add("EG1315", "`heartbeat` is not shorter than `lost_after`", place, "two or three beats should fit")
+    if policy.ftti is None:
+        return
+    times = _rule_times(policy, trees)
+    in_time = [node for node, waited in times.values() if reaction_time(policy, waited) <= policy.ftti + SLACK]
+    for i, (node, waited) in times.items():
+        if not any(tree.same(node, quick) for quick in in_time):
+            _fits(policy, waited, f"rule {quote(policy.rules[i].id)}", source, report, ("rules", i, "for"), "debounce")
+    for name, signal in policy.signals.items():
+        path = ("signals", name, "max_age")
+        _fits(policy, signal.max_age, f"signal {quote(name)}", source, report, path, "`max_age`")
+
+
+def _rule_times(policy: Policy, trees: Mapping[Path, tree.Node]) -> dict[int, tuple[tree.Node, float]]:
+    """Each readable rule's condition and debounce (s), by its index."""
+    found: dict[int, tuple[tree.Node, float]] = {}
+    for i, rule in enumerate(policy.rules):
+        node = trees.get(("rules", i, "when"))
+        if node is not None:
+            found[i] = node, debounce(policy, rule.for_ or Span(), tree.names(node))
+    return found
+
+
+def _fits(
+    policy: Policy, waited: float, who: str, source: Source, report: Report, path: Path, what: str
+) -> None:
+    total, limit = reaction_time(policy, waited), policy.ftti
+    if limit is None or total <= limit + SLACK:
+        return
+    link = total - waited - policy.period
+    sums = f"{what} {duration_text(waited)} + period {duration_text(policy.period)} + link {duration_text(link)}"
+    message = f"{who} may take {duration_text(total)}, longer than `ftti` of {duration_text(limit)}"
+    report.add("EG1309", message, source.key(path), sums)
+
+
+def _ladder(policy: Policy, source: Source, report: Report) -> None:
+    if policy.handover is None:
+        return
+    shortest = min((r.within for r in policy.rules if r.within is not None), default=None)
+    before = 0.0
+    for i, step in enumerate(policy.handover.escalate):
+        place = source.value(("handover", "escalate", i, "after"))
+        if step.after <= before:
+            report.add("EG1310", "this step does not come after the one before it", place)
+        elif shortest is not None and step.after >= shortest:
+            message = f"this step comes after the shortest `within` of {duration_text(shortest)}"
+            report.add("EG1310", message, place, "an alert must sound while there is time to take over")
+        before = step.after
