@@ -124,7 +124,7 @@ class VirtualMcu:
         self._names = tuple(limit.name for limit in program.envelope)
         self._device = ctypes.create_string_buffer(int(self._lib.eg_lib_size()))
         self._key = key
-        self._us = _us(now)
+        self._us = self._stepped_us = _us(now)
         self.reboot(seed=seed)
 
     def reboot(self, *, seed: bytes | None = None) -> None:
@@ -146,14 +146,20 @@ class VirtualMcu:
         self._lib.eg_lib_feed(self._device, data, ctypes.c_size_t(len(data)), ctypes.c_uint64(self._us))
 
     def advance(self, now: float) -> None:
-        """Let time pass until `now`, a step of the core every millisecond."""
+        """Let time pass until `now`, a step of the core every millisecond, however often this is called."""
         until, tick = _us(now), _us(TICK)
         if until <= self._us:
             return
-        self._lib.eg_lib_run(
-            self._device, ctypes.c_uint64(self._us), ctypes.c_uint64(until), ctypes.c_uint64(tick)
-        )
         self._us = until
+        self._lib.eg_lib_run(
+            self._device, ctypes.c_uint64(self._stepped_us), ctypes.c_uint64(until), ctypes.c_uint64(tick)
+        )
+        self._stepped_us += (until - self._stepped_us) // tick * tick
+
+    def hold_up(self, seconds: float) -> None:
+        """Let time pass without a step, as when the core is stopped by a debugger."""
+        self._us += _us(seconds)
+        self._stepped_us = self._us
 
     def take(self) -> bytes:
         """Bytes the microcontroller sent since the last call."""

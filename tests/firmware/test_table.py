@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from edgeguard.errors import LinkError, PolicyError
+from edgeguard.policy.emit_c import MOST_ACTUATORS, emit
+from edgeguard.program import ActuatorLimit, LinkSettings, Program
+from hil import mcu as mcu_module
+from hil.mcu import VirtualMcu, build
+
+BRAKE = ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0)
+
+
+def test_same_policy_gives_the_same_bytes(program: Program) -> None:
+    assert emit(program) == emit(replace(program))
+
+
+def test_numbers_are_those_of_the_policy(program: Program) -> None:
+    text = emit(program)
+    assert (
+        "{.min = 0, .max = 1000000, .rise = 4000000, .fall = 4000000, .safe = 1000000}, /* brake */" in text
+    )
+    assert ".rise = 1000000, .fall = 2147483647, .safe = 0}, /* throttle */" in text
+    assert ".lost_us = 120000u" in text
+    assert ".degraded_us = 50000u" in text
+    assert f".policy_hash = 0x{int.from_bytes(bytes.fromhex(program.digest)[:4], 'little'):08x}u" in text
+
+
+def test_policy_without_a_link_gets_the_default_times(program: Program) -> None:
+    assert ".lost_us = 120000u" in emit(replace(program, link=None))
+
+
+def test_name_of_the_policy_cannot_end_the_comment(program: Program) -> None:
+    assert "*/ int evil" not in emit(replace(program, name="x */ int evil; /*"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [
+        (replace(BRAKE, name="a b"), "`a b` is no actuator name"),
+        (replace(BRAKE, name='x"'), "is no actuator name"),
+        (replace(BRAKE, high=math.inf), "min, max and safe must lie within"),
+        (replace(BRAKE, low=math.nan), "min, max and safe must lie within"),
+        (replace(BRAKE, high=2001.0), "min, max and safe must lie within"),
+        (replace(BRAKE, safe=1.5), "safe must lie between min and max"),
+        (replace(BRAKE, rise=0.0), "rise must be 0.001/s to 2000/s, or absent"),
+        (replace(BRAKE, fall=-1.0), "fall must be"),
+        (replace(BRAKE, fall=math.nan), "fall must be"),
+        (replace(BRAKE, rise=2001.0), "rise must be"),
+    ],
+)
+def test_envelope_that_the_microcontroller_cannot_hold_is_refused(
+    program: Program, limit: ActuatorLimit, problem: str
+) -> None:
+    with pytest.raises(PolicyError, match=problem):
+        emit(replace(program, envelope=(limit,)))
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [(), (BRAKE, BRAKE), tuple(replace(BRAKE, name=f"a{i}") for i in range(MOST_ACTUATORS + 1))],
+)
+def test_number_and_names_of_actuators_are_checked(
+    program: Program, envelope: tuple[ActuatorLimit, ...]
+) -> None:
+    with pytest.raises(PolicyError):
+        emit(replace(program, envelope=envelope))
+
+
+@pytest.mark.parametrize("lost", [0.001, 11.0, math.nan])
+def test_times_that_the_microcontroller_cannot_keep_are_refused(program: Program, lost: float) -> None:
+    with pytest.raises(PolicyError, match="`lost_after`"):
+        emit(replace(program, link=LinkSettings(lost_after=lost)))
+
+
+def test_most_actuators_build_and_answer(program: Program) -> None:
+    many = tuple(replace(BRAKE, name=f"a{i}") for i in range(MOST_ACTUATORS))
+    assert len(VirtualMcu(replace(program, envelope=many)).outputs) == MOST_ACTUATORS
+
+
+def test_missing_compiler_is_a_clear_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(LinkError, match="built with `no-such-compiler` and `make`.*apt-get install gcc"):
+        build(program, "lib")
+
+
+def test_failing_compiler_is_a_clear_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcu_module, "emit", lambda _: "#error not a table\n")
+    with pytest.raises(LinkError, match="(?s)building the firmware failed: .*not a table"):
+        build(program, "lib")

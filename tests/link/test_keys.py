@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeguard.errors import LinkError
+from edgeguard.link import load_device_key, new_device_key
+from edgeguard.link.keys import TEST_KEY
+
+TEST_FILE = Path(__file__).parents[2] / "firmware_stubs" / "keys" / "test.device-key"
+
+
+def test_committed_key_is_the_public_test_key() -> None:
+    assert load_device_key(TEST_FILE) == TEST_KEY
+    assert "TEST" in TEST_FILE.read_text(encoding="ascii")
+
+
+def test_new_key_is_private_and_can_be_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.device-key"
+    key = new_device_key(path)
+    assert len(key) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_device_key(path) == key
+
+
+def test_new_key_overwrites_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.device-key"
+    path.write_text("precious")
+    with pytest.raises(LinkError, match="cannot write device key .*File exists"):
+        new_device_key(path)
+    assert path.read_text() == "precious"
+
+
+def test_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.device-key"
+    new_device_key(path)
+    path.chmod(0o640)
+    with pytest.raises(LinkError, match="may be read by others.*chmod 600"):
+        load_device_key(path)
+
+
+def test_missing_key_file_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(LinkError, match="cannot read device key .*No such file"):
+        load_device_key(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "edgeguard-device-key-1\n",
+        "edgeguard-device-key-1\nzz\n",
+        "edgeguard-device-key-1\n00ff\n",
+        "edgeguard-device-key-2\n" + "00" * 32,
+        "edgeguard-device-key-1\n" + "00" * 32 + "\nmore",
+        "\xff\xfe",
+    ],
+)
+def test_anything_else_is_no_key(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.device-key"
+    path.write_bytes(text.encode("latin-1"))
+    path.chmod(0o600)
+    with pytest.raises(LinkError, match="is not a device key"):
+        load_device_key(path)

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from struct import Struct
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgeguard.link import messages, wire
+from edgeguard.link.link import TransportLink
+from edgeguard.link.session import ARM_WINDOW, COUNTER_LAST, REMEMBERED
+from edgeguard.types import Authority
+
+COMMAND = Struct("<8sIIIiHHBBBB")
+Mcu = Any
+
+
+def requests(mcu: Mcu) -> list[dict[str, Any]]:
+    names = "session counter echo policy value valid data_id source actuator action flags".split()
+    return [dict(zip(names, COMMAND.unpack(p))) for p in mcu.commands()]
+
+
+def test_without_a_microcontroller_it_waits(link: TransportLink) -> None:
+    link.poll(0.0)
+    assert link.status.state == "waiting"
+    assert link.status.mcu_mode == "unknown"
+    assert link.status.last_heard == -math.inf
+    assert link.status.outputs == {}
+
+
+def test_hello_is_answered_with_open(mcu: Mcu, link: TransportLink) -> None:
+    mcu.hello()
+    link.poll(1.0)
+    assert link.status.state == "opening"
+    assert [m for m, _ in mcu.heard] == [wire.OPEN]
+    assert mcu.heard[0][1][:16] == b"mcunoncehostnonc"
+    assert link.status.last_heard == 1.0
+
+
+def test_status_of_the_session_opens_it(open_session: TransportLink) -> None:
+    status = open_session.status
+    assert (status.state, status.mcu_mode, status.reason) == ("open", "silent", "booted")
+    assert status.outputs == {"brake": 0.25}
+    assert status.source == "safe_state"
+
+
+def test_nothing_is_commanded_without_a_session(mcu: Mcu, link: TransportLink) -> None:
+    link.send({"brake": 0.5}, Authority.MODEL, 0.0)
+    assert mcu.heard == []
+    assert link.status.dropped == 1
+
+
+def test_every_actuator_is_commanded(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.send({"brake": 0.5, "throttle": 0.25}, Authority.RULES, 0.01)
+    first, second = requests(mcu)
+    assert first == {
+        "session": mcu.session,
+        "counter": 1,
+        "echo": 1000,
+        "policy": int.from_bytes(open_session._session.policy[:4], "little"),
+        "value": 500_000,
+        "valid": 100,
+        "data_id": 0xE600,
+        "source": 1,
+        "actuator": 0,
+        "action": 1,
+        "flags": 0x80,
+    }
+    assert (second["counter"], second["actuator"], second["value"], second["data_id"]) == (
+        2,
+        1,
+        250_000,
+        0xE601,
+    )
+
+
+def test_counters_strictly_increase(mcu: Mcu, open_session: TransportLink) -> None:
+    for step in range(5):
+        open_session.send({"brake": 0.5, "throttle": 0.0}, Authority.MODEL, step * 0.02)
+    counters = [r["counter"] for r in requests(mcu)]
+    assert counters == sorted(set(counters))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+def test_value_that_is_missing_or_no_number_becomes_the_safe_value(
+    mcu: Mcu, open_session: TransportLink, value: float | None
+) -> None:
+    command = {"throttle": 0.1} if value is None else {"brake": value, "throttle": 0.1}
+    open_session.send(command, Authority.MODEL, 0.0)
+    brake, throttle = requests(mcu)
+    assert (brake["value"], brake["source"]) == (1_000_000, Authority.SAFE_STATE)
+    assert (throttle["value"], throttle["source"]) == (100_000, Authority.MODEL)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.floats(allow_nan=False))
+def test_sent_values_lie_in_the_envelope(mcu: Mcu, open_session: TransportLink, value: float) -> None:
+    mcu.heard.clear()
+    open_session.send({"brake": value, "throttle": value}, Authority.MODEL, 0.0)
+    assert all(0 <= r["value"] <= (1_000_000, 600_000)[r["actuator"]] for r in requests(mcu))
+
+
+def test_validity_is_never_longer_than_the_microcontroller_allows(mcu: Mcu, link: TransportLink) -> None:
+    mcu.hello(valid_max_ms=40)
+    link.poll(0.0)
+    mcu.status()
+    link.poll(0.0)
+    link.send({}, Authority.MODEL, 0.0)
+    assert requests(mcu)[0]["valid"] == 40
+
+
+def test_arm_is_asked_for_only_when_it_would_be_granted(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.arm(0.0)
+    open_session.send({}, Authority.MODEL, 0.02)
+    assert [r["action"] for r in requests(mcu)] == [1, 1]
+    mcu.flags |= messages.READY
+    mcu.status()
+    open_session.poll(0.04)
+    assert open_session.status.ready
+    open_session.send({}, Authority.MODEL, 0.04)
+    assert [(r["action"], r["source"]) for r in requests(mcu)][4:] == [(2, Authority.HUMAN)]
+
+
+def test_arm_request_ends_when_granted(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.arm(0.0)
+    mcu.flags |= messages.READY
+    mcu.status(mode=1, reason=1)
+    open_session.poll(0.02)
+    assert open_session.status.mcu_mode == "enabled"
+    mcu.status(mode=2, reason=2)  # it falls back by itself: no request may be pending still
+    open_session.poll(0.04)
+    open_session.send({}, Authority.MODEL, 0.04)
+    assert {r["action"] for r in requests(mcu)} == {1}
+    assert open_session.status.reason == "host-lost"
+
+
+def test_arm_request_expires(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.flags |= messages.READY
+    mcu.status()
+    open_session.poll(0.0)
+    open_session.arm(0.0)
+    open_session.send({}, Authority.MODEL, ARM_WINDOW + 0.01)
+    assert {r["action"] for r in requests(mcu)} == {1}
+
+
+def test_silence_ends_the_session(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.poll(0.1)
+    assert open_session.status.state == "open"
+    open_session.poll(0.1001)
+    assert (open_session.status.state, open_session.status.mcu_mode) == ("waiting", "unknown")
+    assert open_session.status.outputs == {}
+
+
+def test_open_without_an_answer_is_tried_again(mcu: Mcu, link: TransportLink) -> None:
+    mcu.hello()
+    link.poll(0.0)
+    mcu.hello()
+    link.poll(0.05)
+    assert [m for m, _ in mcu.heard] == [wire.OPEN, wire.OPEN]
+
+
+def test_rebooted_microcontroller_gets_a_new_session(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.poll(0.2)
+    mcu.nonce = b"newnonce"
+    mcu.counter = 0
+    mcu.hello()
+    open_session.poll(0.25)
+    mcu.status()
+    open_session.poll(0.27)
+    assert open_session.status.state == "open"
+    open_session.send({}, Authority.MODEL, 0.27)
+    assert requests(mcu)[0]["counter"] == 1
+
+
+def test_replayed_hello_does_not_end_a_session(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.hello()
+    open_session.poll(0.01)
+    assert open_session.status.state == "open"
+    assert mcu.heard == []
+
+
+def test_replayed_status_is_refused(mcu: Mcu, open_session: TransportLink) -> None:
+    old = mcu.status()
+    open_session.poll(0.02)
+    mcu.to_host = old
+    open_session.poll(0.04)
+    assert open_session.status.rejected == 1
+    assert open_session.status.last_heard == 0.02
+
+
+def test_status_of_another_session_is_refused(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(session=b"another.")
+    open_session.poll(0.02)
+    assert open_session.status.rejected == 1
+
+
+def test_status_of_an_unknown_actuator_is_refused(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(actuator=2)
+    open_session.poll(0.02)
+    assert open_session.status.rejected == 1
+
+
+def test_status_without_a_session_is_refused(mcu: Mcu, link: TransportLink) -> None:
+    mcu.status(session=bytes(8))
+    link.poll(0.0)
+    assert (link.status.state, link.status.rejected) == ("waiting", 1)
+
+
+@pytest.mark.parametrize("changes", [{"system": 255}, {"component": 2}, {"link": 0}])
+def test_reflected_frame_is_refused(mcu: Mcu, link: TransportLink, changes: dict[str, int]) -> None:
+    raw = mcu.hello()
+    payload = raw[10:-15]
+    mcu.to_host = b""
+    mcu.say(wire.HELLO, payload, **changes)
+    link.poll(0.0)
+    assert (link.status.state, link.status.rejected) == ("waiting", 1)
+
+
+def test_frame_with_the_fixed_flag_missing_is_refused(mcu: Mcu, link: TransportLink) -> None:
+    mcu.hello(flags=0)
+    link.poll(0.0)
+    assert (link.status.state, link.status.rejected) == ("waiting", 1)
+
+
+@pytest.mark.parametrize("message", [wire.OPEN, wire.COMMAND])
+def test_message_of_the_host_is_refused_from_the_microcontroller(
+    mcu: Mcu, link: TransportLink, message: int
+) -> None:
+    mcu.say(message, bytes([0x80]) * wire.DIALECT[message][0])
+    link.poll(0.0)
+    assert link.status.rejected == 1
+
+
+def test_forged_frames_are_counted(mcu: Mcu, link: TransportLink) -> None:
+    mcu.key = bytes(32)
+    mcu.hello()
+    link.poll(0.0)
+    assert (link.status.state, link.status.rejected) == ("waiting", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"protocol": 9}, "the microcontroller speaks protocol 9, this host 1"),
+        ({"policy": bytes(16)}, "the microcontroller holds policy 00000000"),
+        ({"actuators": 3}, "the microcontroller has 3 actuators, the policy 2"),
+    ],
+)
+def test_mismatch_is_not_opened_and_says_why(
+    mcu: Mcu, link: TransportLink, changes: dict[str, object], reason: str
+) -> None:
+    mcu.hello(**changes)
+    link.poll(0.0)
+    assert link.status.state == "mismatch"
+    assert link.status.reason.startswith(reason)
+    assert mcu.heard == []
+    link.poll(5.0)
+    assert link.status.state == "mismatch"
+    mcu.hello()
+    link.poll(5.0)
+    assert link.status.state == "opening"
+
+
+def test_round_trip_leaves_out_the_wait_for_the_status(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.send({}, Authority.MODEL, 1.0)
+    mcu.status(counter_echo=2, age=150)
+    open_session.poll(1.020)
+    assert open_session.status.round_trip == pytest.approx(0.005)
+    mcu.status(counter_echo=2, age=350)  # the same one again tells nothing new
+    open_session.poll(1.040)
+    assert open_session.status.round_trip == pytest.approx(0.005)
+
+
+def test_only_the_newest_requests_are_remembered(mcu: Mcu, open_session: TransportLink) -> None:
+    for _ in range(REMEMBERED):
+        open_session.send({}, Authority.MODEL, 0.0)
+    assert len(open_session._session._sent_at) == REMEMBERED
+
+
+def test_counters_of_both_sides_add_up(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(rejected=3, crc_errors=4, dropped=5, refusal=22, flags=0x81)
+    mcu.to_host += b"\xfd\x24\x01\x00" + bytes(3) + (52000).to_bytes(3, "little") + bytes(60)
+    open_session.poll(0.02)
+    status = open_session.status
+    assert (status.rejected, status.crc_errors, status.dropped) == (3, 5, 5)
+    assert (status.refusal, status.degraded, status.ready) == ("counter-old", True, False)
+
+
+def test_codes_of_a_newer_firmware_are_shown_as_numbers(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(mode=9, reason=99, refusal=98, source=97)
+    open_session.poll(0.02)
+    status = open_session.status
+    assert (status.mcu_mode, status.reason, status.refusal, status.source) == (
+        "code 9",
+        "code 99",
+        "code 98",
+        "code 97",
+    )
+
+
+def test_session_ends_before_its_counter_wraps(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session._session._counter = COUNTER_LAST + 1
+    open_session.send({}, Authority.MODEL, 0.0)
+    assert mcu.commands() == []
+    assert open_session.status.state == "waiting"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(data=st.binary(max_size=300))
+def test_rubbish_never_raises_and_opens_nothing(
+    make_link: Callable[[Mcu], TransportLink], data: bytes
+) -> None:
+    class Line:
+        connected = True
+
+        def read(self, now: float) -> bytes:
+            return data
+
+        def write(self, data: bytes, now: float) -> bool:
+            raise AssertionError(data)
+
+        def close(self) -> None: ...
+
+    link = make_link(Line())
+    for step in range(3):
+        link.poll(step * 0.02)
+    assert link.status.state == "waiting"
