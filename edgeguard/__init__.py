@@ -22,11 +22,11 @@ from edgeguard.errors import (
 from edgeguard.types import Answer, Authority, Command, Event, Frame, Mode, Signal, Verdict
 
 if TYPE_CHECKING:
+    from edgeguard.admission import load_public_keys
     from edgeguard.guard import Guard
     from edgeguard.link import open_link
     from edgeguard.log import DecisionLog
-    from edgeguard.policy.load import load_policy
-    from edgeguard.program import Program
+    from edgeguard.policy.load import LoadedPolicy, load_policy
 
 __version__ = "0.1.0"
 
@@ -42,14 +42,15 @@ __all__ = [
     "Frame",
     "Guard",
     "LinkError",
+    "LoadedPolicy",
     "Mode",
     "PolicyError",
-    "Program",
     "Signal",
     "SourceError",
     "UsageError",
     "Verdict",
     "load_policy",
+    "load_public_keys",
     "open_link",
 ]
 
@@ -57,8 +58,9 @@ _HOMES = MappingProxyType(
     {
         "DecisionLog": "edgeguard.log",
         "Guard": "edgeguard.guard",
-        "Program": "edgeguard.program",
+        "LoadedPolicy": "edgeguard.policy.load",
         "load_policy": "edgeguard.policy.load",
+        "load_public_keys": "edgeguard.admission",
         "open_link": "edgeguard.link",
     }
 )

@@ -25,14 +25,15 @@ PUBLIC = {
     "Frame",
     "Guard",
     "LinkError",
+    "LoadedPolicy",
     "Mode",
     "PolicyError",
-    "Program",
     "Signal",
     "SourceError",
     "UsageError",
     "Verdict",
     "load_policy",
+    "load_public_keys",
     "open_link",
 }
 
