@@ -125,17 +125,26 @@ def _refuse_unknown(value: object, kind: type, where: str) -> None:
         _refuse_unknown(output, TensorSpec, f"outputs[{i}].")
 
 
-_WORDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "array": "list"}
+_WORDS = {
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "list",
+    "object": "object",
+    "null": "nothing",
+}
+_TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 
 
 def _in_words(message: str) -> str:
     """Turn the decoder's message into the words of the format."""
-    text = re.sub(r"`\$\.?([^`]*)`", lambda m: f"`{m[1]}`" if m[1] else "the top level", message)
-    text = re.sub(r"`(int|float|str|bool|array)`", lambda m: _WORDS[m[1]], text)
-    text = text.replace("`int | str`", "whole number or text").replace(
-        "Object missing required field", "missing key"
-    )
-    return text[0].lower() + text[1:].replace(" - at ", " at ")
+    text, _, place = message.partition(" - at ")
+    where = place.strip("`").removeprefix("$").removeprefix(".")
+    if text.startswith("Expected"):
+        text = _TYPES.sub(lambda m: " or ".join(_WORDS.get(t, t) for t in m[1].split(" | ")), text)
+    text = text.replace("Object missing required field", "missing key")
+    return text[0].lower() + text[1:] + (f" at `{where}`" if where else "")
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:

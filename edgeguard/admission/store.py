@@ -101,32 +101,28 @@ def list_files(descriptor: int, root: str) -> list[str]:
     Raises:
         AdmissionError: `link`, `not-a-file`, or `too-large` for too many files or folders in folders.
     """
-    names: list[str] = []
-    _list_into(names, descriptor, root, "", 0)
-    return names
+    return list(_walk(descriptor, root, "", 0, iter(range(MAX_FILES))))
 
 
-def _list_into(names: list[str], descriptor: int, root: str, prefix: str, depth: int) -> None:
+def _walk(descriptor: int, root: str, prefix: str, depth: int, budget: Iterator[int]) -> Iterator[str]:
     with os.scandir(descriptor) as entries:
         for entry in entries:
             path = f"{root}/{prefix}{entry.name}"
+            if next(budget, None) is None:
+                raise refusal(
+                    "too-large", root, f"it holds more than {MAX_FILES} files: check that it is a bundle"
+                )
             if entry.is_symlink():
                 raise refusal("link", path, "links are not followed: put the file itself in its place")
             if entry.is_dir(follow_symlinks=False):
                 if depth == _MAX_FOLDERS:
-                    raise refusal(
-                        "too-large", path, f"folders lie deeper than {_MAX_FOLDERS}: make it flatter"
-                    )
+                    raise refusal("too-large", path, f"folders lie deeper than {_MAX_FOLDERS}: remove some")
                 with _below(descriptor, entry.name, path) as below:
-                    _list_into(names, below, root, f"{prefix}{entry.name}/", depth + 1)
+                    yield from _walk(below, root, f"{prefix}{entry.name}/", depth + 1, budget)
             elif not entry.is_file(follow_symlinks=False):
                 raise refusal("not-a-file", path, "only regular files belong in a bundle: remove it")
             else:
-                names.append(f"{prefix}{entry.name}")
-            if len(names) > MAX_FILES:
-                raise refusal(
-                    "too-large", root, f"it holds more than {MAX_FILES} files: is this the right folder?"
-                )
+                yield f"{prefix}{entry.name}"
 
 
 def read_files(descriptor: int, root: str, names: Sequence[str]) -> dict[str, bytes]:
