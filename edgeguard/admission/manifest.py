@@ -80,6 +80,10 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
     Raises:
         AdmissionError: `manifest-invalid`, with the first thing that is wrong.
     """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise refusal(
+            "manifest-invalid", path, f"it is larger than {MAX_MANIFEST_BYTES} bytes: make it smaller"
+        )
     try:
         return _checked(_convert(strictjson.parse(data)))
     except (strictjson.NotStrictError, _ProblemError) as error:

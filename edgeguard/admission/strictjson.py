@@ -13,7 +13,8 @@ from typing import NoReturn
 MAX_DEPTH = 32
 MAX_DIGITS = 40
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string that does not end reaches to the end of the text: each quote then matches, and the search stays linear.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -62,11 +63,11 @@ def _check_depth(data: bytes) -> None:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise NotStrictError(f"the key {json.dumps(twice[:80])} occurs twice in one object")
+    result: dict[str, object] = {}
+    for key, value in pairs:
+        if key in result:
+            raise NotStrictError(f"the key {json.dumps(key[:80])} occurs twice in one object")
+        result[key] = value
     return result
 
 

@@ -112,6 +112,24 @@ class TestStrictJson:
     def test_brackets_in_strings_are_not_nesting(self) -> None:
         assert strictjson.parse(json.dumps(["[" * 100, '\\"' + "{" * 100]).encode())
 
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b'"' + b'\\"' * 500_000,
+            b'\\"' * 500_000,
+            b'"' * 999_999,
+            b'"a' + b"\\" * 999_999,
+            b"{" + b",".join(b'"%d":0' % i for i in [*range(100_000), 99_999]) + b"}",
+            b"[" + b"[]," * 300_000,
+            b"{" * 1_000_000,
+        ],
+        ids=lambda data: data[:6].decode(),
+    )
+    def test_hostile_text_of_a_megabyte_takes_time_in_proportion(self, data: bytes) -> None:
+        """Quadratic work on any of these would take minutes, and hang the tests."""
+        with pytest.raises(strictjson.NotStrictError):
+            strictjson.parse(data)
+
     @given(st.binary(max_size=200))
     def test_no_bytes_end_in_another_error(self, data: bytes) -> None:
         with contextlib.suppress(strictjson.NotStrictError):

@@ -62,6 +62,11 @@ def test_other_kinds_of_model_are_accepted(change: Callable[[Json], object]) -> 
     parse_manifest(manifest(change), "m")
 
 
+def test_endless_manifest_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(AdmissionError, match="manifest-invalid: it is larger than"):
+        parse_manifest(manifest() + b" " * 2**20, "m")
+
+
 def test_temperature_may_be_left_out() -> None:
     assert parse_manifest(manifest(lambda m: m.pop("temperature")), "m").temperature == 1.0
 
