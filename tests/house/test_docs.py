@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -51,19 +50,6 @@ def test_every_target_that_a_page_names_is_in_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z]+):", read(ROOT / "Makefile"), re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z]+)", page.read_text())}
     assert named <= targets
-
-
-def test_the_readme_example_is_ten_lines() -> None:
-    code = readme_example()
-    ast.parse(code)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
-
-
-def readme_example() -> str:
-    """The README's first Python block."""
-    match = re.search(r"^```python\n(.*?)^```", read(ROOT / "README.md"), re.MULTILINE | re.DOTALL)
-    assert match is not None
-    return match[1]
 
 
 def read(path: Path) -> str:
