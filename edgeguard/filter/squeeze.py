@@ -1,4 +1,4 @@
-"""Feature squeezing: a 2x2 median, then 5 bits a channel. What survives it is the picture; what does not, often an attack.
+"""Feature squeezing: a 2x2 median, then 5 bits a channel. What it changes much is often not the picture but an attack.
 
 Pure numpy on canonical pictures. Keeps no state but scratch memory; never looks at a model.
 Idea: Xu, Evans, Qi, "Feature Squeezing: Detecting Adversarial Examples in Deep Neural Networks", NDSS 2018.

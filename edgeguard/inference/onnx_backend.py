@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
 
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
-"""Must be `1` before onnxruntime is imported: its Linux wheel otherwise starts a thread and writes to the home folder."""
+"""Must be `1` before onnxruntime is imported: the Linux wheel otherwise starts a thread and writes to the home."""
 
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {"onnxruntime": "CPUExecutionProvider", "onnxruntime-cuda": "CUDAExecutionProvider"}
@@ -78,7 +78,9 @@ def import_onnxruntime() -> ModuleType:
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise ContractError(f"onnxruntime cannot be imported ({error}): install it or name another backend") from error
+        raise ContractError(
+            f"onnxruntime cannot be imported ({error}): install it or name another backend"
+        ) from error
 
 
 class OnnxSession:
@@ -105,7 +107,7 @@ class OnnxSession:
         """
         try:
             arrays = self._session.run(self._names, {self._input: batch})
-        except Exception as error:  # noqa: BLE001  # the runtime raises a dozen kinds of its own
+        except Exception as error:  # the runtime raises a dozen kinds of its own
             raise InferenceError(f"bundle `{self._contract.bundle}` did not answer: {error}") from error
         return checked(self._contract, arrays, batch.shape[0])
 
@@ -182,13 +184,14 @@ class OnnxBackend:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4  # its errors come as exceptions; nothing else may print over the console
+        # Its errors come as exceptions; nothing else may print over the console.
+        options.log_severity_level = 4
         if self._provider != _CPU:
             # onnxruntime refuses this entry where the CPU itself is asked for.
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             session = self._ort.InferenceSession(model, options, providers=[self._provider])
-        except Exception as error:  # noqa: BLE001  # the runtime raises a dozen kinds of its own
+        except Exception as error:  # the runtime raises a dozen kinds of its own
             raise ContractError(
                 f"bundle `{contract.bundle}`: onnxruntime cannot load the model: {_first_line(error)}"
             ) from error

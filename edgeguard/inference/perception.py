@@ -1,4 +1,4 @@
-"""The models of one guard, wired: frame -> canonical picture -> filter -> primary on three views || redundant -> signals.
+"""The models of one guard, wired: frame -> picture -> filter -> primary on three views || redundant -> signals.
 
 Never raises on a frame: whatever fails has no value, and a signal without a value fails closed further on. Opens no
 file, decides nothing. The clock given to it is read for the `latency` signal alone.
@@ -122,9 +122,10 @@ class Perception:
         """
         started = self._clock()
         image, at = frame.image, frame.at
-        if not _is_picture(image) or not isinstance(at, (int, float)):
-            at = at if isinstance(at, (int, float)) else math.nan
-            return Observation(None, tuple(Signal(name, None, at, source) for name, source in self.signal_names))
+        if not (_is_picture(image) and _is_time(at)):
+            at = at if _is_time(at) else math.nan
+            silent = (Signal(name, None, at, source) for name, source in self.signal_names)
+            return Observation(None, tuple(silent))
         health = self._health.step(image, at)
         doubt = self._doubt(frame)
         answer = doubt.answer
@@ -137,7 +138,9 @@ class Perception:
         if self._primary.novelty:
             values.append(doubt.novelty)
         values += (now - at, health.frozen_for, health.contrast, self._clock() - started)
-        signals = [Signal(name, value, at, source) for (name, source), value in zip(self.signal_names, values)]
+        signals = [
+            Signal(name, value, at, source) for (name, source), value in zip(self.signal_names, values)
+        ]
         return Observation(answer, tuple(signals))
 
     def warm_up(self) -> None:
@@ -234,6 +237,11 @@ class Perception:
         return {role: stage for role, stage in stages.items() if stage is not None}
 
 
+def _is_time(at: object) -> bool:
+    """Whether it is a number at all; NaN and infinity are: they fail where ages are compared."""
+    return isinstance(at, (int, float))
+
+
 def _is_picture(image: object) -> bool:
     """Whether it is uint8, (height, width, 3) with at least one pixel."""
     return (
@@ -243,5 +251,3 @@ def _is_picture(image: object) -> bool:
         and image.shape[2] == 3
         and image.size > 0
     )
-
-

@@ -76,7 +76,9 @@ class ModelContract:
             input_name=manifest.input.name,
             input_shape=tuple(manifest.input.shape),
             # An output without a meaning is nobody's business: it is never fetched.
-            outputs=tuple(OutputContract(o.name, o.meaning, tuple(o.shape)) for o in manifest.outputs if o.meaning),
+            outputs=tuple(
+                OutputContract(o.name, o.meaning, tuple(o.shape)) for o in manifest.outputs if o.meaning
+            ),
         )
         for where, dtype in [
             (manifest.input.name, manifest.input.dtype),

@@ -1,4 +1,4 @@
-"""A session whose model runs in a process of its own, so that a fault in the runtime's code is not a fault in the guard.
+"""A session whose model runs in a process of its own, so that a fault in the runtime is not a fault in the guard.
 
 The host believes nothing a worker says: every reply is checked for number, digest, exact size and shape, and its values
 by the stage that reads them. What is wrong or late has no value; a worker that breaks the protocol is ended, and one
@@ -74,7 +74,7 @@ class WorkerSession:
         """Whether the unanswered request is this frame's."""
         self._room = bytearray(wire.REPLY.size + self._reply_size(_ROWS))
         self._have = 0
-        line.setblocking(False)
+        line.setblocking(False)  # noqa: FBT003  # the standard library's signature
 
     @classmethod
     def start(
@@ -146,7 +146,7 @@ class WorkerSession:
         self._asked_at = self._clock()
         size = 4 * batch.size
         head = wire.REQUEST.pack(wire.REQUEST_MAGIC, self._number, batch.shape[0], size)
-        if self._send(head) and self._send(memoryview(np.ascontiguousarray(batch)).cast("B")):
+        if self._send(head) and self._send(np.ascontiguousarray(batch).data.cast("B")):
             self._rows = batch.shape[0]
             self._fresh = True
         else:
@@ -240,7 +240,9 @@ class WorkerSession:
         for output in self._contract.outputs:
             shape = self._contract.output_of(output, rows)
             count = wire.floats(shape)
-            outputs[output.meaning] = np.frombuffer(self._room, np.float32, count, offset).reshape(shape).copy()
+            outputs[output.meaning] = (
+                np.frombuffer(self._room, np.float32, count, offset).reshape(shape).copy()
+            )
             offset += 4 * count
         return outputs
 
@@ -308,7 +310,7 @@ def _hand_over(line: socket.socket, contract: ModelContract, model: bytes, backe
             text = _exactly(line, length)
     except OSError as error:
         raise ContractError(
-            f"{where} did not start: {error or 'it took too long'}; run with EDGEGUARD_DEBUG=1 to see its messages"
+            f"{where} did not start: {error}; run with EDGEGUARD_DEBUG=1 to see its messages"
         ) from error
     if text:
         words = "".join(c if c.isprintable() else " " for c in text.decode(errors="replace"))

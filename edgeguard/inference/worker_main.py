@@ -1,7 +1,7 @@
 """The program of a model worker: takes one model over an inherited socket, then answers requests until it closes.
 
-It owns nothing but that socket: it gets bytes, never a path, and writes no file. Started by `edgeguard.inference.worker`
-only. When it cannot go on it ends: its host sees that at once.
+It owns nothing but that socket: it gets bytes, never a path, and writes no file. Only `worker.py` starts it. When
+it cannot go on it ends: its host sees that at once.
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def probabilities(
         if not (scores.min() >= -_SUM_SLACK and np.abs(scores.sum(axis=1) - 1.0).max() <= _SUM_SLACK):
             return None
         scores = np.log(np.maximum(scores, _FLOOR))
-    spread = np.exp((scores - scores.max(axis=1, keepdims=True)) * np.float32(1.0 / temperature))
+    spread: NDArray[np.float32] = np.exp(
+        (scores - scores.max(axis=1, keepdims=True)) * np.float32(1.0 / temperature)
+    )
     spread /= spread.sum(axis=1, keepdims=True)
     return spread
 
