@@ -84,7 +84,9 @@ def _json(data: bytes, file: str) -> dict[str, object]:
     except json.JSONDecodeError as error:
         raise ContractError(f"{file}:{error.lineno}:{error.colno}: the calibration is not JSON") from None
     except (RecursionError, ValueError):
-        raise ContractError(f"{file}: the calibration is nested too deeply or holds too long a number") from None
+        raise ContractError(
+            f"{file}: the calibration is nested too deeply or holds too long a number"
+        ) from None
     if not isinstance(value, dict):
         raise ContractError(f"{file}: a calibration is one JSON object")
     return value

@@ -15,9 +15,8 @@ from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Trigger, build
-from edgeguard.policy.meaning import FAULT_PREFIX
 from edgeguard.policy.schema import Actuator, Clear, Model, Policy, Rule, SignalDeclaration
-from edgeguard.policy.sources import bound_to_frames
+from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
 from edgeguard.policy.timing import frame_period
 from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec
 from edgeguard.types import NO_VALUES, Authority, Command
@@ -28,7 +27,9 @@ HEALTHY_FRAMES = 5
 _AUTHORITY: Mapping[str, Authority] = {a.name.lower(): a for a in Authority}
 
 
-def compile_policy(document: PolicyDocument, *, base: Path, calibration: Calibration | None = None) -> Program:
+def compile_policy(
+    document: PolicyDocument, *, base: Path, calibration: Calibration | None = None
+) -> Program:
     """The runnable form of `document`. Relative paths in it count from the folder `base`.
 
     Raises:
@@ -44,7 +45,10 @@ def compile_policy(document: PolicyDocument, *, base: Path, calibration: Calibra
         list(index),
         thresholds,
         [_trigger(trees, i) for i in range(len(policy.rules))],
-        [trees.get(("fallback", i, "when"), tree.Bool(0, 0, True)) for i in range(len(policy.fallback))],
+        [
+            trees.get(("fallback", i, "when"), tree.Bool(0, 0, value=True))
+            for i in range(len(policy.fallback))
+        ],
     )
     explicit = [_rule_row(document, i, rule, index) for i, rule in enumerate(policy.rules)]
     implicit = [_fault_row(document, i, spec) for i, spec in enumerate(signals)]
@@ -101,7 +105,7 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
         "filter": policy.filter,
     }
     workers = policy.isolation.workers if policy.isolation else {}
-    runs = {role: name for name, worker in workers.items() for role in worker.runs}
+    runs: dict[str, str] = {role: name for name, worker in workers.items() for role in worker.runs}
     return tuple(
         ModelRef(role, _path(base, model.bundle), model.backend, runs.get(role, ""))
         for role, model in declared.items()
@@ -115,7 +119,7 @@ def _source(signal: SignalDeclaration) -> str:
 
 def _path(base: Path, text: str) -> str:
     """Absolute, with `..` taken out by name: a link on the way is the admission's business, not hidden here."""
-    return os.path.normpath(os.path.join(os.path.abspath(base), text))
+    return os.path.normpath(Path(base).absolute() / text)
 
 
 def _check_calibration(document: PolicyDocument, calibration: Calibration | None) -> None:
@@ -128,45 +132,32 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
     for path, node in document.conditions.items():
         if path[0] == "invariants":
             continue
-        for part in tree.walk(node):
-            if isinstance(part, tree.Member) and part.name not in known:
-                _no_threshold(document, path, part, calibration, report)
-        if all(name in known for name in tree.members(node, "calibrated")):
-            _overflows(document, path, node, known, report)
+        missing = [part for part in tree.calibrated(node) if part.name not in known]
+        for part in missing:
+            place = document.source.inside(path, part.at)
+            if calibration is None:
+                message = f"`calibrated.{part.name}` needs a calibration"
+                report.add("EG1307", message, place, "run `edgeguard calibrate`")
+            else:
+                message = f"the calibration has no threshold for {quote(part.name)}"
+                report.add("EG1308", message, place, suggest(part.name, known))
+        overflow = None if missing else _overflow(node, known)
+        if overflow is not None:
+            report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))
     report.raise_if_any()
 
 
-def _no_threshold(
-    document: PolicyDocument, path: tuple[str | int, ...], part: tree.Member, calibration: Calibration | None, report: Report
-) -> None:
-    place = document.source.inside(path, condition_text(document, path), part.at)
-    if calibration is None:
-        hint = "run `edgeguard calibrate`"
-        report.add("EG1307", f"`calibrated.{part.name}` needs a calibration", place, hint)
-        return
-    hint = suggest(part.name, calibration.thresholds)
-    report.add("EG1308", f"the calibration has no threshold for {quote(part.name)}", place, hint)
-
-
-def _overflows(
-    document: PolicyDocument, path: tuple[str | int, ...], node: tree.Node, known: Mapping[str, float], report: Report
-) -> None:
-    """A sum of constants that is not finite would be a fault at every step: say so now."""
-    env = {f"calibrated.{name}": value for name, value in known.items()}
+def _overflow(node: tree.Node, thresholds: Mapping[str, float]) -> tree.Node | None:
+    """A sum of constants that is not finite: it would be a fault at every step."""
+    env = {f"calibrated.{name}": value for name, value in thresholds.items()}
     for part in tree.walk(node):
-        if isinstance(part, tree.Arithmetic) and not tree.names(part) and interpreter.number(part, env) is None:
-            place = document.source.inside(path, condition_text(document, path), part.at)
-            report.add("EG1206", "this constant is too large", place)
-            return
-
-
-def condition_text(document: PolicyDocument, path: tuple[str | int, ...]) -> str:
-    """The text of the expression at `path`, as the policy's author wrote it."""
-    policy = document.policy
-    if path[0] == "fallback":
-        return policy.fallback[int(path[1])].when or ""
-    rule = policy.rules[int(path[1])]
-    return rule.clear.when if len(path) > 3 and isinstance(rule.clear, Clear) else rule.when
+        if (
+            isinstance(part, tree.Arithmetic)
+            and not tree.names(part)
+            and interpreter.number(part, env) is None
+        ):
+            return part
+    return None
 
 
 def _trigger(trees: Mapping[tuple[str | int, ...], tree.Node], i: int) -> Trigger:
@@ -188,7 +179,7 @@ def _rule_row(document: PolicyDocument, i: int, rule: Rule, index: Mapping[str, 
         within=rule.within or 0.0,
         otherwise=_AUTHORITY[rule.otherwise or "safe_state"],
         reads=tuple(index[name] for name in tree.names(node)),
-        thresholds=tree.members(node, "calibrated"),
+        thresholds=tree.thresholds(node),
     )
 
 

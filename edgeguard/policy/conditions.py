@@ -29,7 +29,7 @@ def conditions(values: Mapping[str, Value], source: Source, report: Report) -> d
         node = parse_expression(text)
         problems = (node,) if isinstance(node, Problem) else check(node, scope)
         for problem in problems:
-            report.add(problem.code, problem.message, source.inside(path, text, problem.at), problem.hint)
+            report.add(problem.code, problem.message, source.inside(path, problem.at), problem.hint)
         if not isinstance(node, Problem) and not problems:
             found[path] = node
     return found
@@ -55,7 +55,7 @@ def _scopes(values: Mapping[str, Value]) -> tuple[Scope, Scope]:
     names = dict.fromkeys(signals, Kind.NUMBER) if isinstance(signals, Mapping) else {}
     actuators = frozenset(envelope) if isinstance(envelope, Mapping) else frozenset[str]()
     calibrated = {"calibrated": frozenset(names)}
-    elsewhere = {word: "authority is only known in `invariants`" for word in ("authority", *AUTHORITIES)}
+    elsewhere = dict.fromkeys(("authority", *AUTHORITIES), "authority is only known in `invariants`")
     in_rules = Scope(names, calibrated, elsewhere)
     words = dict.fromkeys(("authority", *AUTHORITIES), Kind.AUTHORITY)
     in_invariants = Scope({**names, **words}, {**calibrated, "command": actuators})

@@ -54,7 +54,8 @@ class Report:
 
     def add(self, code: str, message: str, place: Place, hint: str = "") -> None:
         """Record one finding. `code` must be in `CODES`."""
-        assert code in CODES, code
+        if code not in CODES:
+            raise AssertionError(code)
         finding = Diagnostic(code, message, self.file, place.line, place.column, hint)
         if len(self.found) >= MOST_SHOWN:
             self.suppressed += 1

@@ -46,8 +46,9 @@ def parse(data: bytes, *, file: str) -> PolicyDocument:
     values, source = read(data, report)
     trees = conditions(values, source, report)
     policy = shape(values, source, report)
-    if policy is not None:
+    if policy is not None and not source.tainted:
         check_meaning(policy, trees, source, report)
     report.raise_if_any()
-    assert policy is not None
+    if policy is None:
+        raise AssertionError("a policy without findings has a shape")
     return PolicyDocument(file, hashlib.sha256(data).hexdigest(), policy, source, trees)

@@ -20,13 +20,17 @@ LONGEST_DURATION = 86_400.0
 
 def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
     """The one way a field says no: the code is the error's type, the hint travels in its context."""
-    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint})  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{message}", {"message": message, "hint": hint})
 
 
 def _text(value: object, kind: str, hint: str) -> str:
     if isinstance(value, str):
         return value
-    raise _fail("EG1105", f"`{value}` is not {kind}" if isinstance(value, (int, float)) else f"this is not {kind}", hint)
+    raise _fail(
+        "EG1105",
+        f"`{value}` is not {kind}" if isinstance(value, (int, float)) else f"this is not {kind}",
+        hint,
+    )
 
 
 def _duration(value: object) -> float:
@@ -74,7 +78,9 @@ def _limits(value: object) -> tuple[float, float]:
         raise _fail("EG1103", "a range is two numbers, like `[0, 1]`", "an open end is `inf` or `-inf`")
     low, high = _bound(value[0]), _bound(value[1])
     if not low < high:
-        raise _fail("EG1106", f"the range from {low:g} to {high:g} is empty", "write the smaller number first")
+        raise _fail(
+            "EG1106", f"the range from {low:g} to {high:g} is empty", "write the smaller number first"
+        )
     return low, high
 
 
@@ -95,14 +101,16 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
 """A name that people read: of a policy, a rule, a worker."""
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Expression = Annotated[str, Field(min_length=1)]
+Expression = str
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds, more than 0."""
 SpanField = Annotated[Span, BeforeValidator(_span)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
 OneOrMore = Annotated[
-    tuple[Literal["primary", "redundant", "filter"], ...], BeforeValidator(_one_or_more), Field(min_length=1, max_length=3)
+    tuple[Literal["primary", "redundant", "filter"], ...],
+    BeforeValidator(_one_or_more),
+    Field(min_length=1, max_length=3),
 ]
 Choice = Literal["frame", "context", "link", "runtime"]
 Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]

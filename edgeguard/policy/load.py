@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edgeguard.admission.keys import PublicKey, load_public_keys
+from edgeguard.admission.store import admit_file
 from edgeguard.errors import AdmissionError, UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program
-
-if TYPE_CHECKING:
-    from edgeguard.admission.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,6 @@ def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -
         ContractError: the calibration is signed, but is not one.
         UsageError: a file or key cannot be read.
     """
-    from edgeguard.admission.keys import load_public_keys
-    from edgeguard.admission.store import admit_file
-
     if not trust:
         message = "no key is trusted to sign a policy; name one with `--trust KEY.pub` or `EDGEGUARD_TRUST`"
         raise AdmissionError("unknown-signer", str(path), message)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import yaml
 
@@ -20,6 +21,19 @@ from edgeguard.policy.source import Path, Source, Value, place_of
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 16
 MOST_VALUES = 50_000
+
+
+class Mark(Protocol):
+    """A position as the parser gives it, counted from 0."""
+
+    @property
+    def line(self) -> int:
+        """Lines before it."""
+
+    @property
+    def column(self) -> int:
+        """Characters before it in its line."""
+
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SPOTS = re.compile("[^\t\n\r\x20-\x7e]|\r(?!\n)")
@@ -44,7 +58,7 @@ class _Builder:
     starts: list[int]
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
-    extents: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    texts: dict[Path, tuple[int, int, str]] = field(default_factory=dict)
     tainted: set[Path] = field(default_factory=set)
     stack: list[_Open] = field(default_factory=list)
     root: Value | None = None
@@ -53,18 +67,17 @@ class _Builder:
 
     def take(self, event: yaml.Event) -> bool:
         """Use one event. False: stop reading."""
-        place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        place = _at(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             return self._document(event, place)
         if isinstance(event, yaml.AliasEvent):
-            self.report.add("EG1006", f"alias {quote('*' + event.anchor)}", place, "write the value out")
-            return self._scalar("", place, None, tainted=True)
-        if isinstance(event, yaml.NodeEvent):
-            self._decoration(event, place)
+            self.report.add("EG1006", f"alias `*{quote(event.anchor)[1:]}", place, "write the value out")
+            return self._scalar("?", place, None, tainted=True)
+        tagged = isinstance(event, yaml.NodeEvent) and self._tagged(event, place)
         if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event.value, place, event, tainted=False)
+            return self._scalar(event.value, place, event, tainted=tagged)
         if isinstance(event, yaml.CollectionStartEvent):
-            return self._open(mapping=isinstance(event, yaml.MappingStartEvent), place=place)
+            return self._open(mapping=isinstance(event, yaml.MappingStartEvent), place=place, tainted=tagged)
         if isinstance(event, yaml.CollectionEndEvent):
             self._close()
         return True
@@ -77,16 +90,18 @@ class _Builder:
             self.report.add("EG1009", "a second document starts here", place, "one policy per file")
         return self.documents == 1
 
-    def _decoration(self, event: yaml.NodeEvent, place: Place) -> None:
+    def _tagged(self, event: yaml.NodeEvent, place: Place) -> bool:
+        """Report what hangs on a value. True: a tag, so that its kind cannot be judged."""
         if event.anchor is not None:
-            anchor = quote("&" + event.anchor)
-            self.report.add("EG1006", f"anchor {anchor}", place, "write the value out where it is used")
+            hint = "write the value out where it is used"
+            self.report.add("EG1006", f"anchor `&{quote(event.anchor)[1:]}", place, hint)
         tag = getattr(event, "tag", None)
         if tag is not None:
             hint = "remove it: the kind of a value follows from its key"
             self.report.add("EG1007", f"tag {quote(tag)}", place, hint)
+        return tag is not None
 
-    def _open(self, *, mapping: bool, place: Place) -> bool:
+    def _open(self, *, mapping: bool, place: Place, tainted: bool) -> bool:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.pairs is not None and top.key is None and not self.ignored:
             self.report.add("EG1012", "a key must be a plain name", place)
@@ -99,6 +114,8 @@ class _Builder:
         if len(self.stack) >= MOST_DEPTH:
             return self._too_much(place)
         self.values[path] = place
+        if tainted:
+            self.tainted.add(path)
         self.stack.append(_Open(path, None if mapping else [], {} if mapping else None))
         return len(self.values) <= MOST_VALUES or self._too_much(place)
 
@@ -124,12 +141,14 @@ class _Builder:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.pairs is not None and top.key is None:
             self._key(top, top.pairs, text, place, plain=plain)
+            if tainted:
+                self.tainted.add((*top.path, text))
             return True
         path = self._next_path()
         self.values[path] = place
         value: Value = text
         if event is not None:
-            self.extents[path] = (self._offset(event.start_mark), self._offset(event.end_mark))
+            self.texts[path] = (self._offset(event.start_mark), self._offset(event.end_mark), text)
         if plain:
             value, code, message, hint = read_plain(text)
             if code:
@@ -173,8 +192,9 @@ class _Builder:
             top.pairs.setdefault(top.key or "", value)
             top.key = None
 
-    def _offset(self, mark: yaml.Mark) -> int:
-        return min(self.starts[min(mark.line, len(self.starts) - 1)] + mark.column, len(self.text))
+    def _offset(self, mark: Mark | None) -> int:
+        place = _at(mark)
+        return min(self.starts[min(place.line, len(self.starts)) - 1] + place.column - 1, len(self.text))
 
 
 def read(data: bytes, report: Report) -> tuple[Mapping[str, Value], Source]:
@@ -191,7 +211,7 @@ def read(data: bytes, report: Report) -> tuple[Mapping[str, Value], Source]:
                 break
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        place = Place(mark.line + 1, mark.column + 1) if mark else START
+        place = _at(mark)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         report.add("EG1004", f"not YAML: {problem}", place)
         report.raise_if_any()
@@ -203,9 +223,13 @@ def read(data: bytes, report: Report) -> tuple[Mapping[str, Value], Source]:
         report.raise_if_any()
         root = {}
     source = Source(
-        report.file, text, builder.values, builder.keys, builder.extents, frozenset(builder.tainted)
+        report.file, text, builder.values, builder.keys, builder.texts, frozenset(builder.tainted)
     )
     return root, source
+
+
+def _at(mark: Mark | None) -> Place:
+    return START if mark is None else Place(mark.line + 1, mark.column + 1)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:

@@ -13,7 +13,9 @@ INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 LONGEST_NUMBER = 40
 
-_WORDS = frozenset("y n yes no on off true false null ~ = .inf +.inf -.inf .nan".split())
+_WORDS = frozenset({
+    "y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "=", ".inf", "+.inf", "-.inf", ".nan",
+})  # fmt: skip
 _AMBIGUOUS = re.compile(
     r"""(?:
       [-+]?0[0-9_]+(?:\.[0-9_]*)?           # 010: octal here, decimal there

@@ -195,7 +195,9 @@ class Leave(Section):
 
 
 def _invariant_tag(value: object) -> str:
-    return "leave" if isinstance(value, Leave) or (isinstance(value, Mapping) and "leave" in value) else "never"
+    return (
+        "leave" if isinstance(value, Leave) or (isinstance(value, Mapping) and "leave" in value) else "never"
+    )
 
 
 Invariant = Annotated[

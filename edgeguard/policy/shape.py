@@ -33,6 +33,7 @@ _EXPECTS: Mapping[str, tuple[str, str]] = {
     "float_type": ("EG1103", "a number"),
     "bool_type": ("EG1103", "`true` or `false`"),
     "tuple_type": ("EG1103", "a list"),
+    "dict_type": ("EG1103", "a mapping"),
     "mapping_type": ("EG1103", "a mapping"),
     "model_type": ("EG1103", "a mapping"),
     "model_attributes_type": ("EG1103", "a mapping"),
@@ -61,11 +62,15 @@ def shape(values: Mapping[str, Value], source: Source, report: Report) -> Policy
 
 def _language(values: Mapping[str, Value], source: Source, report: Report) -> bool:
     version = values.get("edgeguard")
-    if "edgeguard" not in values or (isinstance(version, int) and version == LANGUAGE and version is not True):
+    if "edgeguard" not in values or (
+        isinstance(version, int) and version == LANGUAGE and version is not True
+    ):
         return True
     shown = quote(version) if isinstance(version, (str, int, float)) else "this"
     hint = f"this edgeguard reads `edgeguard: {LANGUAGE}`"
-    report.add("EG1108", f"{shown} is not a known version of the policy language", source.value(("edgeguard",)), hint)
+    report.add(
+        "EG1108", f"{shown} is not a known version of the policy language", source.value(("edgeguard",)), hint
+    )
     return False
 
 
@@ -141,7 +146,9 @@ def _inside(kind: object, step: str | int) -> list[object]:
     """The kinds of what stands at `step` of a value of `kind`: a field, or any entry of a mapping or list."""
     if isinstance(kind, type) and issubclass(kind, Section):
         fields = kind.model_fields.items()
-        return [k for name, field in fields if step == (field.alias or name) for k in _plain(field.annotation)]
+        return [
+            k for name, field in fields if step == (field.alias or name) for k in _plain(field.annotation)
+        ]
     inner = get_args(kind)
     if not inner:
         return []
@@ -160,13 +167,20 @@ def _plain(annotation: object) -> list[object]:
 
 def _bad_name(rest: tuple[int | str, ...], path: Path, text: str, source: Source, report: Report) -> None:
     place = source.key(path) if "[key]" in rest else source.value(path)
-    report.add("EG1104", f"{quote(text)} is not a name", place, "lower-case letters, digits and one kind of joiner")
+    report.add(
+        "EG1104", f"{quote(text)} is not a name", place, "lower-case letters, digits and one kind of joiner"
+    )
 
 
 def _bad_word(details: ErrorDetails, path: Path, source: Source, report: Report) -> None:
-    allowed = [w.strip("'") for w in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")]
+    allowed = [
+        w.strip("'")
+        for w in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")
+    ]
     given = details["input"]
     hint = suggest(given, allowed) if isinstance(given, str) else ""
     shown = quote(given) if isinstance(given, (str, int, float)) else _named(path)
     message = f"{shown} is not allowed here"
-    report.add("EG1107", message, source.value(path), hint or "known: " + ", ".join(f"`{w}`" for w in allowed))
+    report.add(
+        "EG1107", message, source.value(path), hint or "known: " + ", ".join(f"`{w}`" for w in allowed)
+    )

@@ -25,8 +25,8 @@ class Source:
     text: str
     values: Mapping[Path, Place]
     keys: Mapping[Path, Place]
-    extents: Mapping[Path, tuple[int, int]]
-    """Offsets (characters) of each text scalar's first and one past its last character in `text`."""
+    texts: Mapping[Path, tuple[int, int, str]]
+    """Of each text scalar: the offset of its first character in `text`, one past its last, and what it says."""
     tainted: frozenset[Path]
     """Values about which there already is a finding."""
 
@@ -40,20 +40,22 @@ class Source:
             path = path[:-1]
         return self.values.get(path, START)
 
-    def inside(self, path: Path, value: str, offset: int) -> Place:
-        """Place of character `offset` of the text `value` at `path`, through quotes, folds and line breaks.
+    def inside(self, path: Path, offset: int) -> Place:
+        """Place of character `offset` of the text at `path`, through quotes, folds and line breaks.
 
         Folding only changes white space, so the n-th visible character of the value is the n-th visible one of
         the source. With escapes that is not so: then the start of the value is the answer.
         """
-        first, end = self.extents.get(path, (0, 0))
+        first, end, value = self.texts.get(path, (0, 0, ""))
         raw = self.text[first:end]
         if raw[:1] in ("|", ">"):
             first += raw.find("\n") + 1
         elif raw[:1] in ("'", '"'):
             first += 1
         visible = len("".join(value[:offset].split()))
-        if "".join(self.text[first:end].split()).rstrip("'\"") != "".join(value.split()).rstrip("'\""):
+        if not value or "".join(self.text[first:end].split()).rstrip("'\"") != "".join(value.split()).rstrip(
+            "'\""
+        ):
             return self.value(path)
         spots = [i for i in range(first, end) if not self.text[i].isspace()]
         at = spots[visible] if visible < len(spots) else end

@@ -8,20 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType({
-    "certainty": frozenset({"primary"}),
-    "disagreement": frozenset({"primary", "redundant"}),
-    "reconstruction": frozenset({"primary", "filter"}),
-    "squeezing": frozenset({"primary"}),
-    "novelty": frozenset({"primary"}),
-})
+MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "certainty": frozenset({"primary"}),
+        "disagreement": frozenset({"primary", "redundant"}),
+        "reconstruction": frozenset({"primary", "filter"}),
+        "squeezing": frozenset({"primary"}),
+        "novelty": frozenset({"primary"}),
+    }
+)
 """Signals of doubt, with the models that they are computed from."""
 
-OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType({
-    "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
-    "runtime": frozenset({"latency"}),
-})
+OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
+        "runtime": frozenset({"latency"}),
+    }
+)
 """Signals of the camera's picture and of the guard's own running. Sources not listed may give any name."""
+
+FAULT_PREFIX = "signal:"
+"""A signal's implicit fault rule is called `signal:NAME`."""
 
 RESERVED = frozenset({
     "authority", "model", "rules", "human", "safe_state", "mode", "command", "calibrated", "true", "false", "in",

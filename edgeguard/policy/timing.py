@@ -54,14 +54,26 @@ def check_timing(policy: Policy, trees: Mapping[Path, tree.Node], source: Source
     _ladder(policy, source, report)
     if policy.link is not None and not policy.link.heartbeat < policy.link.lost_after:
         place = source.key(("link", "lost_after"))
-        report.add("EG1315", "`heartbeat` is not shorter than `lost_after`", place, "two or three beats should fit")
+        report.add(
+            "EG1315", "`heartbeat` is not shorter than `lost_after`", place, "two or three beats should fit"
+        )
     if policy.ftti is None:
         return
     times = _rule_times(policy, trees)
-    in_time = [node for node, waited in times.values() if reaction_time(policy, waited) <= policy.ftti + SLACK]
+    in_time = [
+        node for node, waited in times.values() if reaction_time(policy, waited) <= policy.ftti + SLACK
+    ]
     for i, (node, waited) in times.items():
         if not any(tree.same(node, quick) for quick in in_time):
-            _fits(policy, waited, f"rule {quote(policy.rules[i].id)}", source, report, ("rules", i, "for"), "debounce")
+            _fits(
+                policy,
+                waited,
+                f"rule {quote(policy.rules[i].id)}",
+                source,
+                report,
+                ("rules", i, "for"),
+                "debounce",
+            )
     for name, signal in policy.signals.items():
         path = ("signals", name, "max_age")
         _fits(policy, signal.max_age, f"signal {quote(name)}", source, report, path, "`max_age`")
@@ -84,7 +96,9 @@ def _fits(
     if limit is None or total <= limit + SLACK:
         return
     link = total - waited - policy.period
-    sums = f"{what} {duration_text(waited)} + period {duration_text(policy.period)} + link {duration_text(link)}"
+    sums = (
+        f"{what} {duration_text(waited)} + period {duration_text(policy.period)} + link {duration_text(link)}"
+    )
     message = f"{who} may take {duration_text(total)}, longer than `ftti` of {duration_text(limit)}"
     report.add("EG1309", message, source.key(path), sums)
 

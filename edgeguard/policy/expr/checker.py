@@ -101,10 +101,14 @@ class _Checker:
         if left is not right:
             self.add("EG1204", f"`{node.op}` compares {left.value} with {right.value}", node)
         elif left is Kind.TRUTH and node.op not in ("==", "!="):
-            self.add("EG1204", f"`{node.op}` cannot order true and false", node, "use `==`, `!=`, `&&` or `||`")
+            self.add(
+                "EG1204", f"`{node.op}` cannot order true and false", node, "use `==`, `!=`, `&&` or `||`"
+            )
 
     def divisor(self, node: tree.Node) -> None:
         if not isinstance(node, tree.Number):
-            self.add("EG1205", "only a number written out may divide", node, "multiply the other side instead")
+            self.add(
+                "EG1205", "only a number written out may divide", node, "multiply the other side instead"
+            )
         elif node.value == 0.0:
             self.add("EG1205", "division by zero", node)

@@ -46,7 +46,8 @@ def build(
     writer = _Writer({name: i for i, name in enumerate(signals)}, thresholds)
     code = _compile(writer.function(triggers, fallback))
     wrong = forbidden(code)
-    assert not wrong, wrong
+    if wrong:
+        raise AssertionError(f"compiled conditions may not contain {', '.join(wrong)}")
     constants = (-math.inf, math.inf, Truth.FALSE, Truth.TRUE, Truth.FAULT)
     raw = FunctionType(code, {"__builtins__": {}}, "evaluate", constants)
     count = len(triggers) + len(signals)
@@ -82,7 +83,7 @@ def _set(name: str, value: ast.expr) -> ast.stmt:
 
 def _all(parts: Sequence[ast.expr]) -> ast.expr:
     if not parts:
-        return ast.Constant(True)
+        return ast.Constant(value=True)
     return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), list(parts))
 
 
@@ -106,8 +107,7 @@ class _Writer:
         for i, trigger in enumerate(triggers):
             body += self.trigger(i, trigger)
         size = len(triggers)
-        for name, i in self.index.items():
-            body += self.fault_row(size + self.index[name], i)
+        body.extend(self.fault_row(size + i, i) for i in self.index.values())
         rows = range(size + len(self.index))
         results = [ast.Tuple([_load(f"{kind}{i}") for i in rows], ast.Load()) for kind in "wc"]
         body += self.search(fallback, results)
@@ -115,7 +115,7 @@ class _Writer:
         arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
         function = ast.FunctionDef("evaluate", arguments, body, [])
         if "type_params" in ast.FunctionDef._fields:
-            function.type_params = []
+            setattr(function, "type_params", [])  # noqa: B010  # Python 3.12 wants it, 3.10 does not know it
         return function
 
     def prologue(self) -> list[ast.stmt]:
@@ -126,9 +126,11 @@ class _Writer:
         for source, kind in (("values", "v"), ("healthy", "h")):
             targets: list[ast.expr] = [ast.Name(f"{kind}{i}", ast.Store()) for i in self.index.values()]
             body.append(ast.Assign([ast.Tuple(targets, ast.Store())], _load(source)))
-        for i in self.index.values():
-            body.append(_set(f"h{i}", ast.BoolOp(ast.And(), [_load(f"h{i}"), _finite(_load(f"v{i}"))])))
+        body.extend(self.health(i) for i in self.index.values())
         return body
+
+    def health(self, i: int) -> ast.stmt:
+        return _set(f"h{i}", ast.BoolOp(ast.And(), [_load(f"h{i}"), _finite(_load(f"v{i}"))]))
 
     def trigger(self, i: int, trigger: Trigger) -> list[ast.stmt]:
         when, clear = f"w{i}", f"c{i}"
@@ -147,10 +149,10 @@ class _Writer:
     def outcome(self, name: str, truth: Truth) -> list[ast.stmt]:
         return [_set(name, _load(_TRUTHS[truth]))]
 
-    def fault_row(self, row: int, signal: int) -> list[ast.stmt]:
+    def fault_row(self, row: int, signal: int) -> ast.stmt:
         fine = [*self.outcome(f"w{row}", Truth.FALSE), *self.outcome(f"c{row}", Truth.TRUE)]
         broken = [*self.outcome(f"w{row}", Truth.FAULT), *self.outcome(f"c{row}", Truth.FAULT)]
-        return [ast.If(_load(f"h{signal}"), fine, broken)]
+        return ast.If(_load(f"h{signal}"), fine, broken)
 
     def search(self, fallback: Sequence[tree.Node], results: Sequence[ast.expr]) -> list[ast.stmt]:
         """First condition that holds; one that faults ends the search, for what follows assumes it did not hold."""
@@ -166,7 +168,7 @@ class _Writer:
     def three_ways(
         self, node: tree.Node, true: list[ast.stmt], false: list[ast.stmt], fault: list[ast.stmt]
     ) -> list[ast.stmt]:
-        """if everything read is healthy: compute the sums; if all are finite: if the condition holds ..."""
+        """If everything read is healthy: compute the sums; if all are finite: if the condition holds ..."""
         self.pending, self.checks = [], []
         test = self.truth(node)
         inner: list[ast.stmt] = [ast.If(test, true, false)]
@@ -189,7 +191,8 @@ class _Writer:
         if isinstance(node, tree.Within):
             items = ast.Tuple([ast.Constant(item) for item in node.items], ast.Load())
             return ast.Compare(self.number(node.operand), [ast.In()], [items])
-        assert isinstance(node, tree.Compare), node
+        if not isinstance(node, tree.Compare):
+            raise AssertionError(node)  # noqa: TRY004  # the checker lets nothing else through
         side = self.number if _is_number(node.left) else self.truth
         return ast.Compare(side(node.left), [_COMPARE[node.op]()], [side(node.right)])
 
@@ -230,7 +233,8 @@ class _Writer:
         if isinstance(node, tree.Conditional):
             parts = (self.truth(node.test), self.number(node.then), self.number(node.otherwise))
             return ast.IfExp(*parts)
-        assert isinstance(node, tree.Arithmetic), node
+        if not isinstance(node, tree.Arithmetic):
+            raise AssertionError(node)  # noqa: TRY004  # the checker lets nothing else through
         return ast.BinOp(self.term(node.left), _ARITHMETIC[node.op](), self.term(node.right))
 
 

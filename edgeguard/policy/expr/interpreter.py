@@ -58,7 +58,7 @@ def _value(node: tree.Node, env: Env) -> float | bool | None:
     return _combine(node, known) if len(known) == len(parts) else None
 
 
-def _combine(node: tree.Node, parts: list[float | bool]) -> float | bool | None:
+def _combine(node: tree.Inner, parts: list[float | bool]) -> float | bool | None:
     if isinstance(node, tree.Unary):
         return not parts[0] if node.op == "!" else -parts[0]
     if isinstance(node, tree.Within):
@@ -69,7 +69,6 @@ def _combine(node: tree.Node, parts: list[float | bool]) -> float | bool | None:
         return _COMPARE[node.op](parts[0], parts[1])
     if isinstance(node, tree.Logic):
         return all(parts) if node.op == "&&" else any(parts)
-    assert isinstance(node, tree.Arithmetic)
     return _finite(_ARITHMETIC[node.op](float(parts[0]), float(parts[1])))
 
 

@@ -28,7 +28,7 @@ _ENGLISH = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false
 RESERVED_WORDS = frozenset({"true", "false", "in"})
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     """Leaves the recursion at the first problem; never leaves this module."""
 
     def __init__(self, problem: Problem) -> None:
@@ -45,7 +45,7 @@ def parse_expression(text: str) -> tree.Node | Problem:
         return tokens
     try:
         return _Parser(tokens).whole()
-    except _Stop as stop:
+    except _StopError as stop:
         return stop.problem
 
 
@@ -65,7 +65,7 @@ class _Parser:
         return node
 
     def stop(self, message: str, token: Token, hint: str = "", code: str = "EG1201") -> None:
-        raise _Stop(Problem(code, message, token.at, hint))
+        raise _StopError(Problem(code, message, token.at, hint))
 
     def peek(self) -> Token:
         return self.tokens[self.position]
@@ -88,7 +88,9 @@ class _Parser:
     def deeper(self) -> None:
         self.depth += 1
         if self.depth > DEEPEST:
-            self.stop(f"nested deeper than {DEEPEST} levels", self.peek(), "split it into several rules", "EG1202")
+            self.stop(
+                f"nested deeper than {DEEPEST} levels", self.peek(), "split it into several rules", "EG1202"
+            )
 
     def ternary(self) -> tree.Node:
         self.deeper()

@@ -5,6 +5,7 @@ Nothing is skipped but white space: any other character that is not part of a to
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -59,8 +60,13 @@ def tokenize(text: str) -> tuple[Token, ...] | Problem:
         kind = match.lastgroup or ""
         token = Token(kind, match[kind], match.start(kind), match.end(kind))
         if kind == "number" and _AFTER_NUMBER.match(text, token.end):
-            return Problem("EG1201", f"`{token.text}{text[token.end]}` is not a number", token.at, "write a plain decimal number")
-        if kind == "number" and (len(token.text) > 40 or float(token.text) in (float("inf"),)):
+            return Problem(
+                "EG1201",
+                f"`{token.text}{text[token.end]}` is not a number",
+                token.at,
+                "write a plain decimal number",
+            )
+        if kind == "number" and (len(token.text) > 40 or float(token.text) == math.inf):
             return Problem("EG1206", f"`{token.text[:40]}` is too large or too long a number", token.at)
         found.append(token)
         at = token.end

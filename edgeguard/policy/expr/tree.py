@@ -120,7 +120,8 @@ class Conditional:
     otherwise: Node
 
 
-Node = Number | Bool | Name | Member | Unary | Arithmetic | Compare | Logic | Within | Conditional
+Inner = Unary | Arithmetic | Compare | Logic | Within | Conditional
+Node = Number | Bool | Name | Member | Inner
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -148,9 +149,14 @@ def names(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, Name)))
 
 
-def members(node: Node, base: str) -> tuple[str, ...]:
-    """Every `base.NAME` the text mentions, each once, in order of appearance."""
-    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, Member) and n.base == base))
+def calibrated(node: Node) -> tuple[Member, ...]:
+    """Every mention of a calibrated threshold, from left to right."""
+    return tuple(n for n in walk(node) if isinstance(n, Member) and n.base == "calibrated")
+
+
+def thresholds(node: Node) -> tuple[str, ...]:
+    """The name of every calibrated threshold the text mentions, each once, in order of appearance."""
+    return tuple(dict.fromkeys(n.name for n in calibrated(node)))
 
 
 def same(left: Node, right: Node) -> bool:
@@ -168,4 +174,6 @@ def _skeleton(node: Node) -> tuple[object, ...]:
 
 
 def _is_node(value: object) -> bool:
-    return isinstance(value, (Number, Bool, Name, Member, Unary, Arithmetic, Compare, Logic, Within, Conditional))
+    return isinstance(
+        value, (Number, Bool, Name, Member, Unary, Arithmetic, Compare, Logic, Within, Conditional)
+    )
