@@ -1,92 +1,34 @@
 """The safety microcontroller for tests and rigs: the real firmware, in virtual time or as a process.
 
-`VirtualMcu` is the C code as a shared library with the caller's clock; `ProcessMcu` is a process on a pty.
-Builds with the host's C compiler into `out/firmware/`, once for each policy table and source. Nothing here decides.
+`VirtualMcu` is the C code as a shared library with the caller's clock; `ProcessMcu` is a process on a pty;
+`start_mcu` chooses between that and the emulated one (`hil/mcu_qemu.py`). Nothing here decides.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
-import os
 import secrets
-import shutil
-import signal
 import subprocess
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, final
 
-from edgeguard.errors import LinkError
+from edgeguard.errors import LinkError, UsageError
 from edgeguard.link.keys import TEST_KEY
 from edgeguard.link.messages import MCU_MODES, REASONS, REFUSALS, SCALE
-from edgeguard.policy.emit_c import emit
 from edgeguard.program import Program
+from hil.firmware import TEST_KEY_FILE, build
+from hil.mcu_outputs import OutputRecord, Recorder
 
-ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "firmware_stubs"
-CACHE = ROOT / "out" / "firmware"
+if TYPE_CHECKING:
+    from hil.mcu_qemu import QemuMcu
+
+__all__ = ["McuFacts", "OutputRecord", "ProcessMcu", "VirtualMcu", "VirtualTransport", "build", "start_mcu"]
+
 TICK = 0.001
 """s between two steps of the core in virtual time, as on the boards."""
-
-
-# ---- building --------------------------------------------------------------------------------------------------------
-
-
-def build(program: Program, target: str, *, sanitize: bool = False, release: bool = False) -> Path:
-    """Build the firmware for a policy; returns the artefact. `target`: `host`, `lib` or `qemu`.
-
-    Raises:
-        PolicyError: the policy does not fit the microcontroller.
-        LinkError: no compiler, or it fails (its output is in the message).
-
-    """
-    artefact = {"host": "edgeguard-mcu", "lib": "libedgeguard_mcu.so", "qemu": "edgeguard-mcu.elf"}[target]
-    compiler = "arm-none-eabi-gcc" if target == "qemu" else os.environ.get("CC", "cc")
-    if shutil.which(compiler.split()[0]) is None or shutil.which("make") is None:
-        raise LinkError(
-            f"the microcontroller's firmware is built with `{compiler}` and `make`, and one of them is not installed: "
-            "on Debian or Ubuntu `apt-get install gcc make libc6-dev`"
-        )
-    table = emit(program)
-    variant = f"{target}{'-san' if sanitize else ''}{'-release' if release else ''}"
-    folder = CACHE / _digest(table, compiler) / variant
-    if not (folder / artefact).exists():
-        _make(table, target, folder, ["SAN=1"] * sanitize + ["RELEASE=1"] * release)
-    return folder / artefact
-
-
-def _make(table: str, target: str, folder: Path, options: list[str]) -> None:
-    """Build beside the final folder and move it there, so that two builds at once cannot see each other's halves."""
-    work = folder.with_name(f"{folder.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    work.mkdir(parents=True)
-    (work / "policy_table.h").write_text(table, encoding="ascii")
-    arguments = [target, f"BUILD={work}", f"TABLE={work / 'policy_table.h'}", *options]
-    done = subprocess.run(
-        ["make", "-s", "-f", str(SOURCES / "Makefile"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
-    )
-    if done.returncode != 0:
-        shutil.rmtree(work, ignore_errors=True)
-        raise LinkError(f"building the firmware failed: {done.stderr.strip() or done.stdout.strip()}")
-    try:
-        work.rename(folder)
-    except OSError:  # another build was first; it made the same
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _digest(table: str, compiler: str) -> str:
-    found = hashlib.sha256(f"{compiler}\n{table}".encode())
-    for source in sorted(SOURCES.rglob("*")):
-        if source.suffix in (".c", ".h", ".ld") or source.name == "Makefile":
-            found.update(source.read_bytes())
-    return found.hexdigest()[:16]
 
 
 # ---- virtual time ----------------------------------------------------------------------------------------------------
@@ -249,70 +191,41 @@ def _load(path: Path) -> ctypes.CDLL:
 # ---- a process -------------------------------------------------------------------------------------------------------
 
 
-class OutputRecord(NamedTuple):
-    """What drove one actuator at one time: `at` in s of CLOCK_MONOTONIC, the clock of `time.monotonic()`."""
-
-    at: float
-    actuator: str
-    value: float
-    mode: str
-
-
 @final
-class ProcessMcu:
+class ProcessMcu(Recorder):
     """The firmware as a process on a pty. It lives until `close`, or until this process dies."""
 
     def __init__(self, program: Program, *, key_file: Path | None = None, sanitize: bool = False) -> None:
+        super().__init__()
         binary = build(program, "host", sanitize=sanitize)
-        key = SOURCES / "keys" / "test.device-key" if key_file is None else key_file
         self._process = subprocess.Popen(
-            [str(binary), str(key)],
+            [str(binary), str(key_file or TEST_KEY_FILE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-        self._records: list[OutputRecord] = []
-        self._latest: dict[str, OutputRecord] = {}
-        self._lock = threading.Lock()
         self.port = self._process.stdout.readline().strip()
         if not self.port:
             raise LinkError(f"the microcontroller's process did not start: {self._farewell()}")
-        self._reader = threading.Thread(target=self._read, name="mcu-outputs", daemon=True)
-        self._reader.start()
+        self._follow(self._process.stdout, foreign_clock=False)
 
     @property
     def pid(self) -> int:
         """Process id of the microcontroller."""
         return self._process.pid
 
-    def outputs_now(self) -> Mapping[str, float]:
-        """Newest output of every actuator, in its unit."""
-        with self._lock:
-            return {name: record.value for name, record in self._latest.items()}
-
-    @property
-    def mode(self) -> str:
-        """Newest mode, or `unknown` before the first record."""
-        with self._lock:
-            return next((r.mode for r in self._latest.values()), "unknown")
-
-    def records(self) -> tuple[OutputRecord, ...]:
-        """Every record so far, in order."""
-        with self._lock:
-            return tuple(self._records)
-
     def close(self) -> None:
         """End the process and wait for it."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
+        if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2.0)
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
-        self._reader.join(timeout=2.0)
+        self._stop_following()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
@@ -323,17 +236,23 @@ class ProcessMcu:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-        for line in self._process.stdout:
-            parts = line.split()
-            if len(parts) != 4:
-                continue
-            record = OutputRecord(int(parts[0]) / 1e6, parts[1], float(parts[2]), parts[3])
-            with self._lock:
-                self._records.append(record)
-                self._latest[record.actuator] = record
-
     def _farewell(self) -> str:
         _, errors = self._process.communicate(timeout=2.0)
         return errors.strip() or f"exit status {self._process.returncode}"
+
+
+def start_mcu(kind: str, program: Program, *, key_file: Path | None = None) -> ProcessMcu | QemuMcu:
+    """Start a microcontroller of a kind: `process`, or `qemu` where it is installed.
+
+    Raises:
+        UsageError: there is no such kind.
+        LinkError: it cannot be built or started.
+
+    """
+    if kind == "process":
+        return ProcessMcu(program, key_file=key_file)
+    if kind == "qemu":
+        from hil.mcu_qemu import QemuMcu
+
+        return QemuMcu(program, key_file=key_file)
+    raise UsageError(f"no microcontroller of kind `{kind}`: choose `process` or `qemu`")

@@ -28,7 +28,7 @@ def make_program() -> Program:
         digest=sha256(b"firmware-test").hexdigest(),
         signals=(),
         table=Table(()),
-        evaluate=lambda values, healthy: Evaluation((), (), -1),
+        evaluate=lambda _values, _healthy: Evaluation((), (), -1),
         fallback=(),
         envelope=(
             ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0),

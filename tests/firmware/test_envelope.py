@@ -28,7 +28,7 @@ ENVELOPES = {
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_outputs_never_leave_the_envelope_nor_its_rates(
     program: Program, make_peer: Callable[[Program], Any], name: str, data: st.DataObject
@@ -38,7 +38,7 @@ def test_outputs_never_leave_the_envelope_nor_its_rates(
     peer.open()
     before, at = peer.mcu.outputs, peer.mcu.now
     armed = False
-    for _ in range(data.draw(st.integers(10, 60))):
+    for _ in range(data.draw(st.integers(10, 40))):
         for index, limit in enumerate(program.envelope):
             value = data.draw(INT32 | st.sampled_from([round(limit.low * 1e6), round(limit.high * 1e6)]))
             source = data.draw(st.sampled_from([0, 0, 1, 2, 3, 4, 255]) if armed else st.just(0))

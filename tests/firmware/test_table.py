@@ -8,7 +8,7 @@ import pytest
 from edgeguard.errors import LinkError, PolicyError
 from edgeguard.policy.emit_c import MOST_ACTUATORS, emit
 from edgeguard.program import ActuatorLimit, LinkSettings, Program
-from hil import mcu as mcu_module
+from hil import firmware
 from hil.mcu import VirtualMcu, build
 
 BRAKE = ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0)
@@ -72,7 +72,7 @@ def test_number_and_names_of_actuators_are_checked(
 
 @pytest.mark.parametrize("lost", [0.001, 11.0, math.nan])
 def test_times_that_the_microcontroller_cannot_keep_are_refused(program: Program, lost: float) -> None:
-    with pytest.raises(PolicyError, match="`lost_after`"):
+    with pytest.raises(PolicyError, match=r"`lost_after`"):
         emit(replace(program, link=LinkSettings(lost_after=lost)))
 
 
@@ -83,11 +83,11 @@ def test_most_actuators_build_and_answer(program: Program) -> None:
 
 def test_missing_compiler_is_a_clear_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(LinkError, match="built with `no-such-compiler` and `make`.*apt-get install gcc"):
+    with pytest.raises(LinkError, match=r"built with `no-such-compiler` and `make`.*apt-get install gcc"):
         build(program, "lib")
 
 
 def test_failing_compiler_is_a_clear_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcu_module, "emit", lambda _: "#error not a table\n")
-    with pytest.raises(LinkError, match="(?s)building the firmware failed: .*not a table"):
+    monkeypatch.setattr(firmware, "emit", lambda _: "#error not a table\n")
+    with pytest.raises(LinkError, match=r"(?s)building the firmware failed: .*not a table"):
         build(program, "lib")

@@ -27,7 +27,7 @@ def test_new_key_is_private_and_can_be_read_back(tmp_path: Path) -> None:
 def test_new_key_overwrites_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.device-key"
     path.write_text("precious")
-    with pytest.raises(LinkError, match="cannot write device key .*File exists"):
+    with pytest.raises(LinkError, match=r"cannot write device key .*File exists"):
         new_device_key(path)
     assert path.read_text() == "precious"
 
@@ -36,12 +36,12 @@ def test_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.device-key"
     new_device_key(path)
     path.chmod(0o640)
-    with pytest.raises(LinkError, match="may be read by others.*chmod 600"):
+    with pytest.raises(LinkError, match=r"may be read by others.*chmod 600"):
         load_device_key(path)
 
 
 def test_missing_key_file_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(LinkError, match="cannot read device key .*No such file"):
+    with pytest.raises(LinkError, match=r"cannot read device key .*No such file"):
         load_device_key(tmp_path / "absent")
 
 
@@ -61,5 +61,5 @@ def test_anything_else_is_no_key(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.device-key"
     path.write_bytes(text.encode("latin-1"))
     path.chmod(0o600)
-    with pytest.raises(LinkError, match="is not a device key"):
+    with pytest.raises(LinkError, match=r"is not a device key"):
         load_device_key(path)

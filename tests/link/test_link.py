@@ -56,30 +56,30 @@ def test_closing_without_a_session_says_nothing(mcu: Mcu, link: TransportLink) -
 @pytest.mark.parametrize("changes", [{"key": b"short"}, {"policy_hash": b"short"}])
 def test_key_and_policy_hash_must_be_32_bytes(mcu: Mcu, changes: dict[str, bytes]) -> None:
     arguments: dict[str, Any] = {"key": TEST_KEY, "policy_hash": bytes(32), "actuators": (BRAKE,), **changes}
-    with pytest.raises(LinkError, match="32 bytes each"):
+    with pytest.raises(LinkError, match=r"32 bytes each"):
         link_over(mcu, **arguments)
 
 
 def test_policy_without_actuators_has_no_link(mcu: Mcu) -> None:
-    with pytest.raises(LinkError, match="no actuator"):
+    with pytest.raises(LinkError, match=r"no actuator"):
         link_over(mcu, key=TEST_KEY, policy_hash=bytes(32), actuators=())
 
 
 @pytest.mark.parametrize("high", [2001.0, math.inf, math.nan])
 def test_actuator_that_the_wire_cannot_hold_is_refused(mcu: Mcu, high: float) -> None:
     wild = ActuatorLimit("winch", 0.0, high, 1.0, 1.0, 0.0)
-    with pytest.raises(LinkError, match="`winch`: min, max and safe must lie within 2000"):
+    with pytest.raises(LinkError, match=r"`winch`: min, max and safe must lie within 2000"):
         link_over(mcu, key=TEST_KEY, policy_hash=bytes(32), actuators=(wild,))
 
 
 @pytest.mark.parametrize("valid", [0.0, -1.0, math.inf, math.nan])
 def test_commands_must_be_valid_for_a_time(mcu: Mcu, valid: float) -> None:
-    with pytest.raises(LinkError, match="valid for a time"):
+    with pytest.raises(LinkError, match=r"valid for a time"):
         link_over(mcu, key=TEST_KEY, policy_hash=bytes(32), actuators=(BRAKE,), valid=valid)
 
 
 def test_missing_port_is_a_clear_error() -> None:
-    with pytest.raises(LinkError, match="cannot open port `/dev/does-not-exist`: .*check the path"):
+    with pytest.raises(LinkError, match=r"cannot open port `/dev/does-not-exist`: .*check the path"):
         open_link("/dev/does-not-exist", key=TEST_KEY, policy_hash=bytes(32), actuators=(BRAKE,))
 
 

@@ -19,7 +19,19 @@ Mcu = Any
 
 
 def requests(mcu: Mcu) -> list[dict[str, Any]]:
-    names = "session counter echo policy value valid data_id source actuator action flags".split()
+    names = [
+        "session",
+        "counter",
+        "echo",
+        "policy",
+        "value",
+        "valid",
+        "data_id",
+        "source",
+        "actuator",
+        "action",
+        "flags",
+    ]
     return [dict(zip(names, COMMAND.unpack(p))) for p in mcu.commands()]
 
 

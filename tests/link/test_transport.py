@@ -7,6 +7,7 @@ import socket
 import time
 import tty
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_pauses_between_tries_grow_to_a_limit() -> None:
     while now < 20.0:
         port.read(now)
         now += 0.01
-    pauses = [b - a for a, b in zip(tries, tries[1:])]
+    pauses = [b - a for a, b in pairwise(tries)]
     assert pauses[0] == pytest.approx(BACKOFF_FIRST, abs=0.011)
     assert max(pauses) == pytest.approx(BACKOFF_LAST, abs=0.011)
     assert pauses == sorted(pauses, key=lambda p: round(p, 1))
@@ -164,7 +165,7 @@ def test_serial_channel_says_that_the_device_is_gone(line: tuple[int, str]) -> N
     ours, name = line
     channel = SerialChannel(name, 921_600)
     os.close(ours)
-    with pytest.raises(OSError, match="gone|Input/output"):
+    with pytest.raises(OSError, match=r"gone|Input/output"):
         channel.read()
     channel.close()
 
@@ -173,21 +174,21 @@ def test_serial_channel_hears_the_end_of_file(line: tuple[int, str], monkeypatch
     ours, name = line
     channel = SerialChannel(name, 921_600)
     os.write(ours, b"x")
-    monkeypatch.setattr(os, "read", lambda fd, size: b"")
-    with pytest.raises(OSError, match="the device is gone"):
+    monkeypatch.setattr(os, "read", lambda *_: b"")
+    with pytest.raises(OSError, match=r"the device is gone"):
         channel.read()
     monkeypatch.undo()
     channel.close()
 
 
 def test_impossible_speed_is_an_oserror(line: tuple[int, str]) -> None:
-    with pytest.raises(OSError, match="(?i)baud"):
+    with pytest.raises(OSError, match=r"(?i)baud"):
         SerialChannel(line[1], -1)
 
 
 def test_two_programs_cannot_hold_one_line(line: tuple[int, str]) -> None:
     first = open_port(line[1], 921_600)
-    with pytest.raises(LinkError, match="no other program"):
+    with pytest.raises(LinkError, match=r"no other program"):
         open_port(line[1], 921_600)
     first.close()
 
@@ -231,7 +232,7 @@ def test_socket_channel_speaks(server: tuple[socket.socket, str]) -> None:
     peer.send(b"world")
     assert eventually(channel) == b"world"
     peer.close()
-    with pytest.raises(OSError, match="closed the connection"):
+    with pytest.raises(OSError, match=r"closed the connection"):
         eventually(channel)
     channel.close()
 
@@ -251,13 +252,13 @@ def test_socket_channel_never_waits_for_a_full_line(server: tuple[socket.socket,
 def test_missing_socket_is_a_clear_error(server: tuple[socket.socket, str]) -> None:
     listener, url = server
     listener.close()
-    with pytest.raises(LinkError, match="cannot open port .*(refused|No such file)"):
+    with pytest.raises(LinkError, match=r"cannot open port .*(refused|No such file)"):
         open_port(url if "socket" in url else url + "-absent", 0)
 
 
 def test_socket_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("select.select", lambda *_: ([], [], []))
-    with pytest.raises(LinkError, match="timed out"):
+    with pytest.raises(LinkError, match=r"timed out"):
         open_port("socket://127.0.0.1:9", 0)
 
 

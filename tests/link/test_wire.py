@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -50,7 +50,7 @@ def test_checksum_is_its_definition(data: bytes) -> None:
 
 def test_dialect_is_that_of_the_published_xml() -> None:
     found = {}
-    for message in ElementTree.parse(XML).iter("message"):  # noqa: S314 - a file of this repository
+    for message in ET.parse(XML).iter("message"):  # noqa: S314 - a file of this repository
         text = f"{message.get('name')} ".encode()
         size = 0
         for item in message.iter("field"):
