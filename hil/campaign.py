@@ -1,0 +1,84 @@
+"""Many drives at once: virtual ones in a pool that yields, real-time ones in this process's loop.
+
+Returns drives; judging them is `hil.results`', showing them `hil.demo`'s.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from hil import process_rig
+from hil.profile import PROFILE, Profile
+from hil.scenario import Scenario, draw
+from hil.trace import Drive, Trace
+from hil.virtual import be_nice, drive_seed, policy_of
+
+WORKERS: Final = 2
+AT_ONCE: Final = 4  # real-time drives
+KEPT_SEEDS: Final = 3  # a scenario: of the others only the measures are kept, not the traces
+
+Progress = Callable[[Drive], None]
+
+
+def run_campaign(
+    scenarios: Sequence[Scenario], seeds: int, progress: Progress, profile: Profile = PROFILE
+) -> tuple[Drive, ...]:
+    """Drive every scenario with seeds 0 .. `seeds` - 1, both arms. `progress` hears of every drive, in any thread."""
+    heard = _Heard(progress)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=be_nice) as pool:
+        futures = [
+            pool.submit(drive_seed, scenario, seed, profile)
+            for seed in range(seeds)
+            for scenario in scenarios
+            if scenario.rig == "virtual"
+        ]
+        for future in futures:
+            future.add_done_callback(heard.both)
+        try:
+            real = _real_time(scenarios, seeds, heard.one, profile)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        virtual = [drive for future in futures for drive in future.result()]
+    return tuple(_without_trace(drive) if drive.seed >= KEPT_SEEDS else drive for drive in [*virtual, *real])
+
+
+def _real_time(
+    scenarios: Sequence[Scenario], seeds: int, progress: Progress, profile: Profile
+) -> list[Drive]:
+    starts = [
+        partial(process_rig.start, scenario, draw(scenario, seed), arm, policy_of(profile).program, profile)
+        for seed in range(seeds)
+        for scenario in scenarios
+        if scenario.rig == "process"
+        for arm in ("guarded", "unguarded")
+    ]
+    return list(process_rig.run_all(starts, AT_ONCE, progress))
+
+
+def _without_trace(drive: Drive) -> Drive:
+    return replace(drive, trace=Trace(), thumbnails=())
+
+
+class _Heard:
+    """Passes drives on one at a time: the pool's thread and the loop's may report at once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def one(self, drive: Drive) -> None:
+        with self._lock:
+            self._progress(drive)
+
+    def both(self, future: Future[tuple[Drive, Drive]]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            for drive in future.result():
+                self.one(drive)

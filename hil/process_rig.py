@@ -1,0 +1,287 @@
+"""The real-time rig: a real host process that is killed or stopped on its way, and the firmware as a real process.
+
+What it measures, it takes from the microcontroller's own timestamps, so that this process's scheduling does not count.
+Several drives run at once in one loop; only this file and `hil.host` sleep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from edgeguard.types import Authority, Mode
+from hil import plant, wire
+from hil.approach import EMPTY, POST, REST, Eye, eye_for
+from hil.profile import PROFILE, ROOT, Profile, bundle_of
+from hil.scenario import Drawn, Scenario
+from hil.trace import Drive, Trace, handed_over, rules_share
+
+if TYPE_CHECKING:
+    from edgeguard.program import Program
+    from hil.mcu import ProcessMcu
+
+CONTROL: Final = 0.020  # s between two messages to the host
+EXPOSE: Final = 0.050  # s between two frames
+LONGEST_STEP: Final = 0.010  # s: the plant is never stepped further at once
+PAUSE: Final = 0.002  # s: the loop's sleep
+START_WITHIN: Final = 30.0  # s: a host that has not come up by then is given up
+SETTLED: Final = 0.4  # s on the test bench before the drive
+ASK_AGAIN: Final = 0.25  # s
+ARMED_WITHIN: Final = 5.0  # s
+
+_SIGNALS: Final[Mapping[str, signal.Signals]] = {"kill-host": signal.SIGKILL, "hang-host": signal.SIGSTOP}
+
+
+class Phase(Enum):
+    """Where one run stands."""
+
+    STARTING = 1
+    BENCH = 2
+    DRIVING = 3
+    DONE = 4
+
+
+@dataclass(slots=True)
+class ProcessRun:
+    """One drive of one arm with its own host process and, guarded, its own microcontroller."""
+
+    scenario: Scenario
+    drawn: Drawn
+    arm: str
+    mcu: ProcessMcu | None
+    host: subprocess.Popen[bytes]
+    line: socket.socket
+    eye: Eye
+    state: plant.PlantState
+    phase: Phase = Phase.STARTING
+    since: float = 0.0
+    """When the phase began."""
+    report: wire.Report | None = None
+    struck: float | None = None
+    """When the host was killed or stopped."""
+    trace: Trace = field(default_factory=Trace)
+    problem: str = ""
+    memory: float = 0.0
+    _vehicle: plant.Vehicle = field(default_factory=plant.Vehicle)
+    _moved: float = 0.0
+    _told: float = 0.0
+    _ask_again: float = 0.0
+    _exposed: float = 0.0
+    _rested: float = 0.0
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._listen()
+        if self.phase is Phase.STARTING:
+            self._await_host(now)
+        elif self.phase is Phase.BENCH:
+            self._tell(now, EMPTY)
+            self._bench(now)
+        elif self.phase is Phase.DRIVING:
+            self._strike(now)
+            self._move(now)
+            self._tell(now, self.state.to_line)
+            if self._over(now):
+                self._enter(Phase.DONE, now)
+
+    def close(self) -> None:
+        """End the host and the microcontroller."""
+        self.line.close()
+        if self.host.poll() is None:
+            self.host.send_signal(signal.SIGKILL)  # also ends a stopped process
+        self.host.wait()
+        if self.mcu is not None:
+            self.mcu.close()
+
+    def result(self) -> Drive:
+        """Return what was driven and measured."""
+        fallback = self._fallback()
+        return Drive(
+            scenario=self.scenario.scenario,
+            arm=self.arm,
+            seed=self.drawn.seed,
+            sign=self.drawn.sign,
+            violation=self.scenario.must_stop and plant.ran_the_line(self.state),
+            stood=self.state.stood,
+            crossed_at=self.state.crossed_at,
+            rest=self.state.to_line if self.state.speed < plant.STANDSTILL else None,
+            handed_over=handed_over(self.trace),
+            rules_share=rules_share(self.trace),
+            onset=self.scenario.fault.after if self.scenario.fault else None,
+            fallback=fallback,
+            refused=self.problem,
+            memory=self.memory or None,
+            trace=self.trace,
+        )
+
+    def _fallback(self) -> float | None:
+        if self.mcu is None or self.struck is None:
+            return None
+        struck = self.struck
+        return next(
+            (r.at - struck for r in self.mcu.records() if r.at >= struck and r.mode == "fallback_only"), None
+        )
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        self.phase, self.since = phase, now
+        self._moved = now
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = self.line.recv(wire.LARGEST)
+            except (BlockingIOError, ConnectionResetError):
+                return
+            if not data:
+                return
+            if data == wire.READY:
+                self._enter(Phase.BENCH, time.monotonic())
+            report = wire.decode_report(data)
+            if report is not None:
+                self.report = report
+                self.memory = max(self.memory, report.memory)
+
+    def _await_host(self, now: float) -> None:
+        if self.host.poll() is not None:
+            said = self.host.stderr.read().decode(errors="replace").strip() if self.host.stderr else ""
+            self.problem = said.splitlines()[-1] if said else f"the host ended with {self.host.returncode}"
+            self._enter(Phase.DONE, now)
+        elif now - self.since > START_WITHIN:
+            self.problem = f"the host did not come up within {START_WITHIN:g} s"
+            self._enter(Phase.DONE, now)
+
+    def _bench(self, now: float) -> None:
+        """Roll on a test bench until host and microcontroller are armed and the brakes are off."""
+        if now - self.since > ARMED_WITHIN:
+            self.problem = f"not armed within {ARMED_WITHIN:g} s"
+            self._enter(Phase.DONE, now)
+        if now - self.since < SETTLED or self.report is None:
+            return
+        if self.mcu is not None and self.report.mode == Mode.STANDBY.value and now >= self._ask_again:
+            self._send(wire.ARM)  # again and again: one that comes while a signal is bad is refused
+            self._ask_again = now + ASK_AGAIN
+        if self.mcu is None or (
+            self.mcu.mode == "enabled" and self.mcu.outputs_now().get("brake", 1.0) < 0.02
+        ):
+            self._enter(Phase.DRIVING, now)
+
+    def _tell(self, now: float, distance: float) -> None:
+        frame = None
+        if now - self._exposed >= EXPOSE:
+            self._exposed = now
+            frame = self.eye.expose(distance if distance == EMPTY else distance + POST, now)
+        if frame is not None or now - self._told >= CONTROL:
+            self._told = now
+            self._send(wire.World(frame, self.state.speed, max(0.0, distance)).encode())
+
+    def _send(self, data: bytes) -> None:
+        # A dead or stopped host does not read: that is what the drive is about.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self.line.send(data)
+
+    def _strike(self, now: float) -> None:
+        fault = self.scenario.fault
+        if fault is None or self.struck is not None or now - self.since < fault.after:
+            return
+        self.struck = time.monotonic()
+        os.kill(self.host.pid, _SIGNALS[fault.kind])
+
+    def _move(self, now: float) -> None:
+        outputs = self._outputs()
+        while self._moved < now:
+            dt = min(LONGEST_STEP, now - self._moved)
+            self.state = plant.step(
+                self._vehicle, self.state, outputs.get("brake", 0.0), outputs.get("throttle", 0.0), dt
+            )
+            self._rested = self._rested + dt if self.state.speed < plant.STANDSTILL else 0.0
+            self._moved += dt
+        self._note(now, outputs)
+
+    def _outputs(self) -> Mapping[str, float]:
+        if self.mcu is not None:
+            return self.mcu.outputs_now()
+        report = self.report
+        return {"brake": report.brake, "throttle": report.throttle} if report else {}
+
+    def _note(self, now: float, outputs: Mapping[str, float]) -> None:
+        report, trace = self.report, self.trace
+        fallen = self.mcu is not None and self.mcu.mode == "fallback_only"
+        authority = int(Authority.SAFE_STATE) if fallen else (report.authority if report else 0)
+        trace.time.append(now - self.since)
+        trace.to_line.append(self.state.to_line)
+        trace.speed.append(self.state.speed)
+        trace.brake.append(outputs.get("brake", 0.0))
+        trace.throttle.append(outputs.get("throttle", 0.0))
+        trace.wanted.append(report.brake if report else 0.0)
+        trace.authority.append(authority)
+        trace.mode.append(report.mode if report else "")
+        trace.label.append(report.label if report else "")
+        trace.cause.append("firmware fallback" if fallen else "")
+
+    def _over(self, now: float) -> bool:
+        return self._rested >= REST or self.state.to_line < -POST or now - self.since >= self.scenario.limit
+
+
+def start(
+    scenario: Scenario, drawn: Drawn, arm: str, program: Program, profile: Profile = PROFILE
+) -> ProcessRun:
+    """Start the processes of one drive; `ProcessRun.tick` does the rest."""
+    from hil.mcu import ProcessMcu
+
+    mcu = ProcessMcu(program) if arm == "guarded" else None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(0.0)
+    command = [
+        sys.executable,
+        "-m",
+        "hil.host",
+        "--arm",
+        arm,
+        "--fd",
+        str(theirs.fileno()),
+        "--cruise",
+        str(drawn.speed),
+    ]
+    if mcu is not None:
+        command += ["--policy", str(profile.policy), "--trust", str(profile.trust), "--port", mcu.port]
+    else:
+        command += ["--bundle", str(bundle_of(program, "primary"))]
+    host = subprocess.Popen(command, pass_fds=(theirs.fileno(),), cwd=ROOT, stderr=subprocess.PIPE)
+    theirs.close()
+    state = plant.PlantState(0.0, drawn.distance, drawn.speed)
+    return ProcessRun(
+        scenario, drawn, arm, mcu, host, ours, eye_for(scenario, drawn), state, since=time.monotonic()
+    )
+
+
+def run_all(
+    starts: Sequence[Callable[[], ProcessRun]], at_once: int, done: Callable[[Drive], None]
+) -> Iterator[Drive]:
+    """Run every drive, at most `at_once` at a time; `done` hears of each as it ends."""
+    waiting = list(starts)
+    running: list[ProcessRun] = []
+    try:
+        while waiting or running:
+            if waiting and len(running) < at_once:
+                running.append(waiting.pop(0)())
+            for run in list(running):
+                run.tick(time.monotonic())
+                if run.phase is Phase.DONE:
+                    running.remove(run)
+                    drive = run.result()
+                    run.close()
+                    done(drive)
+                    yield drive
+            time.sleep(PAUSE)
+    finally:
+        for run in running:
+            run.close()

@@ -1,0 +1,163 @@
+"""One seed of one scenario in virtual time, both arms, with the real policy, models, guard, link and firmware.
+
+The wiring between the rig and edgeguard: opened here, driven in `hil.rig`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.guard import Guard
+from edgeguard.inference.perception import Perception
+from edgeguard.inference.stages import Stages, build_stages
+from edgeguard.link import link_over
+from edgeguard.wiring import admit_models, check_calibration
+from hil.approach import START, Faults, Watch
+from hil.bare import BareHost
+from hil.line import VirtualLine
+from hil.mcu import VirtualMcu
+from hil.planner import SignPlanner
+from hil.profile import PROFILE, Profile, bundle_of, device_key, open_policy
+from hil.rig import drive_bare, drive_guarded
+from hil.scenario import Drawn, Scenario, draw
+from hil.tamper import tamper
+from hil.trace import Drive
+
+if TYPE_CHECKING:
+    from edgeguard.log import DecisionLog
+    from edgeguard.policy.load import LoadedPolicy
+
+PATIENCE: Final = 20.0  # s a worker may take: it works in real time, the drive does not
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that stands still: in virtual time inference takes none."""
+
+    now: float = START
+
+    def __call__(self) -> float:
+        """Return the time (s)."""
+        return self.now
+
+
+class Workshop:
+    """Admitted models with their sessions, kept between drives: each drive gets a guard and a perception of its own."""
+
+    def __init__(self, policy: LoadedPolicy) -> None:
+        """Raises: AdmissionError, ContractError as `Guard.open`."""
+        self._refs = policy.program.models
+        self._models = admit_models(policy.program)
+        check_calibration(policy, self._models)
+        self._stages: Stages | None = None
+        self.digests = {role: model.digest for role, model in self._models.items()}
+        self.digests["policy"] = policy.program.digest
+
+    def perception(self) -> Perception:
+        """Return a perception that remembers no frame, on sessions that are alive and warm."""
+        if self._stages is None:
+            self._stages = build_stages(self._models, self._refs, PATIENCE)
+            Perception(*self._stages, Clock()).warm_up()
+        return Perception(*self._stages, Clock())
+
+    def kill_redundant(self) -> None:
+        """Kill the redundant model's process, as a crash would. Raises: UsageError when it has none of its own."""
+        redundant = None if self._stages is None else self._stages.redundant
+        if redundant is None or redundant.worker is None:
+            raise UsageError("the policy runs the redundant model in no process of its own: nothing to kill")
+        os.kill(redundant.worker.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the worker processes; the next perception starts new ones."""
+        for stage in self._stages or ():
+            if stage is not None:
+                stage.close()
+        self._stages = None
+
+
+@cache
+def policy_of(profile: Profile) -> LoadedPolicy:
+    """Return the profile's policy, loaded once a process."""
+    return open_policy(profile.policy, profile.trust)
+
+
+@cache
+def _workshop_of(profile: Profile) -> Workshop:
+    return Workshop(policy_of(profile))
+
+
+def drive_seed(scenario: Scenario, seed: int, profile: Profile = PROFILE) -> tuple[Drive, Drive]:
+    """Return (guarded, unguarded) for one seed. Raises: what opening the policy or its models raises."""
+    drawn = draw(scenario, seed)
+    policy = policy_of(profile)
+    if _has(scenario, "tamper-model"):
+        return _tampered(scenario, drawn, policy)
+    workshop = _workshop_of(profile)
+    bare = BareHost(bundle_of(policy.program, "primary"), drawn.speed)
+    try:
+        return guarded(scenario, drawn, policy, workshop), drive_bare(scenario, drawn, bare)
+    finally:
+        if _has(scenario, "kill-redundant"):
+            workshop.close()
+
+
+def guarded(
+    scenario: Scenario,
+    drawn: Drawn,
+    policy: LoadedPolicy,
+    workshop: Workshop,
+    *,
+    watch: Watch | None = None,
+    log: DecisionLog | None = None,
+) -> Drive:
+    """Drive the guarded arm of one seed. The log, if any, stays open."""
+    program = policy.program
+    seed = hashlib.sha256(f"{scenario.scenario} {drawn.seed}".encode()).digest()
+    line = VirtualLine(VirtualMcu(program, key=device_key(program), seed=seed[:16], now=START))
+    nonces = iter(range(1 << 16))
+    link = link_over(
+        line,
+        key=device_key(program),
+        policy_hash=bytes.fromhex(program.digest),
+        actuators=program.envelope,
+        nonce=lambda: hashlib.sha256(seed + next(nonces).to_bytes(2, "big")).digest()[:8],
+    )
+    perception = workshop.perception()
+    planner = SignPlanner(drawn.speed)
+    guard = Guard(program, perception, link=link, log=log, planner=planner, digests=workshop.digests)
+    limits = {limit.name: (limit.low, limit.high) for limit in program.envelope}
+    return drive_guarded(scenario, drawn, guard, line, Faults(workshop.kill_redundant), limits, watch)
+
+
+def _tampered(scenario: Scenario, drawn: Drawn, policy: LoadedPolicy) -> tuple[Drive, Drive]:
+    """Drive with a primary bundle in which one byte was changed on disk."""
+    with tempfile.TemporaryDirectory(prefix="edgeguard-tampered-") as folder:
+        bundle, _ = tamper(bundle_of(policy.program, "primary"), Path(folder))
+        models = tuple(
+            replace(ref, path=str(bundle)) if ref.role == "primary" else ref for ref in policy.program.models
+        )
+        changed = replace(policy, program=replace(policy.program, models=models))
+        bare = drive_bare(scenario, drawn, BareHost(bundle, drawn.speed))
+        try:
+            workshop = Workshop(changed)
+        except AdmissionError as error:
+            said = f"{Path(error.path).name}: {error.reason}"
+            return Drive(scenario.scenario, "guarded", drawn.seed, drawn.sign, refused=said), bare
+        return guarded(scenario, drawn, changed, workshop), bare
+
+
+def _has(scenario: Scenario, kind: str) -> bool:
+    return scenario.fault is not None and scenario.fault.kind == kind
+
+
+def be_nice() -> None:
+    """Let the real-time rigs beside this process go first."""
+    os.nice(10)

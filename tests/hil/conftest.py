@@ -1,0 +1,79 @@
+"""Small stand-ins for what the rig drives: a host without models, a microcontroller without C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from edgeguard.types import Authority, Command, Event, Frame, GateDecision, Mode, Reading, Status, Verdict
+
+
+@dataclass
+class FakeLine:
+    """Obeys its host, one step late."""
+
+    values: dict[str, float] = field(default_factory=lambda: {"brake": 1.0, "throttle": 0.0})
+    mode: str = "enabled"
+
+    def advance(self, now: float) -> None:
+        pass
+
+    @property
+    def outputs(self) -> Mapping[str, float]:
+        return dict(self.values)
+
+
+@dataclass
+class FakeHost:
+    """Lets the model drive on until `doubts_after` frames, then brakes as the rules would."""
+
+    line: FakeLine
+    doubts_after: float
+    then: Authority = Authority.RULES
+    armed: bool = False
+    frames: int = 0
+    seen: list[Frame] = field(default_factory=list)
+
+    def operator(self, event: Event) -> None:
+        self.armed = self.armed or event is Event.ARM
+
+    def step(
+        self,
+        frame: Frame | None,
+        context: Mapping[str, float],
+        now: float,
+        *,
+        manual: Mapping[str, float] | None = None,
+    ) -> Verdict:
+        if frame is not None:
+            self.frames += 1
+            self.seen.append(frame)
+        doubts = self.armed and self.frames > self.doubts_after
+        mode, authority = (
+            (Mode.NOMINAL, Authority.MODEL) if self.armed else (Mode.STANDBY, Authority.SAFE_STATE)
+        )
+        if doubts:
+            mode, authority = Mode.DEGRADED, self.then
+        values = {"brake": 0.9, "throttle": 0.0} if doubts else {"brake": 0.0, "throttle": 0.1}
+        self.line.values = values if self.armed else {"brake": 1.0, "throttle": 0.0}
+        return Verdict(
+            number=1,
+            frame=self.frames,
+            at=now,
+            mode=mode,
+            authority=authority,
+            gate=GateDecision.SUBSTITUTE if doubts else GateDecision.ALLOW,
+            command=Command(values),
+            readings=(Reading("certainty", 0.2 if doubts else 0.9, 0.0, Status.PASS),),
+        )
+
+
+@pytest.fixture
+def fakes() -> Callable[..., tuple[FakeHost, FakeLine]]:
+    def make(doubts_after: float, then: Authority = Authority.RULES) -> tuple[FakeHost, FakeLine]:
+        line = FakeLine()
+        return FakeHost(line, doubts_after, then), line
+
+    return make
