@@ -83,7 +83,7 @@ class Perception:
         refs: Sequence[ModelRef],
         clock: Callable[[], float],
         *,
-        deadline: float = 0.08,
+        deadline: float = 0.05,
     ) -> Perception:
         """Sessions for admitted models by role (`primary`; optional `filter`, `redundant`), each where `refs` says.
 
