@@ -32,8 +32,8 @@ campaign: $(VENV)/.installed-demo compiler  ## the demo's scenarios with 20 seed
 test: lint docs pytest coverage  ## every check there is
 
 lint: $(VENV)/.installed-dev  ## style, types, the order of imports, the Python floor
-	@$(RUN)/ruff check --quiet .
-	@$(RUN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(RUN)/ruff check --quiet --output-format=concise .
+	@$(RUN)/ruff format --check --output-format=concise --quiet . || { echo "run: make format"; exit 1; }
 	@$(RUN)/mypy --no-error-summary
 	@$(RUN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 	@$(RUN)/vermin --quiet --target=3.10- --no-tips --violations $(SOURCES) > .vermin.log || { cat .vermin.log; exit 1; }
