@@ -48,10 +48,12 @@ pytest: $(VENV)/.installed-dev compiler
 	@$(RUN)/pytest -q -n $(JOBS) --dist=loadfile --cov --cov-report= $(ARGS)
 
 coverage: pytest
-	@echo "coverage of decision, gate and link (100 % of lines and branches):"
+	@echo "coverage of decision, gate and link: 100 % of lines and branches"
 	@$(RUN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100
-	@echo "coverage of everything (at least 90 %):"
-	@$(RUN)/coverage report --fail-under=90
+	@echo "coverage of the package: at least 90 %"
+	@$(RUN)/coverage report --include='edgeguard/*' --fail-under=90
+	@echo "coverage of the rigs, for information"
+	@$(RUN)/coverage report --include='hil/*' --fail-under=0
 
 docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings as errors
 	@$(RUN)/mkdocs build --strict > .mkdocs.log 2>&1 || { grep -v '^INFO' .mkdocs.log; exit 1; }
