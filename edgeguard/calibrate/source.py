@@ -77,7 +77,7 @@ def _read(file: Path) -> Image:
 
 def _archive(file: Path, classes: tuple[str, ...]) -> ImageSet:
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays: dict[str, NDArray[np.generic]] = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file}: cannot be read as an .npz file: {error}") from error

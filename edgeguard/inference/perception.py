@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgeguard.program import ModelRef
 
 _WARM_UP_FRAMES = 3
+_WARM_UP_MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +151,16 @@ class Perception:
             ContractError: a model does not answer.
         """
         image = np.full((*self._primary.size, 3), 128, np.uint8)
-        doubt = _NO_DOUBT
-        for number in range(_WARM_UP_FRAMES):
-            doubt = self._doubt(Frame(image, number, 0.0))
-        silent = [
-            role
-            for role, missing in (
-                ("filter" if self._filter is not None else "primary", doubt.answer is None),
-                ("primary", doubt.squeezing is None),
-                ("redundant", self._redundant is not None and not math.isfinite(doubt.disagreement or 0.0)),
-            )
-            if missing
-        ]
-        if silent:
+        silent: str | None = "primary"
+        for number in range(_WARM_UP_MOST):
+            silent = self._silent(self._doubt(Frame(image, number, 0.0)))
+            # A process of its own may be late on a machine that is still starting everything else.
+            if silent is None and number + 1 >= _WARM_UP_FRAMES:
+                return
+        if silent is not None:
             raise ContractError(
-                f"bundle `{self._stages()[silent[-1]].contract.bundle}` gives no usable answer for a grey picture: "
-                "its outputs must be finite numbers of the declared meaning"
+                f"bundle `{self._stages()[silent].contract.bundle}` gives no usable answer for a grey picture: "
+                "its outputs must be finite numbers of the declared meaning, in time"
             )
 
     def close(self) -> None:
@@ -203,6 +198,16 @@ class Perception:
             squeezing=squeezing,
             novelty=None if novelty is None else float(novelty[0]),
         )
+
+    def _silent(self, doubt: _Doubt) -> str | None:
+        """The first role that did not do its part; None: all did."""
+        if doubt.squeezing is None:
+            return "primary"
+        if doubt.answer is None:
+            return "filter"
+        if self._redundant is not None and doubt.disagreement is None:
+            return "redundant"
+        return None
 
     def _answer(self, frame: Frame, row: Tensor) -> Answer:
         label = int(row.argmax())

@@ -6,6 +6,7 @@ Pure and total: bad data becomes a status, never an exception and never PASS. Kn
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from edgeguard.types import Reading, Signal, Status
@@ -57,9 +58,9 @@ def readings(
 
 def _number(value: object) -> float:
     """`value` as a float; NaN for what is not a real number (a truth value is none)."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return _NAN
     try:
-        return float(value)  # type: ignore[arg-type]  # whatever a caller passed: the except decides
+        return float(value)
     except (TypeError, ValueError, OverflowError):
         return _NAN
