@@ -25,6 +25,8 @@ def conditions(values: Mapping[str, Value], source: Source, report: Report) -> d
     for path, text in _expressions(values):
         if path in source.tainted:
             continue
+        if report.full:
+            break
         scope = in_invariants if path[0] == "invariants" else in_rules
         node = parse_expression(text)
         problems = (node,) if isinstance(node, Problem) else check(node, scope)

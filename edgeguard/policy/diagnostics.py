@@ -8,13 +8,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from edgeguard.errors import Diagnostic, PolicyError
 from edgeguard.policy.codes import CODES
 
 MOST_SHOWN = 200
 """A hostile file may hold a finding per byte; after this many the rest is counted, not listed."""
+
+
+MOST_COMPARED = 200
+"""Names that a misspelt one is compared with; a hint is not worth more time."""
 
 
 class Place(NamedTuple):
@@ -36,7 +40,8 @@ def quote(text: object) -> str:
 def suggest(word: str, known: Iterable[str]) -> str:
     """A did-you-mean hint for a misspelt word, or what there is to choose from, or nothing."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(word[:64], names, n=1, cutoff=0.6)
+    near = [n for n in names if abs(len(n) - len(word)) <= 3]
+    close = difflib.get_close_matches(word, near, n=1, cutoff=0.6) if len(near) <= MOST_COMPARED else []
     if close:
         return f"did you mean `{close[0]}`?"
     if 0 < len(names) <= 12:
@@ -57,12 +62,35 @@ class Report:
         if code not in CODES:
             raise AssertionError(code)
         finding = Diagnostic(code, message, self.file, place.line, place.column, hint)
-        if len(self.found) >= MOST_SHOWN:
+        if self.full:
             self.suppressed += 1
         elif finding not in self.found[-8:]:
             self.found.append(finding)
 
+    @property
+    def full(self) -> bool:
+        """Whether more findings would only be counted: then the stages stop looking for more."""
+        return len(self.found) >= MOST_SHOWN
+
+    def stop(self, code: str, message: str, place: Place, hint: str = "") -> NoReturn:
+        """Record one finding after which nothing more can be read.
+
+        Raises:
+            PolicyError: always, with every finding so far.
+        """
+        self.add(code, message, place, hint)
+        raise self.error()
+
     def raise_if_any(self) -> None:
         """Raises PolicyError with every finding, in file order, when there is one."""
         if self.found:
-            raise PolicyError(tuple(sorted(self.found, key=lambda d: (d.line, d.column, d.code))))
+            raise self.error()
+
+    def error(self) -> PolicyError:
+        """All findings as the error to raise."""
+        if self.suppressed:
+            last = self.found[-1]
+            message = f"{self.suppressed} more findings are not shown"
+            self.found.append(Diagnostic(last.code, message, last.file, last.line, last.column))
+            self.suppressed = 0
+        return PolicyError(tuple(sorted(self.found, key=lambda d: (d.line, d.column, d.code))))

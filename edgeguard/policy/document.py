@@ -35,6 +35,12 @@ class PolicyDocument:
         """Line (from 1) where the thing at `path` stands."""
         return self.source.key(path).line
 
+    def thresholds(self) -> tuple[str, ...]:
+        """The name of every `calibrated.NAME` in the policy, each once, in file order: what to calibrate."""
+        return tuple(
+            dict.fromkeys(name for node in self.conditions.values() for name in tree.thresholds(node))
+        )
+
 
 def parse(data: bytes, *, file: str) -> PolicyDocument:
     """Read and check the bytes of a policy file; `file` is only for messages.
@@ -48,7 +54,6 @@ def parse(data: bytes, *, file: str) -> PolicyDocument:
     policy = shape(values, source, report)
     if policy is not None and not source.tainted:
         check_meaning(policy, trees, source, report)
-    report.raise_if_any()
-    if policy is None:
-        raise AssertionError("a policy without findings has a shape")
+    if policy is None or report.found:
+        raise report.error()
     return PolicyDocument(file, hashlib.sha256(data).hexdigest(), policy, source, trees)

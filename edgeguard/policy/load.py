@@ -6,13 +6,15 @@ nothing unsigned; `check_policy` and `compile_draft` are for the desk.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeguard.admission.keys import PublicKey, load_public_keys
+from edgeguard.admission.reasons import refusal
 from edgeguard.admission.store import admit_file
-from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.document import PolicyDocument, parse
@@ -48,7 +50,7 @@ def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -
     """
     if not trust:
         message = "no key is trusted to sign a policy; name one with `--trust KEY.pub` or `EDGEGUARD_TRUST`"
-        raise AdmissionError("unknown-signer", str(path), message)
+        raise refusal("unknown-signer", str(path), message)
     admitted = admit_file(path, trust)
     document = parse(admitted.data, file=str(path))
     base = Path(path).parent
@@ -89,7 +91,7 @@ def compile_draft(path: str | Path) -> LoadedPolicy:
 def calibration_path(document: PolicyDocument, *, base: Path) -> Path | None:
     """Where the policy's calibration lies; None when it names none."""
     name = document.policy.calibration
-    return base / name if name else None
+    return Path(os.path.normpath(base / name)) if name else None
 
 
 def _signers(document: PolicyDocument) -> tuple[str, ...]:

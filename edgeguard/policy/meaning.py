@@ -5,7 +5,7 @@ Every check reports and returns; none stops another. Expressions are checked in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from edgeguard.policy.diagnostics import Report, quote, suggest
@@ -29,8 +29,9 @@ def check_meaning(policy: Policy, trees: Mapping[Path, tree.Node], source: Sourc
     checks.admission()
     checks.workers()
     checks.thresholds(trees)
+    ids = {rule.id for rule in policy.rules} | {FAULT_PREFIX + name for name in policy.signals}
     for i, case in enumerate(policy.tests):
-        checks.case(case, ("tests", i))
+        checks.case(case, ("tests", i), ids)
     check_timing(policy, trees, source, report)
 
 
@@ -179,14 +180,13 @@ class _Checks:
                 hint = "add `calibration: FILE.json`, or write the number"
                 self.report.add("EG1307", f"`calibrated.{part.name}` needs a calibration", place, hint)
 
-    def case(self, case: Case, path: Path) -> None:
+    def case(self, case: Case, path: Path, ids: Collection[str]) -> None:
         """What an embedded test names must exist."""
         for name in case.given:
             if name not in self.policy.signals:
                 hint = suggest(name, self.policy.signals)
                 self.at_key("EG1302", f"there is no signal {quote(name)}", (*path, "given", name), hint)
         expect = case.expect
-        ids = {rule.id for rule in self.policy.rules} | {FAULT_PREFIX + name for name in self.policy.signals}
         if expect.rule is not None and expect.rule not in ids:
             message = f"there is no rule {quote(expect.rule)}"
             self.at_value("EG1302", message, (*path, "expect", "rule"), suggest(expect.rule, ids))

@@ -213,15 +213,12 @@ def read(data: bytes, report: Report) -> tuple[Mapping[str, Value], Source]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = _at(mark)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        report.add("EG1004", f"not YAML: {problem}", place)
-        report.raise_if_any()
+        report.stop("EG1004", f"not YAML: {problem}", place)
     root = builder.root
     if not isinstance(root, Mapping):
         report.raise_if_any()
         place = builder.values.get((), START)
-        report.add("EG1013", "a policy is a mapping of sections", place, "start with `edgeguard: 1`")
-        report.raise_if_any()
-        root = {}
+        report.stop("EG1013", "a policy is a mapping of sections", place, "start with `edgeguard: 1`")
     source = Source(
         report.file, text, builder.values, builder.keys, builder.texts, frozenset(builder.tainted)
     )
@@ -238,21 +235,20 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 def _decode(data: bytes, report: Report) -> str:
     if len(data) > MOST_BYTES:
-        report.add("EG1001", f"{len(data)} bytes, more than the {MOST_BYTES} allowed", START)
-        report.raise_if_any()
+        report.stop("EG1001", f"more than the {MOST_BYTES} bytes allowed", START)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
         message = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        report.add("EG1002", message, place_of(before, len(before)), "save the file as UTF-8")
-        report.raise_if_any()
-        raise
+        report.stop("EG1002", message, place_of(before, len(before)), "save the file as UTF-8")
     for match in _SPOTS.finditer(text):
         spot = match.group()
         if unicodedata.category(spot) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
             message = f"character U+{ord(spot):04X} may not stand in a policy"
             report.add("EG1003", message, place_of(text, match.start()), "remove it")
+        if report.full:
+            break
     report.raise_if_any()
     return text
 

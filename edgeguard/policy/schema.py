@@ -103,11 +103,13 @@ class Clear(Section):
 
 
 def _clear_tag(value: object) -> str:
-    return "section" if isinstance(value, Mapping | Clear) else "word"
+    return "<section>" if isinstance(value, Mapping | Clear) else "<word>"
 
 
+# tags in angle brackets cannot be mistaken for a key of the file when an error is traced back to its place
 ClearField = Annotated[
-    Annotated[Literal["operator"], Tag("word")] | Annotated[Clear, Tag("section")], Discriminator(_clear_tag)
+    Annotated[Literal["operator"], Tag("<word>")] | Annotated[Clear, Tag("<section>")],
+    Discriminator(_clear_tag),
 ]
 
 
@@ -195,13 +197,12 @@ class Leave(Section):
 
 
 def _invariant_tag(value: object) -> str:
-    return (
-        "leave" if isinstance(value, Leave) or (isinstance(value, Mapping) and "leave" in value) else "never"
-    )
+    leave = isinstance(value, Leave) or (isinstance(value, Mapping) and "leave" in value)
+    return "<leave>" if leave else "<never>"
 
 
 Invariant = Annotated[
-    Annotated[Never, Tag("never")] | Annotated[Leave, Tag("leave")], Discriminator(_invariant_tag)
+    Annotated[Never, Tag("<never>")] | Annotated[Leave, Tag("<leave>")], Discriminator(_invariant_tag)
 ]
 
 

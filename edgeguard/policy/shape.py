@@ -56,7 +56,8 @@ def shape(values: Mapping[str, Value], source: Source, report: Report) -> Policy
         return Policy.model_validate(values)
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            _translate(details, values, source, report)
+            if not report.full:
+                _translate(details, values, source, report)
         return None
 
 

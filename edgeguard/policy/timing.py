@@ -60,11 +60,12 @@ def check_timing(policy: Policy, trees: Mapping[Path, tree.Node], source: Source
     if policy.ftti is None:
         return
     times = _rule_times(policy, trees)
-    in_time = [
-        node for node, waited in times.values() if reaction_time(policy, waited) <= policy.ftti + SLACK
-    ]
+    limit = policy.ftti + SLACK
+    in_time = {
+        tree.skeleton(node) for node, waited in times.values() if reaction_time(policy, waited) <= limit
+    }
     for i, (node, waited) in times.items():
-        if not any(tree.same(node, quick) for quick in in_time):
+        if tree.skeleton(node) not in in_time:
             _fits(
                 policy,
                 waited,

@@ -55,13 +55,13 @@ def hostile_policies() -> list[Hostile]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sign_gate() -> PolicyDocument:
     path = ROOT / "policies" / "sign_gate.yaml"
     return parse(path.read_bytes(), file="sign_gate.yaml")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sign_gate_calibration() -> Calibration:
     return calibration("sign-gate", THRESHOLDS)
 

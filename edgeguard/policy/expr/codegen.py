@@ -22,6 +22,8 @@ _TRUTHS = {Truth.FALSE: "FALSE", Truth.TRUE: "TRUE", Truth.FAULT: "FAULT"}
 _COMPARE: Mapping[str, type[ast.cmpop]] = {
     "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE, "==": ast.Eq, "!=": ast.NotEq,
 }  # fmt: skip
+    {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+)
 _ARITHMETIC: Mapping[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div}
 
 
@@ -82,9 +84,16 @@ def _set(name: str, value: ast.expr) -> ast.stmt:
 
 
 def _all(parts: Sequence[ast.expr]) -> ast.expr:
-    if not parts:
-        return ast.Constant(value=True)
     return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), list(parts))
+
+
+def _joined(parts: list[ast.expr]) -> ast.expr:
+    """A tuple of any length. CPython builds one of more than 30 items through a list, with instructions that are not
+    allowed here; so long ones are joined from short ones, in halves, so that the cost stays near linear."""
+    if len(parts) <= 30:
+        return ast.Tuple(parts, ast.Load())
+    half = (len(parts) // 60 or 1) * 30
+    return ast.BinOp(_joined(parts[:half]), ast.Add(), _joined(parts[half:]))
 
 
 def _finite(value: ast.expr) -> ast.expr:
@@ -94,7 +103,7 @@ def _finite(value: ast.expr) -> ast.expr:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the function's statements. Locals: v0.. values, h0.. health, w0../c0.. results, t0.. sums."""
+    """Writes the function's statements. Locals: v0.. values, h0.. health, t0.. sums, w0.. and c0.. results."""
 
     index: Mapping[str, int]
     thresholds: Mapping[str, float]
@@ -109,13 +118,12 @@ class _Writer:
         size = len(triggers)
         body.extend(self.fault_row(size + i, i) for i in self.index.values())
         rows = range(size + len(self.index))
-        results = [ast.Tuple([_load(f"{kind}{i}") for i in rows], ast.Load()) for kind in "wc"]
-        body += self.search(fallback, results)
+        body += [_set(name, _joined([_load(f"{name[0]}{i}") for i in rows])) for name in ("when", "clear")]
+        body += self.search(fallback)
         names = ("values", "healthy", _LOW, _HIGH, *_TRUTHS.values())
         arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
         function = ast.FunctionDef("evaluate", arguments, body, [])
-        if "type_params" in ast.FunctionDef._fields:
-            setattr(function, "type_params", [])  # noqa: B010  # Python 3.12 wants it, 3.10 does not know it
+        setattr(function, "type_params", [])  # noqa: B010  # Python 3.12 wants it, 3.10 does not know it
         return function
 
     def prologue(self) -> list[ast.stmt]:
@@ -154,11 +162,11 @@ class _Writer:
         broken = [*self.outcome(f"w{row}", Truth.FAULT), *self.outcome(f"c{row}", Truth.FAULT)]
         return ast.If(_load(f"h{signal}"), fine, broken)
 
-    def search(self, fallback: Sequence[tree.Node], results: Sequence[ast.expr]) -> list[ast.stmt]:
+    def search(self, fallback: Sequence[tree.Node]) -> list[ast.stmt]:
         """First condition that holds; one that faults ends the search, for what follows assumes it did not hold."""
 
         def answer(value: int) -> list[ast.stmt]:
-            return [ast.Return(ast.Tuple([*results, ast.Constant(value)], ast.Load()))]
+            return [ast.Return(ast.Tuple([_load("when"), _load("clear"), ast.Constant(value)], ast.Load()))]
 
         body: list[ast.stmt] = []
         for i, node in enumerate(fallback):

@@ -7,6 +7,7 @@ Accepts only what the language has; kinds and names are the checker's business.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.tokens import Problem, Token, tokenize
@@ -64,7 +65,7 @@ class _Parser:
             self.stop(f"`{left.text}` is too much here", left, hint)
         return node
 
-    def stop(self, message: str, token: Token, hint: str = "", code: str = "EG1201") -> None:
+    def stop(self, message: str, token: Token, hint: str = "", code: str = "EG1201") -> NoReturn:
         raise _StopError(Problem(code, message, token.at, hint))
 
     def peek(self) -> Token:
@@ -169,7 +170,6 @@ class _Parser:
             return inner
         found = f"`{token.text}`" if token.text else "the end"
         self.stop(f"a value is missing before {found}", token)
-        raise AssertionError(token)
 
     def name(self) -> tree.Node:
         token = self.advance()

@@ -19,6 +19,7 @@ _TOKEN = re.compile(
 )
 _AFTER_NUMBER = re.compile(r"[A-Za-z0-9_.]", re.ASCII)
 
+_SPACE = " \t\n\r\f\v"
 _INSTEAD = {
     "&": "write `&&` for and",
     "|": "write `||` for or",
@@ -55,7 +56,7 @@ def tokenize(text: str) -> tuple[Token, ...] | Problem:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if not match:
-            at += len(text[at:]) - len(text[at:].lstrip())
+            at += len(text[at:]) - len(text[at:].lstrip(_SPACE))
             return _strange(text, at) if at < len(text) else _closed(found, text)
         kind = match.lastgroup or ""
         token = Token(kind, match[kind], match.start(kind), match.end(kind))

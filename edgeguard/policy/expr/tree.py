@@ -159,13 +159,8 @@ def thresholds(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in calibrated(node)))
 
 
-def same(left: Node, right: Node) -> bool:
-    """Whether two trees say the same, wherever they stand."""
-    return _skeleton(left) == _skeleton(right)
-
-
-def _skeleton(node: Node) -> tuple[object, ...]:
-    """Every node from left to right without its position."""
+def skeleton(node: Node) -> tuple[object, ...]:
+    """What a tree says, wherever it stands: equal for equal trees, and hashable."""
     positions = ("at", "end")
     return tuple(
         (type(n), *(getattr(n, s) for s in n.__slots__ if s not in positions and not _is_node(getattr(n, s))))
