@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +56,11 @@ class ModelContract:
 
     def input_of(self, rows: int) -> tuple[int, ...]:
         """Shape of an input of `rows` pictures."""
-        return (rows, *_sizes(self.input_shape[1:]))
+        return cast("tuple[int, ...]", (rows, *self.input_shape[1:]))
 
     def output_of(self, output: OutputContract, rows: int) -> tuple[int, ...]:
         """Shape that `output` has for `rows` pictures."""
-        return (rows, *_sizes(output.shape[1:]))
+        return cast("tuple[int, ...]", (rows, *output.shape[1:]))
 
     @classmethod
     def of(cls, model: AdmittedModel) -> ModelContract:
@@ -197,7 +197,3 @@ def warm_up(session: Session, rows: int) -> None:
             raise ContractError(
                 f"{error} in its warm-up run: make `edgeguard.json` and the graph agree, then sign again"
             ) from error
-
-
-def _sizes(shape: Shape) -> tuple[int, ...]:
-    return tuple(int(d) for d in shape)

@@ -171,9 +171,10 @@ class Filter(Stage):
         if outputs is None:
             return False
         image = self._normalise.canonical(outputs["image"])[0]
-        np.clip(image, 0.0, 1.0, out=out)
-        # Clipping keeps NaN, and a NaN makes the sum NaN.
-        return bool(float(out.sum()) >= 0.0)
+        np.maximum(image, 0.0, out=out)
+        np.minimum(out, 1.0, out=out)
+        # Both keep NaN, and a NaN makes the sum NaN.
+        return bool(np.add.reduce(out, axis=None) >= 0.0)
 
 
 class Stages(NamedTuple):

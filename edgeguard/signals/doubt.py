@@ -30,19 +30,19 @@ def probabilities(
     `scores`: (rows, classes), logits or (with `logits` False) probabilities, which are checked to be such and
     sharpened or softened by the same temperature. `temperature`: > 0, 1 leaves the model as it is.
     """
-    if not np.abs(scores).max() <= LARGEST:  # false for NaN too
+    if not np.maximum.reduce(np.abs(scores), axis=None) <= LARGEST:  # false for NaN too
         return None
     if not logits:
         if not (scores.min() >= -_SUM_SLACK and np.abs(scores.sum(axis=1) - 1.0).max() <= _SUM_SLACK):
             return None
         scores = np.log(np.maximum(scores, _FLOOR))
     spread: NDArray[np.float32] = np.exp(
-        (scores - scores.max(axis=1, keepdims=True)) * np.float32(1.0 / temperature)
+        (scores - np.maximum.reduce(scores, axis=1, keepdims=True)) * np.float32(1.0 / temperature)
     )
-    spread /= spread.sum(axis=1, keepdims=True)
+    spread /= np.add.reduce(spread, axis=1, keepdims=True)
     return spread
 
 
 def total_variation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     """Total variation distance of two distributions over the same classes: 0 the same, 1 disjoint."""
-    return min(1.0, 0.5 * float(np.abs(left - right).sum()))
+    return min(1.0, 0.5 * float(np.add.reduce(np.abs(left - right))))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STILL = 0.25
 """Mean absolute difference (counts of 255) below which two pictures are the same: any live sensor's noise is above."""
 
-SAMPLES = 16_384
+SAMPLES = 4_096
 """Most values looked at a frame; larger pictures are sampled on a regular grid of whole pixels."""
 
 
@@ -51,7 +51,7 @@ class FrameHealth:
         np.copyto(values, sample)
         count = values.size
         flat = values.reshape(-1)
-        mean = float(flat.sum()) / count
+        mean = float(np.add.reduce(flat)) / count
         contrast = math.sqrt(max(0.0, float(np.dot(flat, flat)) / count - mean * mean)) / 127.5
         if not self._still(values):
             self._anchor, self._values = values, self._anchor
@@ -65,7 +65,7 @@ class FrameHealth:
             return False
         np.subtract(values, self._anchor, out=self._scratch)
         np.abs(self._scratch, out=self._scratch)
-        return bool(self._scratch.sum() < STILL * values.size)
+        return bool(np.add.reduce(self._scratch, axis=None) < STILL * values.size)
 
 
 def frame_age(at: float, now: float) -> float:
