@@ -22,8 +22,6 @@ _TRUTHS = {Truth.FALSE: "FALSE", Truth.TRUE: "TRUE", Truth.FAULT: "FAULT"}
 _COMPARE: Mapping[str, type[ast.cmpop]] = {
     "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE, "==": ast.Eq, "!=": ast.NotEq,
 }  # fmt: skip
-    {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
-)
 _ARITHMETIC: Mapping[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div}
 
 

@@ -169,7 +169,7 @@ class _Parser:
             self.expect(")")
             return inner
         found = f"`{token.text}`" if token.text else "the end"
-        self.stop(f"a value is missing before {found}", token)
+        return self.stop(f"a value is missing before {found}", token)
 
     def name(self) -> tree.Node:
         token = self.advance()
