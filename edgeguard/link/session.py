@@ -23,6 +23,8 @@ STATUS_LOST = 0.100
 """s without an authentic STATUS after which the session counts as lost."""
 ARM_WINDOW = 2.0
 """s for which an operator's arm request is repeated until the microcontroller grants it."""
+OPEN_AGAIN = 0.040
+"""s before the same HELLO is answered again: less than the microcontroller's own period of 0.05 s."""
 REMEMBERED = 64
 """Requests whose time of sending is kept to measure round trips."""
 
@@ -100,6 +102,8 @@ class HostSession:
     round_trip: float | None = None
     _parser: wire.Parser = field(init=False)
     _session: bytes = b""
+    _mcu_nonce: bytes = b""
+    _host_nonce: bytes = b""
     _valid_ms: int = 0
     _counter: int = 0
     _sequence: int = 0
@@ -140,7 +144,8 @@ class HostSession:
             self._drop_session("the microcontroller fell silent")
 
     def port_lost(self) -> None:
-        """The port vanished."""
+        """The port vanished, and with it the operator's pending request: another device may come back."""
+        self._arm_until = -math.inf
         self._drop_session("the port is closed")
         self.state = LinkState.CLOSED
 
@@ -215,15 +220,24 @@ class HostSession:
         if reason:
             self.state, self.reason = LinkState.MISMATCH, reason
             return b""
-        host_nonce = self.nonce()
-        self._session = sha256(self.key + hello.nonce + host_nonce).digest()[:8]
+        if self.state is LinkState.OPENING and hello.nonce == self._mcu_nonce:
+            # The same HELLO again: a second nonce of ours would make the first OPEN's session a stranger.
+            return self._open_again(now)
+        self._mcu_nonce, self._host_nonce = hello.nonce, self.nonce()
+        self._session = sha256(self.key + self._mcu_nonce + self._host_nonce).digest()[:8]
         self._valid_ms = min(round(self.valid * 1000), hello.valid_max_ms)
         self._counter = 0
         self._status = None
         self._sent_at.clear()
-        self._opened_at = now
         self.state, self.reason = LinkState.OPENING, "opening a session"
-        return self._frame(wire.OPEN, Open(hello.nonce, host_nonce, self.policy[:16]).encode(), now)
+        return self._send_open(now)
+
+    def _open_again(self, now: float) -> bytes:
+        return self._send_open(now) if now - self._opened_at >= OPEN_AGAIN else b""
+
+    def _send_open(self, now: float) -> bytes:
+        self._opened_at = now
+        return self._frame(wire.OPEN, Open(self._mcu_nonce, self._host_nonce, self.policy[:16]).encode(), now)
 
     def _objection(self, hello: Hello) -> str:
         if hello.protocol != messages.PROTOCOL:
@@ -255,7 +269,6 @@ class HostSession:
         self._parser.reset()
         self._session, self._status = b"", None
         self._outputs.clear()
-        self._arm_until = -math.inf
         self.round_trip = None
         self.state, self.reason = LinkState.WAITING, reason
 

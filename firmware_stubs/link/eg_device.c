@@ -211,20 +211,14 @@ static uint8_t take_command(eg_device *d, const uint8_t *payload, uint64_t now_u
 static uint8_t take_frame(eg_device *d, const eg_frame *f, uint64_t now_us) {
     const bool from_host = (f->system == EG_SYSTEM_HOST) && (f->component == EG_COMPONENT) &&
                            (f->link == EG_LINK_TO_MCU);
-    if (!from_host) {
+    const bool for_us = (f->message == EG_OPEN) || (f->message == EG_COMMAND);
+    if (!from_host || !for_us) {
         return (uint8_t)EG_DIRECTION_WRONG;
     }
     if (f->payload[f->length - 1u] != EG_FLAG_ALWAYS) {
         return (uint8_t)EG_FLAGS_WRONG;
     }
-    switch (f->message) {
-        case EG_OPEN:
-            return take_open(d, f->payload, now_us);
-        case EG_COMMAND:
-            return take_command(d, f->payload, now_us);
-        default:
-            return (uint8_t)EG_DIRECTION_WRONG;
-    }
+    return (f->message == EG_OPEN) ? take_open(d, f->payload, now_us) : take_command(d, f->payload, now_us);
 }
 
 static void refuse(eg_device *d, uint8_t why) {

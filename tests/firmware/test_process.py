@@ -80,7 +80,7 @@ def test_host_lost_falls_back_in_time(
 ) -> None:
     with talker(process_mcu, program) as host:
         time.sleep(0.2 + 0.007 * run)
-        assert process_mcu.mode == "enabled"
+        wait_for(lambda: process_mcu.mode == "enabled")
         death = time.monotonic()
         host.send_signal(how)
         record = fallback_after(process_mcu, death)

@@ -85,7 +85,8 @@ def test_missing_port_is_a_clear_error() -> None:
 
 def test_nonces_are_fresh_by_default(mcu: Mcu) -> None:
     link = link_over(mcu, key=TEST_KEY, policy_hash=mcu_policy(mcu), actuators=(BRAKE, BRAKE))
-    for _ in range(2):
+    for nonce in (b"nonce--1", b"nonce--2"):
+        mcu.nonce = nonce
         mcu.hello()
         link.poll(0.0)
     (_, first), (_, second) = mcu.heard

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from hashlib import sha256
 from struct import Struct
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeguard.link import messages, wire
+from edgeguard.link import link_over, messages, wire
 from edgeguard.link.link import TransportLink
 from edgeguard.link.session import ARM_WINDOW, COUNTER_LAST, REMEMBERED
 from edgeguard.types import Authority
 
+POLICY = sha256(b"the policy").digest()
 COMMAND = Struct("<8sIIIiHHBBBB")
 Mcu = Any
 
@@ -166,12 +168,55 @@ def test_silence_ends_the_session(mcu: Mcu, open_session: TransportLink) -> None
     assert open_session.status.outputs == {}
 
 
-def test_open_without_an_answer_is_tried_again(mcu: Mcu, link: TransportLink) -> None:
+def test_open_without_an_answer_is_sent_again_as_it_was(mcu: Mcu, link: TransportLink) -> None:
     mcu.hello()
     link.poll(0.0)
     mcu.hello()
     link.poll(0.05)
-    assert [m for m, _ in mcu.heard] == [wire.OPEN, wire.OPEN]
+    (_, first), (_, second) = mcu.heard
+    assert first == second
+
+
+def test_backlog_of_hellos_is_answered_once(mcu: Mcu, make_link: Callable[[Mcu], TransportLink]) -> None:
+    """Each OPEN of its own would name a session that the microcontroller, having taken the first, never opens."""
+    link = link_over(mcu, key=mcu.key, policy_hash=POLICY, actuators=make_link(mcu)._session.actuators)
+    for _ in range(3):
+        mcu.hello()
+    link.poll(0.0)
+    assert len(mcu.heard) == 1
+    mcu.status()
+    link.poll(0.02)
+    assert link.status.state == "open"
+
+
+def test_pending_arm_request_survives_a_session_that_failed_to_open(mcu: Mcu, link: TransportLink) -> None:
+    link.arm(0.0)
+    mcu.hello()
+    link.poll(0.0)
+    link.poll(0.2)
+    assert link.status.state == "waiting"
+    mcu.nonce = b"newnonce"
+    mcu.hello()
+    link.poll(0.25)
+    mcu.flags |= messages.READY
+    mcu.status()
+    link.poll(0.3)
+    link.send({}, Authority.MODEL, 0.3)
+    assert [r["action"] for r in requests(mcu)] == [1, 1, 2]
+
+
+def test_pending_arm_request_dies_with_the_port(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.arm(0.0)
+    mcu.connected = False
+    open_session.poll(0.01)
+    mcu.connected = True
+    mcu.hello()
+    open_session.poll(0.02)
+    mcu.counter, mcu.flags = 0, mcu.flags | messages.READY
+    mcu.status()
+    open_session.poll(0.03)
+    open_session.send({}, Authority.MODEL, 0.03)
+    assert [r["action"] for r in requests(mcu)] == [1, 1]
 
 
 def test_rebooted_microcontroller_gets_a_new_session(mcu: Mcu, open_session: TransportLink) -> None:
