@@ -37,7 +37,7 @@ def test_every_pin_has_digests(lock: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "requirements").iterdir()), ids=lambda path: path.name)
 def test_no_requirements_file_names_a_registry_or_a_path(path: Path) -> None:
     assert not re.search(
-        r"https?:|file:|index-url|find-links|trusted-host|^-e|@ |\.whl", path.read_text(), re.MULTILINE
+        r"https?:|file:/|index-url|find-links|trusted-host|^-e|@ |\.whl", path.read_text(), re.MULTILINE
     )
 
 
