@@ -200,12 +200,13 @@ class Camera:
         images, runs, distances = self._attack
         rows = np.flatnonzero(runs == run % (int(runs.max()) + 1))
         nearest = rows[int(np.argmin(np.abs(distances[rows] - distance)))]
-        return images[nearest].astype(np.float32)
+        chosen: Floats = images[nearest].astype(np.float32)
+        return chosen
 
 
 def patch_corner(side: int) -> tuple[int, int]:
-    """Return the patch's upper left corner in sprite pixels: low in the middle, below the word."""
-    return (SIZE - side) // 2, SIZE - side - 6
+    """Return the patch's upper left corner in sprite pixels: it sticks on the middle of the sign."""
+    return (SIZE - side) // 2, (SIZE - side) // 2
 
 
 def _resolve(image: Image.Image, distance: float) -> Image.Image:
@@ -219,7 +220,8 @@ def _resolve(image: Image.Image, distance: float) -> Image.Image:
 
 def _photo(path: Path) -> Image.Image:
     with Image.open(path) as image:
-        return image.convert("RGB")
+        converted: Image.Image = image.convert("RGB")
+    return converted
 
 
 def _sprite(path: Path) -> Image.Image:

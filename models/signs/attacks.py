@@ -19,11 +19,12 @@ from models.signs.artwork import CLASSES
 from models.signs.data import TRAINING
 from models.signs.train import load
 
-TEXELS, TEXEL = 9, 2  # texels a side, sprite pixels a texel: 18 of 64 pixels, 28 % of the sign's width
-TARGETS = ("speed_100", "end_limits", "priority_road", "ahead_only", "no_pedestrians", "parking")
-POSES = 700
+# 26 of 64 sprite pixels, 41 % of the sign's width, 16 % of its area. At 18 pixels (28 %) no harmless sign was ever read.
+TEXELS, TEXEL = 13, 2  # texels a side, sprite pixels a texel
+TARGETS = ("no_pedestrians", "speed_100", "end_limits")  # signs that let the vehicle drive on
+POSES = 300
 RUNS, STEP_M = 4, 1.3  # PGD: approaches, and metres between two frames of one
-COUNTS = 8  # PGD: largest change of a pixel, 8-bit counts
+COUNTS = 12  # PGD: largest change of a pixel, 8-bit counts
 
 Networks = tuple[nn.Module, nn.Module]  # primary, denoise
 
@@ -63,16 +64,17 @@ def _responses(camera: Camera, distance: float) -> tuple[Tensor, Tensor]:
     sticky = Condition(patch=True)
     black = camera.expose(distance, sticky, _solid(np.zeros((TEXELS, TEXELS, 3), np.uint8)))
     white = camera.expose(distance, sticky, _solid(np.full((TEXELS, TEXELS, 3), 255, np.uint8)))
-    change = np.zeros((TEXELS * TEXELS, SIZE, SIZE), np.float32)
-    for first in range(0, TEXELS * TEXELS, 3):  # three texels a picture, one a colour channel
-        lit = np.zeros((TEXELS * TEXELS, 3), np.uint8)
-        for channel in range(min(3, TEXELS * TEXELS - first)):
+    count = -(-TEXELS * TEXELS // 3) * 3  # whole triples: the last may have texels that do not exist
+    change = np.zeros((count, SIZE, SIZE), np.float32)
+    for first in range(0, count, 3):  # three texels a picture, one a colour channel
+        lit = np.zeros((count, 3), np.uint8)
+        for channel in range(3):
             lit[first + channel, channel] = 255
-        shown = camera.expose(distance, sticky, _solid(lit.reshape(TEXELS, TEXELS, 3))) - black
-        change[first : first + 3] = shown.transpose(2, 0, 1)[: len(change) - first]
+        shown = camera.expose(distance, sticky, _solid(lit[: TEXELS * TEXELS].reshape(TEXELS, TEXELS, 3))) - black
+        change[first : first + 3] = shown.transpose(2, 0, 1)
     gain = (white - black).sum((0, 1)) + 1e-6  # light each channel gets from the whole patch
     change = change.reshape(-1, 3, SIZE, SIZE) / gain[None, :, None, None]
-    shares = torch.from_numpy(change.reshape(-1, SIZE, SIZE))
+    shares = torch.from_numpy(change.reshape(-1, SIZE, SIZE)[: TEXELS * TEXELS])
     per_channel = torch.from_numpy(gain)[:, None, None, None] * shares[None]
     return _blocks(torch.from_numpy(black.transpose(2, 0, 1).copy())) / 255, _blocks(per_channel) / 255
 
@@ -103,7 +105,7 @@ def _optimise(nets: Networks, poses: tuple[Tensor, Tensor], target: int, steps: 
     optimiser = torch.optim.Adam([raw], 0.15)
     rate = 0.0
     for _ in range(steps):
-        rows = torch.randint(0, len(poses[0]), (64,))
+        rows = torch.randint(0, len(poses[0]), (32,))
         answers = _answers(nets, _apply(poses[0][rows], poses[1][rows], raw.sigmoid()))
         wanted = torch.full((len(rows),), target)
         loss = sum(F.cross_entropy(a, wanted) for a in answers)
@@ -118,10 +120,10 @@ def _optimise(nets: Networks, poses: tuple[Tensor, Tensor], target: int, steps: 
 def make_patch(nets: Networks, folder: Path = DEFAULT) -> str:
     """Optimise the patch for the harmless sign it reaches most often; write `patch.png`; return that sign."""
     poses = _poses(POSES, seed=31)
-    tried = {t: _optimise(nets, poses, CLASSES.index(t), 120)[1] for t in TARGETS}
+    tried = {t: _optimise(nets, poses, CLASSES.index(t), 100)[1] for t in TARGETS}
     best = max(tried, key=lambda t: tried[t])
     print("patch targets tried:", {t: round(r, 2) for t, r in tried.items()}, flush=True)
-    patch, rate = _optimise(nets, poses, CLASSES.index(best), 700)
+    patch, rate = _optimise(nets, poses, CLASSES.index(best), 400)
     texels = (patch.T.reshape(TEXELS, TEXELS, 3) * 255).round().to(torch.uint8).numpy()
     _solid(texels).save(folder / "patch.png", optimize=True)
     (TRAINING / "patch.png").write_bytes((folder / "patch.png").read_bytes())
@@ -142,7 +144,7 @@ def _approach(run: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(frames), distances
 
 
-def _perturb(nets: Networks, frames: np.ndarray, target: int, steps: int = 60) -> np.ndarray:
+def _perturb(nets: Networks, frames: np.ndarray, target: int, steps: int = 40) -> np.ndarray:
     """Return frames changed by at most `COUNTS` counts, read as `target`; whole 2x2 blocks move together."""
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
     wanted = torch.full((len(pixels),), target)
@@ -153,7 +155,7 @@ def _perturb(nets: Networks, frames: np.ndarray, target: int, steps: int = 60) -
         noisy = _blocks(moved + torch.randn_like(moved) / 255)
         loss = sum(F.cross_entropy(a, wanted) for a in _answers(nets, noisy))
         (grad,) = torch.autograd.grad(loss, delta)
-        delta = (delta.detach() - 0.5 * grad.sign()).clamp(-COUNTS, COUNTS)
+        delta = (delta.detach() - 1.0 * grad.sign()).clamp(-COUNTS, COUNTS)
     final = (pixels + F.interpolate(delta.round(), scale_factor=2.0)).clamp(0, 255)
     return final.permute(0, 2, 3, 1).to(torch.uint8).numpy()
 
@@ -172,6 +174,10 @@ def make_pgd(nets: Networks, target: str, folder: Path = DEFAULT) -> None:
         runs=np.concatenate(runs),
         distances=np.concatenate(distances),
     )
+    with torch.no_grad():
+        shown = torch.from_numpy(np.concatenate(images)).permute(0, 3, 1, 2).float()
+        seen = _answers(nets, _blocks((shown + torch.randn_like(shown)).clamp(0, 255) / 255))
+    print("pgd: reached in", [f"{float((a.argmax(1) == CLASSES.index(target)).float().mean()):.0%}" for a in seen])
     print(f"pgd: {sum(map(len, images))} frames towards `{target}`", flush=True)
 
 
@@ -180,8 +186,8 @@ def main() -> None:
     torch.manual_seed(5)
     nets = load("primary"), load("denoise")
     target = make_patch(nets)
-    make_pgd(nets, target)
     (TRAINING.parent / "target.json").write_text(json.dumps({"target": target}), encoding="utf-8")
+    make_pgd(nets, target)
 
 
 if __name__ == "__main__":

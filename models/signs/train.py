@@ -144,6 +144,9 @@ def train(name: str) -> None:
 
 def main() -> None:
     torch.set_num_threads(int(os.environ.get("TRAIN_THREADS", "1")))  # one: two networks train side by side
+    if sys.argv[1:] == ["--render"]:
+        print(f"frames: {len(training_set()[0])}")
+        return
     for name in sys.argv[1:] or ["denoise", "primary", "redundant"]:
         train(name)
 
