@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeguard.errors import UsageError
-from edgeguard.log.record import GENESIS, EndRecord, HeaderRecord, Record, VerdictRecord, parse, restore, unseal
+from edgeguard.log.record import (
+    GENESIS,
+    EndRecord,
+    HeaderRecord,
+    Record,
+    VerdictRecord,
+    parse,
+    restore,
+    unseal,
+)
 from edgeguard.types import Verdict
 
 
@@ -199,7 +208,12 @@ class _Chain:
     def _diagnose(self, line: int, seq: int, record: Record) -> Break:
         expected = self.expected
         if expected == 0 and not isinstance(record, HeaderRecord):
-            return Break(line, seq, "missing", f"line {line} holds record {seq}: the header and what followed it is gone")
+            return Break(
+                line,
+                seq,
+                "missing",
+                f"line {line} holds record {seq}: the header and more are gone",
+            )
         if seq == expected:
             message = f"record {seq} (line {line}) was altered, or the record before it was replaced"
             return Break(line, seq, "altered", message)
@@ -220,7 +234,9 @@ class _Chain:
         if self.counts["records"] == 0:
             self.breaks.append(Break(1, 0, "missing", "the file holds no record"))
         if not self.found:
-            message = f"no record has the hash `{self.wanted}`: the tail was cut off or the whole log was rewritten"
+            message = (
+                f"no record has the hash `{self.wanted}`: the tail was cut off or the whole log was rewritten"
+            )
             self.breaks.append(Break(self.last_line, self.expected, "missing", message))
         return LogReport(
             path=path,

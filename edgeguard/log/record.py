@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Union
 
 import msgspec
 
@@ -35,6 +34,7 @@ class CauseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values: dict[str, float | None] = {}
     thresholds: dict[str, float | None] = {}
     clears: str = ""
+    expired: bool = False
 
 
 class AnswerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +93,7 @@ class EndRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     lost: int
 
 
-Record = Union[HeaderRecord, VerdictRecord, EndRecord]
+Record = HeaderRecord | VerdictRecord | EndRecord
 _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
@@ -120,6 +120,7 @@ def _cause(cause: Cause) -> dict[str, object]:
         "values": cause.values,
         "thresholds": cause.thresholds,
         "clears": cause.clears,
+        "expired": cause.expired,
     }
 
 
@@ -208,6 +209,7 @@ def _restore_cause(record: CauseRecord) -> Cause:
         values=record.values,
         thresholds=_numbers(record.thresholds),
         clears=record.clears,
+        expired=record.expired,
     )
 
 

@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeguard.errors import UsageError
-from edgeguard.log.record import ENCODER, FORMAT, GENESIS, EndRecord, HeaderRecord, parse, seal, unseal, verdict_body
+from edgeguard.log.record import (
+    ENCODER,
+    FORMAT,
+    GENESIS,
+    EndRecord,
+    HeaderRecord,
+    parse,
+    seal,
+    unseal,
+    verdict_body,
+)
 from edgeguard.types import Authority, Mode, Verdict
 
 BUFFER_LIMIT = 4 << 20
@@ -108,7 +118,7 @@ class DecisionLog:
             self.flush()
 
     def flush(self) -> None:
-        """Hand everything buffered to the operating system: it then survives the death of this process. Never raises."""
+        """Hand what is buffered to the operating system: it then survives this process. Never raises."""
         while self._buffer:
             try:
                 written = os.write(self._file, self._buffer)
@@ -184,7 +194,9 @@ def _resume(file: int, path: Path) -> tuple[bytes, int, int]:
 
 
 def _foreign(path: Path) -> UsageError:
-    return UsageError(f"`{path}` exists and does not end in a decision log's record: name another file, or move it away")
+    return UsageError(
+        f"`{path}` exists and does not end like a decision log: name another file, or move it away"
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -1,0 +1,57 @@
+"""What verbs share: the output format, JSON on stdout, and the keys a device trusts.
+
+No verb lives here, and nothing here opens a model, a port or a log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.admission import PublicKey
+
+TRUST = "EDGEGUARD_TRUST"
+
+
+class Format(str, Enum):
+    """How a verb answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to answer.")]
+
+
+def print_json(value: object) -> None:
+    """Write one JSON document to stdout; NaN and infinities have no place in it."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def trusted_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
+    """Load the keys named by `--trust`, or by the environment where there is no such option.
+
+    Raises: UsageError when none is named, or one cannot be read.
+    """
+    from edgeguard.admission import load_public_keys
+
+    named = list(paths) or [Path(p) for p in os.environ.get(TRUST, "").split(":") if p]
+    return load_public_keys(named)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file. Raises: UsageError when that cannot be done."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write `{path}`: {(error.strerror or 'unknown reason').lower()}"
+        raise UsageError(message) from error

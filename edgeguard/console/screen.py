@@ -1,0 +1,103 @@
+"""Where verdicts are shown: a live page on a terminal, one line a change everywhere else.
+
+Both have the same three methods, so that a loop need not know which one it has. Drawing is limited in rate; a change of
+authority is drawn at once.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.live import Live
+
+from edgeguard.console.view import Extra, View
+from edgeguard.explain import change, changed
+from edgeguard.types import Image, Verdict
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from edgeguard.program import Program
+
+REFRESH = 0.1
+"""s between two drawings of an unchanged authority."""
+
+
+class Screen(Protocol):
+    """Something that shows verdicts, used in a `with` block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, verdict: Verdict, image: Image | None, extra: Extra) -> None:
+        """Take a verdict; draw it when it is due."""
+        ...
+
+
+class LiveScreen:
+    """The page on a terminal."""
+
+    def __init__(self, console: Console, view: View) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._view = view
+        self._last: Verdict | None = None
+        self._drawn = float("-inf")
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, verdict: Verdict, image: Image | None, extra: Extra) -> None:
+        """Take a verdict; draw it when it is due."""
+        if changed(self._last, verdict) or verdict.at - self._drawn >= REFRESH:
+            self._drawn = verdict.at
+            self._live.update(self._view.render(verdict, image, extra), refresh=True)
+        self._last = verdict
+
+
+class PlainScreen:
+    """One line a change of authority, mode or answer, for pipes, files and service logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: Verdict | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, verdict: Verdict, image: Image | None, extra: Extra) -> None:  # noqa: ARG002 - lines have no picture
+        """Take a verdict; print a line when something changed."""
+        line = ""
+        if changed(self._last, verdict):
+            line = change(self._last, verdict, start=extra.start)
+        elif _label(self._last) != _label(verdict):
+            line = f"{verdict.at - extra.start:9.3f} s  the model says `{_label(verdict)}`"
+        if line:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._last = verdict
+
+
+def _label(verdict: Verdict | None) -> str:
+    return verdict.answer.name if verdict is not None and verdict.answer is not None else "nothing"
+
+
+def open_screen(console: Console, program: Program, *, headless: bool = False) -> Screen:
+    """Return the page on a terminal, plain lines where there is none or `headless` is wanted."""
+    if headless or not console.is_terminal or console.is_dumb_terminal:
+        return PlainScreen(console)
+    return LiveScreen(console, View(program, pictures=console.color_system == "truecolor"))
