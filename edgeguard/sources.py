@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edgeguard.errors import SourceError
-from edgeguard.types import Frame, Image
+from edgeguard.types import Frame
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from edgeguard.types import Image
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"})
 SLOWEST_RETRY = 5.0

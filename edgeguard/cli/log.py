@@ -58,7 +58,7 @@ def as_text(report: LogReport, *, with_head: bool) -> str:
     lines = [f"{report.path}: {b.kind}: {b.message}" for b in report.breaks]
     word = "intact" if report.intact else "not intact"
     lines.append(
-        f"{report.path}: {word}: {report.records} records, {report.verdicts} verdicts, {report.runs} runs"
+        f"{report.path}: {word}: {report.records} records, {report.verdicts} verdicts, runs: {report.runs}"
     )
     if report.torn:
         lines.append(

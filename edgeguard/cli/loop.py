@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from edgeguard.types import Answer, Authority, Event, Frame, Image, Mode, Signal, Verdict
+from edgeguard.types import Answer, Authority, Event, Frame, Mode, Signal, Verdict
 
 if TYPE_CHECKING:
     from edgeguard.console import Extra, Screen
     from edgeguard.sources import Source
+    from edgeguard.types import Image
 
 USE_ANSWER = "use_answer"
 """An envelope of this one actuator gates the answer itself: 1, what comes after may use it; 0, it may not."""

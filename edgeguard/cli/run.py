@@ -180,9 +180,6 @@ def _guard(stack: ExitStack, loaded: LoadedPolicy, link: Link | None, log: Decis
     gates_answer = [limit.name for limit in program.envelope] == [USE_ANSWER]
     guard = Guard.open(loaded, link=link, log=log, planner=use_answer if gates_answer else None)
     stack.callback(guard.close)
-    if log is not None:
-        digests = guard.digests
-        log.begin(program.name, program.version, digests, monotonic=time.monotonic(), wall=time.time())
     return guard
 
 
@@ -202,6 +199,9 @@ def _watch(
     from edgeguard.console import Extra, Keys, open_screen
 
     start = time.monotonic()
+    program = guard.program
+    if log is not None:
+        log.begin(program.name, program.version, guard.digests, monotonic=start, wall=time.time())
 
     def extra() -> Extra:
         healthy = log is None or log.healthy
@@ -210,7 +210,7 @@ def _watch(
         return Extra(start=start, link=status, log_healthy=healthy, note=note, keys=keys.active)
 
     clock = Clock(time.monotonic, time.sleep)
-    screen = open_screen(Console(), guard.program, headless=headless)
+    screen = open_screen(Console(), program, headless=headless)
     with Keys() as keys, _ended_by_signals(keys), screen:
         return run_loop(guard, source, screen, keys, context=values, limits=limits, clock=clock, extra=extra)
 

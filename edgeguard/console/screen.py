@@ -14,12 +14,13 @@ from rich.live import Live
 
 from edgeguard.console.view import Extra, View
 from edgeguard.explain import change, changed
-from edgeguard.types import Image, Verdict
+from edgeguard.types import Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edgeguard.program import Program
+    from edgeguard.types import Image
 
 REFRESH = 0.1
 """s between two drawings of an unchanged authority."""

@@ -18,11 +18,12 @@ from rich.text import Text
 
 from edgeguard.console.thumbnail import thumbnail
 from edgeguard.explain import is_event, number, summary, what_gives_back
-from edgeguard.types import Authority, Image, Reading, Status, Verdict
+from edgeguard.types import Authority, Reading, Status, Verdict
 
 if TYPE_CHECKING:
     from edgeguard.link import LinkStatus
     from edgeguard.program import Program, SignalSpec
+    from edgeguard.types import Image
 
 BAR = 20
 AUTHORITY_STYLES: Mapping[Authority, str] = {
