@@ -208,6 +208,8 @@ class _Writer:
         One check at the root of a sum is enough: no `+ - *`, negation or division by a finite literal turns an
         infinity or not-a-number back into a finite number.
         """
+        if isinstance(node, tree.Unary):
+            return ast.UnaryOp(ast.USub(), self.number(node.operand))
         if not isinstance(node, tree.Arithmetic):
             return self.term(node)
         known = self.constant(node)
