@@ -158,13 +158,18 @@ class Camera:
             centre = (width - centre[0], centre[1])
         gain = rng.uniform(0.75, 1.15) * np.exp(rng.normal(0.0, 0.05, 3))
         yaw, tilt = float(rng.uniform(-0.6, 0.6)), float(rng.normal(0.0, 0.05))
-        return _Scene(sign, sprite, photo, crop, centre, yaw, tilt, gain.astype(np.float32), int(rng.integers(1 << 16)))
+        return _Scene(
+            sign, sprite, photo, crop, centre, yaw, tilt, gain.astype(np.float32), int(rng.integers(1 << 16))
+        )
 
     def _background(self, scene: _Scene) -> Image.Image:
         x, y = scene.centre[0] + 4.0 * self._pose[7], scene.centre[1] + 3.0 * self._pose[1]
         half = scene.crop / 2
         return scene.photo.resize(
-            (SIZE, SIZE), Image.Resampling.BILINEAR, (x - half, y - half, x + half, y + half), reducing_gap=2.0
+            (SIZE, SIZE),
+            Image.Resampling.BILINEAR,
+            (x - half, y - half, x + half, y + half),
+            reducing_gap=2.0,
         )
 
     def _warp(self, scene: _Scene) -> tuple[float, ...]:
@@ -196,7 +201,11 @@ class Camera:
     def _attacked(self, run: int, distance: float) -> Floats:
         if self._attack is None:
             with np.load(self._assets / "pgd.npz") as file:
-                self._attack = file["images"], file["runs"].astype(np.int64), file["distances"].astype(np.float32)
+                self._attack = (
+                    file["images"],
+                    file["runs"].astype(np.int64),
+                    file["distances"].astype(np.float32),
+                )
         images, runs, distances = self._attack
         rows = np.flatnonzero(runs == run % (int(runs.max()) + 1))
         nearest = rows[int(np.argmin(np.abs(distances[rows] - distance)))]
@@ -226,7 +235,8 @@ def _photo(path: Path) -> Image.Image:
 
 def _sprite(path: Path) -> Image.Image:
     with Image.open(path) as image:
-        return image.convert("RGBA").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        sprite: Image.Image = image.convert("RGBA").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    return sprite
 
 
 def _load_patch(assets: Path, index: dict[str, Any]) -> Image.Image | None:
@@ -235,4 +245,5 @@ def _load_patch(assets: Path, index: dict[str, Any]) -> Image.Image | None:
     if name is None or not (assets / name).exists():
         return None
     with Image.open(assets / name) as image:
-        return image.convert("RGBA")
+        patch: Image.Image = image.convert("RGBA")
+    return patch

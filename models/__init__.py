@@ -1,0 +1,1 @@
+"""The demo's models: bundles and the scripts that make them. Nothing here is imported at run time."""

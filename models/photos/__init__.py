@@ -1,0 +1,1 @@
+"""The photos profile: real ImageNet weights on real photographs."""

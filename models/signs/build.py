@@ -27,7 +27,11 @@ STAGES: tuple[tuple[tuple[str, ...], tuple[Path, ...], tuple[Path, ...]], ...] =
     (("export",), CHECKPOINTS, tuple(HERE / n / "model.onnx" for n in ("primary", "redundant", "denoise"))),
     (("attacks",), CHECKPOINTS, (COMMITTED / "patch.png", COMMITTED / "pgd.npz", WORK / "target.json")),
     (("evaluate",), (*CHECKPOINTS, COMMITTED / "patch.png"), (HERE / "report.json", HERE / "REPORT.md")),
-    (("cards",), (HERE / "report.json",), tuple(HERE / n / "CARD.md" for n in ("primary", "redundant", "denoise"))),
+    (
+        ("cards",),
+        (HERE / "report.json",),
+        tuple(HERE / n / "CARD.md" for n in ("primary", "redundant", "denoise")),
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Renders the calibration split's frames the way the demo's drive shows them: `python -m models.signs.calibration OUT.npz`.
+"""Renders the calibration split's frames as the demo's drive shows them: `... -m models.signs.calibration OUT.npz`.
 
 Used by `edgeguard calibrate` in the run-time environment: numpy and Pillow only, no model, nothing committed.
 """
@@ -17,7 +17,9 @@ FRAMES = 3000
 PER_APPROACH = 10
 
 
-def render(count: int = FRAMES, *, seed: int = 77, split: str = "calibration") -> tuple[Bytes, Labels, tuple[str, ...]]:
+def render(
+    count: int = FRAMES, *, seed: int = 77, split: str = "calibration"
+) -> tuple[Bytes, Labels, tuple[str, ...]]:
     """Return (count, 64, 64, 3) uint8 frames, their labels and the class names; 300 approaches of 10 frames."""
     images, labels, _ = exposures(count, split=split, seed=seed, per_scene=PER_APPROACH)
     return images, labels, Camera(split=split, seed=seed).classes

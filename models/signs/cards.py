@@ -9,18 +9,18 @@ from typing import Any
 HERE = Path(__file__).parent
 ABOUT = {
     "primary": (
-        "A plain CNN (95,000 parameters) with 17 outputs and an in-graph novelty: relative Mahalanobis distance of the "
-        "channel means of its last two stages. Trained in the ordinary way, without an adversary: it stands for the "
-        "model a user brings. Its answer at run time is primary(filter(x))."
+        "A plain CNN (95,000 parameters) with 17 outputs and an in-graph novelty: relative Mahalanobis distance of\n"
+        "the channel means of its last two stages. Trained in the ordinary way, without an adversary: it stands for\n"
+        "the model a user brings. Its answer at run time is primary(filter(x))."
     ),
     "redundant": (
-        "An MLP-mixer over 64 overlapping patches (98,000 parameters), trained adversarially (one-step attack from a random "
-        "start, 8/255, and random occlusion). It shares no layer and no weight with the primary. It shares the training "
-        "frames, so it can share their mistakes."
+        "An MLP-mixer over 64 overlapping patches (98,000 parameters), trained adversarially (one-step attack from\n"
+        "a random start, 8/255, and random occlusion). It shares no layer and no weight with the primary. It shares\n"
+        "the training frames, so it can share their mistakes."
     ),
     "denoise": (
-        "A denoising autoencoder (49,000 parameters): what comes out is what it can explain. It is a filter and a check, "
-        "never a defence by itself: an attacker who knows it goes through it (see the PGD rows of the report)."
+        "A denoising autoencoder (49,000 parameters): what comes out is what it can explain. It is a filter and a\n"
+        "check, never a defence by itself: an attacker who knows it goes through it (the PGD rows of the report)."
     ),
 }
 COLUMN = {"primary": "accuracy", "redundant": "redundant_accuracy", "denoise": "accuracy"}
@@ -54,8 +54,8 @@ def card(name: str, report: dict[str, Any]) -> str:
             "  (the `new artwork` row was not). Sources: `hil/assets/SOURCES.md` and `models/signs/data.py`.",
             "- **Licence**: Apache-2.0.",
             "- **Rebuild**: `python -m models.signs.build`. Seeds are fixed; the bytes depend on the torch build.",
-            "- **Limits**: 17 classes, one sign a frame, centred by a tracker, 32x32. Shown an unknown object it often",
-            "  names a known sign.",
+            "- **Limits**: 17 classes, one sign a frame, centred by a tracker, 32x32. Of an unknown object",
+            "  it often says that it is a known sign.",
             "",
             f"| suite | right answers {what} |",
             "|---|---|",

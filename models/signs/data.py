@@ -48,9 +48,13 @@ PHOTOGRAPHS = (
     Photograph("coffee", "coffee.png", ("train",), "skimage", "CC0, Rachel Michetti"),
     Photograph("gravel", "gravel.png", ("train",), "skimage", "CC0, CC0Textures Gravel04", (1.0, 0.95, 0.88)),
     Photograph("chelsea", "chelsea.png", ("calibration",), "skimage", "CC0, Stefan van der Walt"),
-    Photograph("brick", "brick.png", ("calibration",), "skimage", "CC0, CC0Textures Bricks25", (1.0, 0.72, 0.6)),
+    Photograph(
+        "brick", "brick.png", ("calibration",), "skimage", "CC0, CC0Textures Bricks25", (1.0, 0.72, 0.6)
+    ),
     Photograph("camera", "camera.png", ("calibration",), "skimage", "CC0, Lav Varshney", (0.97, 1.0, 1.0)),
-    Photograph("clock", "clock_motion.png", ("calibration",), "skimage", "public domain, Stefan van der Walt"),
+    Photograph(
+        "clock", "clock_motion.png", ("calibration",), "skimage", "public domain, Stefan van der Walt"
+    ),
     Photograph("rocket", "rocket.jpg", SHOWN, "skimage", "public domain, SpaceX"),
     Photograph("astronaut", "astronaut.png", SHOWN, "skimage", "public domain, NASA"),
     Photograph("grass", "grass.png", SHOWN, "skimage", "CC0, CC0Textures Grass001", (0.75, 1.0, 0.55)),
@@ -144,18 +148,23 @@ def _sources() -> str:
     lines = [
         "# Where the demo's pictures come from",
         "",
-        "The scenes are **semi-synthetic**: `hil/camera.py` puts sign artwork onto photographs. `python -m models.signs.data`",
-        "rebuilds everything but `patch.png` and `pgd.npz`, which `python -m models.signs.attacks` makes from it.",
+        "The scenes are **semi-synthetic**: `hil/camera.py` puts sign artwork onto photographs. Everything but",
+        "`patch.png` and `pgd.npz` is rebuilt by `python -m models.signs.data`, those two from it by",
+        "`python -m models.signs.attacks`.",
         "",
         "| file | source | licence |",
         "|---|---|---|",
     ]
     for a in ARTWORKS:
         source = f"`{a.clipart}`" if a.clipart else "drawn by this project"
-        lines.append(f"| `sprites/{a.name}.png` | {source} | {CLIPART_LICENCE if a.clipart else OWN_LICENCE} |")
+        lines.append(
+            f"| `sprites/{a.name}.png` | {source} | {CLIPART_LICENCE if a.clipart else OWN_LICENCE} |"
+        )
     for p in PHOTOGRAPHS:
         tinted = ", tinted" if p.tint != (1.0, 1.0, 1.0) else ""
-        lines.append(f"| `photographs/{p.name}.jpg` | PyPI `{SKIMAGE}`: `data/{p.file}`{tinted} | {p.licence} |")
+        lines.append(
+            f"| `photographs/{p.name}.jpg` | PyPI `{SKIMAGE}`: `data/{p.file}`{tinted} | {p.licence} |"
+        )
     lines.append("| `patch.png` | optimised by `models/signs/attacks.py` | CC0-1.0 |")
     lines.append("| `pgd.npz` | frames of the above, perturbed by `models/signs/attacks.py` | CC0-1.0 |")
     return "\n".join(lines) + "\n"
@@ -167,11 +176,15 @@ def main() -> None:
     hidden: list[tuple[str, Splits, Image.Image]] = [
         (f"cv_{Path(n).stem}", ("train",), shrink(examples / n, (1.0, 1.0, 1.0))) for n in TRAIN_ONLY
     ]
-    textures: list[tuple[str, Splits, Image.Image]] = [(f"texture_{k}", ("train",), texture(k)) for k in range(12)]
+    textures: list[tuple[str, Splits, Image.Image]] = [
+        (f"texture_{k}", ("train",), texture(k)) for k in range(12)
+    ]
     _write(COMMITTED, clipart, shown)
     (COMMITTED / "SOURCES.md").write_text(_sources(), encoding="utf-8")
     _write(TRAINING, clipart, shown + hidden + textures)
-    print(f"signs data: {len(ARTWORKS)} artworks, {len(shown)} photographs committed, {len(hidden)} trained on only")
+    print(
+        f"signs data: {len(ARTWORKS)} artworks, {len(shown)} photographs committed, {len(hidden)} trained on only"
+    )
 
 
 if __name__ == "__main__":

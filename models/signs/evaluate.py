@@ -19,7 +19,7 @@ from hil.camera import Camera, Condition
 from models.signs.artwork import CLASSES
 from models.signs.attacks import pgd
 from models.signs.data import WORK
-from models.signs.export import HERE, fit_novelty, Novelty
+from models.signs.export import HERE, Novelty, fit_novelty
 from models.signs.frames import Bytes, Weather, area, clean, exposures, mixed, night
 from models.signs.nets import doubt, squeeze
 from models.signs.train import load
@@ -52,7 +52,12 @@ class System:
                 )
                 other = F.softmax(self.redundant(part) / self.warm[1], 1)
                 strange = self.novelty(self.primary.features(filtered))
-                columns = (1 - answer.max(1).values, doubt(answer, other), doubt(raw, answer), doubt(raw, squeezed))
+                columns = (
+                    1 - answer.max(1).values,
+                    doubt(answer, other),
+                    doubt(raw, answer),
+                    doubt(raw, squeezed),
+                )
                 answers.append(logits.argmax(1))
                 doubts.append(torch.stack([*columns, strange], 1))
         return torch.cat(answers), torch.cat(doubts)
@@ -61,7 +66,9 @@ class System:
 def assemble() -> System:
     """Return the system from the checkpoints and the exported manifests' temperatures."""
     primary, redundant, denoise = load("primary"), load("redundant"), load("denoise")
-    warm = [json.loads((HERE / n / "edgeguard.json").read_text())["temperature"] for n in ("primary", "redundant")]
+    warm = [
+        json.loads((HERE / n / "edgeguard.json").read_text())["temperature"] for n in ("primary", "redundant")
+    ]
     return System(primary, redundant, denoise, fit_novelty(primary, denoise), (warm[0], warm[1]))
 
 
@@ -76,21 +83,27 @@ def thresholds(doubts: Tensor, budget: float = BUDGET) -> Tensor:
     for _ in range(30):
         middle = (low + high) / 2
         limit = torch.quantile(doubts, middle, dim=0)
-        low, high = (middle, high) if float((doubts > limit).any(1).float().mean()) > budget else (low, middle)
+        low, high = (
+            (middle, high) if float((doubts > limit).any(1).float().mean()) > budget else (low, middle)
+        )
     return torch.quantile(doubts, high, dim=0)
 
 
 def adaptive(system: System, x: Tensor, y: Tensor, epsilon: float, steps: int = 40) -> Tensor:
     """Return x + delta, pushed through filter, primary, squeezer and redundant model to one common wrong sign."""
     with torch.no_grad():
-        scores = system.redundant(x).scatter(1, y[:, None], -1e9)  # the wrong sign the robust model finds likeliest
+        scores = system.redundant(x).scatter(
+            1, y[:, None], -1e9
+        )  # the wrong sign the robust model finds likeliest
     wanted = scores.argmax(1)
     delta = (torch.rand_like(x) * 2 - 1) * epsilon
     for _ in range(steps):
         delta.requires_grad_()
         seen = (x + delta).clamp(0, 1)
         outs = (system.primary(system.denoise(seen)), system.primary(seen), system.primary(squeeze(seen)))
-        loss = sum(F.cross_entropy(z, wanted) for z in (*outs, system.redundant(seen), system.redundant(seen)))
+        loss = sum(
+            F.cross_entropy(z, wanted) for z in (*outs, system.redundant(seen), system.redundant(seen))
+        )
         (grad,) = torch.autograd.grad(loss, delta)
         delta = (delta.detach() - 2.5 * epsilon / steps * grad.sign()).clamp(-epsilon, epsilon)
     return (x + delta).clamp(0, 1)
@@ -113,7 +126,13 @@ def _played(count: int) -> tuple[Tensor, Tensor]:
 def suites(system: System) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the named test suites: frames and labels (-1: no label is right)."""
 
-    def drive(count: int, seed: int, split: str = "test", weather: Weather = clean, **more: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def drive(
+        count: int,
+        seed: int,
+        split: str = "test",
+        weather: Weather = clean,
+        **more: Any,  # noqa: ANN401
+    ) -> tuple[Tensor, Tensor]:
         images, labels, _ = exposures(count, split=split, seed=seed, weather=weather, **more)
         return tensor(images), torch.from_numpy(labels)
 
@@ -136,6 +155,10 @@ def suites(system: System) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
+def _share(mask: Tensor) -> float:
+    return round(float(mask.float().mean()), 4)
+
+
 def row(system: System, x: Tensor, y: Tensor, limits: Tensor) -> dict[str, Any]:
     """Return one suite's figures, all as shares of its frames."""
     answers, doubts = system.signals(x)
@@ -146,7 +169,7 @@ def row(system: System, x: Tensor, y: Tensor, limits: Tensor) -> dict[str, Any]:
     wrong = torch.where(y >= 0, answers != y, answers != 0)
     over = doubts > limits
     refused = over.any(1)
-    share = lambda m: round(float(m.float().mean()), 4)  # noqa: E731
+    share = _share
     return {
         "frames": len(x),
         "accuracy": share(~wrong),
@@ -166,19 +189,28 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [
         "# What the signs models can and cannot do",
         "",
-        "Printed by `python -m models.signs.evaluate`. Semi-synthetic frames of `hil/camera.py`; photographs of the test",
-        f"split were never trained on. One common quantile gives each signal its threshold so that all together refuse {BUDGET:.0%}",
-        f"of clean calibration frames (doubt, larger is worse; certainty as 1 - p): {limits}.",
+        "Printed by `python -m models.signs.evaluate`. Semi-synthetic frames of `hil/camera.py`; photographs of the",
+        "test split were never trained on. One common quantile gives each signal its threshold so that all together",
+        f"refuse {BUDGET:.0%} of clean calibration frames. The thresholds, as doubt (larger is worse; certainty as 1 - p):",
+        f"{limits}.",
         "",
-        "The answer is primary(filter(x)). For unknown objects and background `none` counts as right. *Raw* is primary(x),",
-        "*redundant* the adversarially trained mixer. PGD is white-box on filter and primary, *adaptive* also on squeezer and",
-        "redundant model. Columns after *accepted and wrong* say which share of frames each signal alone refuses.",
+        "The answer is primary(filter(x)). For unknown objects and background `none` counts as right. *Raw* is",
+        "primary(x), *redundant* the adversarially trained mixer. PGD is white-box on filter and primary, *adaptive*",
+        "also on squeezer and redundant model. The last columns say which share of frames each signal alone refuses.",
         "",
-        "| suite | answer right | raw | redundant | refused | accepted and wrong | " + " | ".join(SIGNALS) + " |",
+        "| suite | answer right | raw | redundant | refused | accepted and wrong | "
+        + " | ".join(SIGNALS)
+        + " |",
         "|---|" + "---|" * (5 + len(SIGNALS)),
     ]
     for name, r in report["suites"].items():
-        cells = [r["accuracy"], r["raw_accuracy"], r["redundant_accuracy"], r["refused"], r["accepted_and_wrong"]]
+        cells = [
+            r["accuracy"],
+            r["raw_accuracy"],
+            r["redundant_accuracy"],
+            r["refused"],
+            r["accepted_and_wrong"],
+        ]
         cells += list(r["by_signal"].values())
         lines.append(f"| {name} | " + " | ".join(f"{c:.1%}" for c in cells) + " |")
     return "\n".join(lines) + "\n"

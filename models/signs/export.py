@@ -91,7 +91,9 @@ def write_onnx(net: nn.Module, path: Path, outputs: tuple[str, ...], size: int =
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {name: {0: "N"} for name in ("image", *outputs)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the legacy exporter is used on purpose: its graphs are plain and stable
+        warnings.simplefilter(
+            "ignore"
+        )  # the legacy exporter is used on purpose: its graphs are plain and stable
         torch.onnx.export(
             net,
             (torch.zeros(1, 3, size, size),),
@@ -108,7 +110,9 @@ def write_onnx(net: nn.Module, path: Path, outputs: tuple[str, ...], size: int =
     onnx.save(model, path)
 
 
-def manifest(name: str, role: str, outputs: list[dict[str, Any]], size: int = 32, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def manifest(
+    name: str, role: str, outputs: list[dict[str, Any]], size: int = 32, **more: object
+) -> dict[str, Any]:
     """Return `edgeguard.json` as agreed: values mean x = (pixel * scale - mean) / std."""
     return {
         "edgeguard": 1,

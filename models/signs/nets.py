@@ -77,7 +77,9 @@ class Denoise(nn.Module):
         super().__init__()
         self.enter = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1), nn.ReLU())
         self.down = nn.Sequential(nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU())
-        self.deep = nn.Sequential(nn.Conv2d(32, 48, 3, 2, 1), nn.ReLU(), nn.Conv2d(48, 48, 3, 1, 1), nn.ReLU())
+        self.deep = nn.Sequential(
+            nn.Conv2d(32, 48, 3, 2, 1), nn.ReLU(), nn.Conv2d(48, 48, 3, 1, 1), nn.ReLU()
+        )
         self.rise = nn.Sequential(nn.ConvTranspose2d(48, 32, 2, 2), nn.ReLU())
         self.up = nn.Sequential(nn.ConvTranspose2d(32, 16, 2, 2), nn.ReLU())
         self.leave = nn.Conv2d(32, 3, 3, 1, 1)

@@ -32,7 +32,9 @@ def training_set() -> tuple[Tensor, Tensor]:
     """Return (N, 3, 32, 32) uint8 frames and their labels, rendered once and kept."""
     cache = WORK / "train.npz"
     if not cache.exists():
-        images, labels, _ = exposures(FRAMES, split="train", seed=11, weather=mixed, per_scene=8, assets=TRAINING)
+        images, labels, _ = exposures(
+            FRAMES, split="train", seed=11, weather=mixed, per_scene=8, assets=TRAINING
+        )
         partial = cache.with_suffix(".partial.npz")
         np.savez(partial, images=area(images), labels=labels)
         partial.replace(cache)
@@ -51,7 +53,9 @@ def load(name: str) -> nn.Module:
 
 
 def _build(name: str) -> nn.Module:
-    return Denoise() if name == "denoise" else {"primary": Primary, "redundant": Redundant}[name](len(CLASSES))
+    return (
+        Denoise() if name == "denoise" else {"primary": Primary, "redundant": Redundant}[name](len(CLASSES))
+    )
 
 
 def _dirty(x: Tensor) -> Tensor:
@@ -138,7 +142,10 @@ def train(name: str) -> None:
             running, step = running + loss.item(), step + 1
             if step == 20:
                 print(f"{name}: about {(time.monotonic() - began) / 20 * steps:.0f} s to go", flush=True)
-        print(f"{name}: epoch {epoch + 1}, loss {running / (k + 1):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+        print(
+            f"{name}: epoch {epoch + 1}, loss {running / (k + 1):.4f}, {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
     torch.save(net.state_dict(), checkpoint(name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_two_exposures_of_a_standing_vehicle_differ_but_little() -> None:
 def test_an_approach_is_smooth_from_frame_to_frame() -> None:
     camera = Camera(seed=6)
     frames = [camera.frame("stop", distance).astype(int) for distance in np.arange(40.0, 5.0, -0.5)]
-    steps = [np.abs(a - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [np.abs(a - b).mean() for a, b in pairwise(frames)]
     strangers = np.abs(frames[0] - Camera(seed=7).frame("parking", 40.0).astype(int)).mean()
     assert np.median(steps) < strangers / 3
 
@@ -93,7 +94,8 @@ def test_pgd_frames_are_played_for_a_stop_sign() -> None:
 
 def test_a_standing_vehicle_sees_changing_pgd_frames() -> None:
     camera = Camera(seed=14)
-    assert not np.array_equal(*(camera.frame("stop", 10.0, Condition(attack="pgd")) for _ in range(2)))
+    first, second = (camera.frame("stop", 10.0, Condition(attack="pgd")) for _ in range(2))
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("split", ["train", "calibration", "test", "shift"])

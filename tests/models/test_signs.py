@@ -38,7 +38,8 @@ def session(name: str) -> Any:
 
 
 def tensor(images: NDArray[np.uint8]) -> Floats:
-    return area(images).astype(np.float32) / np.float32(255)
+    scaled: Floats = area(images).astype(np.float32) / np.float32(255)
+    return scaled
 
 
 def answers(x: Floats) -> NDArray[np.int64]:
