@@ -19,29 +19,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
 from edgeguard.errors import EdgeguardError
 from edgeguard.filter.squeeze import Squeezer
 from edgeguard.guard import Guard
-from edgeguard.inference.backends import open_backend
 from edgeguard.inference.perception import Perception
-from edgeguard.inference.preprocess import Normaliser, Resizer, geometry
+from edgeguard.inference.preprocess import Normaliser
+from edgeguard.inference.stages import build_stages
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.document import parse
 from edgeguard.program import ModelRef
 from edgeguard.types import Event, Frame
 
 if TYPE_CHECKING:
-    from edgeguard.inference.session import Session, Tensor
+    from edgeguard.inference.session import Tensor
     from edgeguard.program import Program
     from edgeguard.types import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+Times = NDArray[np.float64]
+
 PERIOD = 0.05
 WARM_UP = 30
 PARTS = ("preprocess", "filter", "squeeze", "primary x3", "redundant")
 """What the guard must do besides orchestration; the primary counts with the picture, its F(x) and its squeezed view."""
+
+ISOLATED = "guarded, redundant in its own process"
 
 POLICY = """
 edgeguard: 1
@@ -101,85 +106,86 @@ def program(*, novelty: bool) -> Program:
 
 
 class Variants:
-    """Everything that is timed, over the same frames. Each method does its work once for frame `i`."""
+    """Everything that is timed, over the same frames. Each method does its work once.
 
-    def __init__(self, profile: Profile, *, isolated: bool) -> None:
-        """Load every model a second and third time: for its part alone and for the whole guards."""
+    The parts run on the guard's own sessions: a second copy of the weights would make one of them pay for the caches.
+    """
+
+    def __init__(self, profile: Profile, refs: tuple[ModelRef, ...] = ()) -> None:
+        """Load the models once, where `refs` says, and wire a guard around them."""
         self.frames = profile.frames
-        backend = open_backend("onnxruntime")
-        self.sessions: dict[str, Session] = {role: backend.load(m) for role, m in profile.models.items()}
+        self.stages = build_stages(profile.models, refs, deadline=1.0)
         specs = {role: m.manifest.input for role, m in profile.models.items()}
         self.normalise = {role: Normaliser(spec, role) for role, spec in specs.items()}
-        height, width = geometry(specs["primary"], "primary")
-        self.resize = Resizer(height, width, specs["primary"].resize)
-        self.squeezer = Squeezer((3, height, width))
-        self.picture = np.zeros((3, height, width), np.float32)
-        self.squeezed = np.zeros_like(self.picture)
-        self.resize(self.frames[0], self.picture)
+        primary = self.stages.primary
+        self.picture = primary.blank()
+        self.squeezed = primary.blank()
+        self.squeezer = Squeezer(self.picture.shape)
+        primary.resize(self.frames[0], self.picture)
         self.ready: Tensor = self.normalise["primary"](self.picture[np.newaxis].copy())
         self.views: Tensor = np.stack([self.picture] * 3)
-        rules = program(novelty="novelty" in {o.meaning for o in profile.models["primary"].manifest.outputs})
-        self.guards = {"guarded": self._guard(profile, rules, ())}
-        if isolated:
-            second = ModelRef("redundant", "", "onnxruntime", "second")
-            self.guards["guarded, redundant in its own process"] = self._guard(profile, rules, (second,))
-        self.number = 0
-
-    def _guard(self, profile: Profile, rules: Program, refs: tuple[ModelRef, ...]) -> Guard:
-        perception = Perception.build(profile.models, refs, time.perf_counter, deadline=1.0)
+        perception = Perception(*self.stages, time.perf_counter)
         perception.warm_up()
-        return Guard(rules, perception)
+        self.guard = Guard(program(novelty=primary.novelty), perception)
+        self.guard.operator(Event.ARM)
+        self.number = 0
 
     def table(self) -> dict[str, Callable[[], object]]:
         """Variants by name, in the order they take turns."""
-        table: dict[str, Callable[[], object]] = {
+        return {
             "bare primary": self.bare,
             "preprocess": self.preprocess,
             "filter": lambda: self.run("filter", self.picture[np.newaxis]),
             "squeeze": lambda: self.squeezer(self.picture, self.squeezed),
             "primary x3": lambda: self.run("primary", self.views),
             "redundant": lambda: self.run("redundant", self.picture[np.newaxis]),
+            "guarded": self.step,
         }
-        for name, guard in self.guards.items():
-            table[name] = lambda guard=guard: self.step(guard)  # type: ignore[misc]  # the default binds this guard
-        return table
 
     def bare(self) -> int:
         """What a user has without a guard: one run on a tensor that is ready, and the best class."""
-        (scores, *_) = self.sessions["primary"].run(self.ready).values()
+        (scores, *_) = self.stages.primary.session.run(self.ready).values()
         return int(scores.argmax())
 
     def preprocess(self) -> None:
         """Make the canonical picture of a frame."""
-        self.resize(self.frames[self.number % len(self.frames)], self.picture)
+        self.stages.primary.resize(self.frames[self.number % len(self.frames)], self.picture)
 
     def run(self, role: str, pictures: Tensor) -> object:
         """Normalise and run one model."""
-        return self.sessions[role].run(self.normalise[role](pictures))
+        stage = getattr(self.stages, role)
+        return stage.session.run(self.normalise[role](pictures))
 
-    def step(self, guard: Guard) -> object:
+    def step(self) -> object:
         """One whole step of the guard with a new frame."""
         at = self.number * PERIOD
         frame = Frame(self.frames[self.number % len(self.frames)], self.number, at)
-        return guard.step(frame, {"speed": 5.0}, at)
-
-    def close(self) -> None:
-        """End the worker processes."""
-        for guard in self.guards.values():
-            guard.close()
+        return self.guard.step(frame, {"speed": 5.0}, at)
 
 
 def measure(profile: Profile, count: int, *, isolated: bool = True) -> dict[str, object]:
     """Time `count` frames of every variant; return the result as plain data. Times in microseconds."""
-    variants = Variants(profile, isolated=isolated)
+    here = Variants(profile)
     try:
-        for guard in variants.guards.values():
-            guard.operator(Event.ARM)
-        table = variants.table()
-        times = {name: np.empty(count) for name in table}
-        gc.collect()
-        gc.freeze()
-        gc.disable()
+        times = _take_turns(here, here.table(), count)
+    finally:
+        here.guard.close()
+    if isolated:
+        there = Variants(profile, (ModelRef("redundant", "", "onnxruntime", "second"),))
+        try:
+            times |= _take_turns(there, {ISOLATED: there.step}, count)
+        finally:
+            there.guard.close()
+    return _result(profile, count, times)
+
+
+def _take_turns(variants: Variants, table: dict[str, Callable[[], object]], count: int) -> dict[str, Times]:
+    """Run every entry of `table` once a frame, in turns, and time each."""
+    times = {name: np.empty(count) for name in table}
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
         for i in range(-WARM_UP, count):
             for name, work in table.items():
                 started = time.perf_counter_ns()
@@ -191,13 +197,10 @@ def measure(profile: Profile, count: int, *, isolated: bool = True) -> dict[str,
     finally:
         gc.enable()
         gc.unfreeze()
-        variants.close()
-    return _result(profile, count, times)
+    return times
 
 
-def _result(
-    profile: Profile, count: int, times: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]
-) -> dict[str, object]:
+def _result(profile: Profile, count: int, times: dict[str, Times]) -> dict[str, object]:
     parts = np.sum([times[name] for name in PARTS], axis=0)
     rows = {**times, "sum of the parts": parts, "orchestration (guarded - parts)": times["guarded"] - parts}
     bare = float(np.median(times["bare primary"]))
@@ -211,7 +214,7 @@ def _result(
     }
 
 
-def _percentiles(times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, float]:
+def _percentiles(times: Times) -> dict[str, float]:
     p50, p99, p999 = np.percentile(times, [50.0, 99.0, 99.9])
     return {"p50": float(p50), "p99": float(p99), "p99.9": float(p999)}
 

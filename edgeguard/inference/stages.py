@@ -35,7 +35,7 @@ class Stage:
         self.contract: ModelContract = session.contract
         self.size: tuple[int, int] = geometry(spec, bundle)
         self.worker: WorkerSession | None = session if isinstance(session, WorkerSession) else None
-        self._session = session
+        self.session = session
         self._described = described
         self._method = spec.resize
         self._resizer = Resizer(*self.size, spec.resize)
@@ -43,7 +43,7 @@ class Stage:
 
     def close(self) -> None:
         """Close the session."""
-        self._session.close()
+        self.session.close()
 
     def describe(self) -> dict[str, str]:
         """Bundle, digest, backend and where it runs."""
@@ -69,7 +69,7 @@ class Stage:
 
     def _run(self, pictures: Tensor) -> Outputs | None:
         try:
-            return self._session.run(self._normalise(pictures))
+            return self.session.run(self._normalise(pictures))
         except InferenceError:
             return None
 
