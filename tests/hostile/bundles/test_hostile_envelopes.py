@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeguard.admission import admit_bundle
+from edgeguard.admission.bundle import verify_signature
 from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES, PAYLOAD_TYPE, pre_authentication_encoding
 from tests.hostile.bundles.builders import (
     Forge,
@@ -126,6 +127,18 @@ CASES: dict[str, tuple[str, Case]] = {
     "escaped text": ("signature-malformed", text(lambda s: s.replace("mediaType", "media\\u0054ype", 1))),
     "not a number": ("signature-malformed", text(lambda s: s.replace("[]", "[NaN]", 1))),
     "unknown key": ("signature-malformed", wrapped(lambda w: w.update(extra=1))),
+    "unknown key in the envelope": (
+        "signature-malformed",
+        wrapped(lambda w: w["dsseEnvelope"].update(extra=1)),
+    ),
+    "unknown key beside the signature": (
+        "signature-malformed",
+        wrapped(lambda w: w["dsseEnvelope"]["signatures"][0].update(extra=1)),
+    ),
+    "unknown verification material": (
+        "signature-malformed",
+        wrapped(lambda w: w["verificationMaterial"].update(timestampVerificationData={})),
+    ),
     "no envelope": ("signature-malformed", wrapped(lambda w: w.pop("dsseEnvelope"))),
     "wrong media type": (
         "signature-unsupported",
@@ -236,6 +249,31 @@ def test_the_builders_themselves_make_an_acceptable_signature(folder: Path, forg
 def test_a_space_after_separators_is_accepted_as_other_signers_write_it(folder: Path, forge: Forge) -> None:
     (folder / "model.sig").write_text(json.dumps(json.loads(forge.sign(good_statement()))))
     assert admit_bundle(folder, forge.signers).model
+
+
+OTHER_SPELLINGS: dict[str, Case] = {
+    "without log entries": wrapped(lambda w: w["verificationMaterial"].pop("tlogEntries")),
+    "without a key id": wrapped(lambda w: w["dsseEnvelope"]["signatures"][0].pop("keyid")),
+    "with the hint as key id": wrapped(
+        lambda w: w["dsseEnvelope"]["signatures"][0].update(
+            keyid=w["verificationMaterial"]["publicKey"]["hint"]
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_SPELLINGS)
+def test_what_other_signers_leave_out_may_be_left_out(case: str, folder: Path, forge: Forge) -> None:
+    (folder / "model.sig").write_bytes(OTHER_SPELLINGS[case](forge))
+    assert admit_bundle(folder, forge.signers).signer == forge.signers[0].hint
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(1024 * 1024, "signature-malformed"), (1024 * 1024 + 1, "too-large")]
+)
+def test_a_signature_may_have_a_mebibyte(size: int, reason: str, forge: Forge, refused: Refused) -> None:
+    data = b"[" + b" " * (size - 1)
+    refused(lambda: verify_signature(data, forge.signers, "model.sig"), reason, "model.sig")
 
 
 def test_no_trusted_key_admits_nothing(folder: Path, refused: Refused) -> None:

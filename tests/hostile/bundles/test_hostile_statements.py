@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgeguard.admission import admit_bundle
+from edgeguard.admission.statement import parse_statement
+from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import (
     Forge,
     Json,
@@ -78,6 +81,11 @@ CASES: dict[str, tuple[str, Case]] = {
         stated(lambda s: s.update(predicateType="https://model_signing/Digests/v0.1")),
     ),
     "unknown statement key": ("statement-invalid", stated(lambda s: s.update(extra=1))),
+    "unknown key of the subject": ("statement-invalid", stated(lambda s: s["subject"][0].update(uri="x"))),
+    "unknown key of a resource": (
+        "statement-invalid",
+        stated(lambda s: s["predicate"]["resources"][0].update(uri="x")),
+    ),
     "no subject": ("statement-invalid", stated(lambda s: s.update(subject=[]))),
     "two subjects": ("statement-invalid", stated(lambda s: s["subject"].append(s["subject"][0]))),
     "subject digest of another kind": (
@@ -127,6 +135,10 @@ CASES: dict[str, tuple[str, Case]] = {
     # --- names
     "parent folder": ("name-unsafe", named("../evil")),
     "parent folder inside": ("name-unsafe", named("a/../../evil")),
+    "parent folder alone": (
+        "name-unsafe",
+        listed(lambda r: r.__setitem__(slice(None), [resource("../x", b"")])),
+    ),
     "absolute": ("name-unsafe", named("/etc/passwd")),
     "dot": ("name-unsafe", named(".")),
     "dot component": ("name-unsafe", named("a/./b")),
@@ -165,6 +177,20 @@ def test_hostile_statement_is_refused_with_its_reason(
     (folder / "model.sig").write_bytes(build(forge))
     expected = {"digest-mismatch": "CARD.md", "file-extra": "CARD.md", "file-missing": "weights.bin"}
     refused(lambda: admit_bundle(folder, forge.signers), reason, expected.get(reason, "model.sig"))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1, True), (1000, True), (1001, False)])
+def test_a_statement_lists_one_to_a_thousand_files(count: int, fits: bool) -> None:
+    payload = compact(statement_of([resource(f"f{i}", b"") for i in range(count)]))
+    with contextlib.nullcontext() if fits else pytest.raises(AdmissionError, match="statement-invalid"):
+        assert len(parse_statement(payload, "model.sig").resources) == count
+
+
+@pytest.mark.parametrize(("length", "fits"), [(512, True), (513, False)])
+def test_a_name_has_at_most_512_characters(length: int, fits: bool) -> None:
+    payload = compact(statement_of([resource("a" * length, b"")]))
+    with contextlib.nullcontext() if fits else pytest.raises(AdmissionError, match="name-unsafe"):
+        parse_statement(payload, "model.sig")
 
 
 def test_unchanged_statements_are_accepted(folder: Path, forge: Forge) -> None:
