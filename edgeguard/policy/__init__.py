@@ -9,10 +9,11 @@ from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy, model_refs, signal_specs
 from edgeguard.policy.describe import describe
 from edgeguard.policy.document import PolicyDocument, parse
-from edgeguard.policy.load import LoadedPolicy, check_policy, compile_draft, load_policy
+from edgeguard.policy.load import DraftPolicy, LoadedPolicy, check_policy, compile_draft, load_policy
 
 __all__ = [
     "Calibration",
+    "DraftPolicy",
     "LoadedPolicy",
     "PolicyDocument",
     "check_policy",

@@ -24,7 +24,7 @@ from edgeguard.program import Program
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """A program and what it was made of. Digests are hex; those of a draft say nothing about trust."""
+    """An admitted program and what it was made of. Digests are hex. Only `load_policy` makes one."""
 
     program: Program
     document: PolicyDocument
@@ -32,8 +32,17 @@ class LoadedPolicy:
     policy_digest: str
     calibration_digest: str
     """Empty when the policy names no calibration."""
-    policy_signer: str = ""
-    """Hex SHA-256 of the signer's key; empty for a draft."""
+    policy_signer: str
+    """Hex SHA-256 of the signer's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPolicy:
+    """A compiled policy that nobody vouches for: a type of its own, so that a guard cannot be opened with it."""
+
+    program: Program
+    document: PolicyDocument
+    calibration: Calibration | None
 
 
 def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -> LoadedPolicy:
@@ -74,7 +83,7 @@ def check_policy(path: str | Path) -> PolicyDocument:
     return parse(_read(path, "policy"), file=str(path))
 
 
-def compile_draft(path: str | Path) -> LoadedPolicy:
+def compile_draft(path: str | Path) -> DraftPolicy:
     """Compile a policy whose signatures were not looked at: for tests, tables and documents, never for a guard.
 
     Raises:
@@ -85,7 +94,7 @@ def compile_draft(path: str | Path) -> LoadedPolicy:
     wanted = calibration_path(document, base=base)
     calibration = parse_calibration(_read(wanted, "calibration"), file=str(wanted)) if wanted else None
     program = compile_policy(document, base=base, calibration=calibration)
-    return LoadedPolicy(program, document, calibration, document.digest, "")
+    return DraftPolicy(program, document, calibration)
 
 
 def calibration_path(document: PolicyDocument, *, base: Path) -> Path | None:

@@ -28,6 +28,7 @@ GOOD = {
     "latency": 0.02,
     "speed": 12.0,
     "distance": 120.0,
+    "unexplained": 0.0,
 }
 
 
@@ -105,8 +106,8 @@ def test_any_set_of_broken_signals_takes_authority_from_the_model_at_once(
 
 
 @given(
-    values=st.lists(st.floats(), min_size=11, max_size=11),
-    healthy=st.lists(st.booleans(), min_size=11, max_size=11),
+    values=st.lists(st.floats(), min_size=12, max_size=12),
+    healthy=st.lists(st.booleans(), min_size=12, max_size=12),
 )
 def test_evaluation_is_total_and_a_fault_is_seen_by_every_rule_that_reads_it(
     program: Program, values: list[float], healthy: list[bool]

@@ -1,0 +1,46 @@
+"""What the reference page says is what the engine does: its example is valid, its defaults and tables are true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgeguard.policy import parse, parse_calibration
+from edgeguard.policy.codes import CODES
+from edgeguard.policy.schema import Fallback, Policy, Rule, SignalDeclaration
+from edgeguard.policy.sources import MODEL_SIGNALS, OTHER_SIGNALS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text()
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_example_policy_of_the_page_is_valid() -> None:
+    example = re.search(r"```yaml\n(edgeguard: 1\n.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    assert parse(example[1].encode(), file="page.yaml").policy.policy.name == "door"
+
+
+def test_example_calibration_of_the_page_is_valid() -> None:
+    example = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    text = example[1].replace("<64 hex digits>", "ab" * 32)
+    assert parse_calibration(text.encode(), file="page.json").policy == "door"
+
+
+def test_every_key_of_the_language_is_on_the_page() -> None:
+    for model, title in ((Policy, "Sections"), (SignalDeclaration, "Signals"), (Rule, "Rules")):
+        for name, field in model.model_fields.items():
+            assert f"`{field.alias or name}`" in section(title), name
+    assert all(name in section("Fallback rules") for name in Fallback.model_fields if name == "when")
+
+
+def test_every_signal_of_models_frame_and_runtime_is_on_the_page() -> None:
+    for name in (*MODEL_SIGNALS, *(n for names in OTHER_SIGNALS.values() for n in names)):
+        assert f"`{name}`" in section("Signals")
+
+
+def test_codes_named_on_the_page_exist() -> None:
+    assert set(re.findall(r"EG\d{4}", PAGE)) <= set(CODES)
