@@ -439,25 +439,25 @@ def test_a_line_that_is_reset_reads_as_closed() -> None:
 
 
 def test_a_worker_that_confirms_another_model_is_refused(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeguard.inference import worker
+    from edgeguard.inference import spawn
 
     model = tiny.classifier()
     monkeypatch.setattr(
-        worker, "_exactly", lambda *_: wire.REPLY.pack(wire.REPLY_MAGIC, 0, bytes(32), wire.OK, 0)
+        spawn, "_exactly", lambda *_: wire.REPLY.pack(wire.REPLY_MAGIC, 0, bytes(32), wire.OK, 0)
     )
     host, far = socket.socketpair()
     with host, far, pytest.raises(ContractError, match="did not confirm the model"):
-        worker._hand_over(host, ModelContract.of(model), b"", "onnxruntime", "second")
+        spawn.hand_over(host, ModelContract.of(model), b"", "onnxruntime", "second")
 
 
 def test_a_worker_that_ends_while_loading_is_refused(tiny: Any) -> None:
-    from edgeguard.inference import worker
+    from edgeguard.inference import spawn
 
     host, far = socket.socketpair()
     far.close()
     with host, pytest.raises(ContractError, match="did not start"):
-        worker._hand_over(host, ModelContract.of(tiny.classifier()), b"", "onnxruntime", "second")
+        spawn.hand_over(host, ModelContract.of(tiny.classifier()), b"", "onnxruntime", "second")
     host, far = socket.socketpair()
     far.shutdown(socket.SHUT_WR)
     with host, far, pytest.raises(ContractError, match="its process ended"):
-        worker._hand_over(host, ModelContract.of(tiny.classifier()), b"", "onnxruntime", "second")
+        spawn.hand_over(host, ModelContract.of(tiny.classifier()), b"", "onnxruntime", "second")
