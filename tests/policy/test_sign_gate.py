@@ -47,7 +47,7 @@ def authority_after(
     outcome = None
     for i in range(30 + frames):
         now += 0.05
-        row = {**GOOD, **(given if i >= 30 else {})}
+        row = {**dict.fromkeys(names, 0.0), **GOOD, **(given if i >= 30 else {})}
         values = [v if isinstance(v, float) else math.nan for v in (row[n] for n in names)]
         healthy = [isinstance(row[n], float) and math.isfinite(float(row[n])) for n in names]
         evaluation = program.evaluate(values, healthy)
@@ -106,13 +106,14 @@ def test_any_set_of_broken_signals_takes_authority_from_the_model_at_once(
 
 
 @given(
-    values=st.lists(st.floats(), min_size=12, max_size=12),
-    healthy=st.lists(st.booleans(), min_size=12, max_size=12),
+    values=st.lists(st.floats(), min_size=64, max_size=64),
+    healthy=st.lists(st.booleans(), min_size=64, max_size=64),
 )
 def test_evaluation_is_total_and_a_fault_is_seen_by_every_rule_that_reads_it(
     program: Program, values: list[float], healthy: list[bool]
 ) -> None:
-    result = program.evaluate(values, healthy)
+    count = len(program.signals)
+    result = program.evaluate(values[:count], healthy[:count])
     assert len(result.when) == len(result.clear) == len(program.table.rules)
     for row, when, clear in zip(program.table.rules, result.when, result.clear):
         if any(not healthy[i] or not math.isfinite(values[i]) for i in row.reads):
@@ -126,7 +127,7 @@ def test_fallback_brakes_to_a_stand_before_the_sign(program: Program) -> None:
     for start in (3.0, 8.0, 14.0, 20.0):
         speed, distance, brake = start, start * start / (2 * 4.0) + 8.0, 0.0
         for _ in range(3000):
-            row = {**GOOD, "speed": speed, "distance": distance}
+            row = {**dict.fromkeys(names, 0.0), **GOOD, "speed": speed, "distance": distance}
             chosen = program.evaluate([row[n] for n in names], [True] * len(names)).fallback
             wanted = program.fallback[chosen].command.values["brake"]
             brake = min(wanted, brake + 4.0 * 0.02)
