@@ -41,13 +41,13 @@ def test_the_example_runs_as_printed(
 
     def plan(answer: Answer, context: dict[str, float]) -> dict[str, float]:
         assert answer.name
-        assert set(context) == {"speed", "distance"}
+        assert set(context) == {"speed", "distance", "unexplained"}
         return {"brake": 0.0, "throttle": 0.5}
 
     names = {
         "camera": camera,
         "plan": plan,
-        "vehicle": lambda: {"speed": 5.0, "distance": 40.0},
+        "vehicle": lambda: {"speed": 5.0, "distance": 40.0, "unexplained": 0.0},
         "actuate": lambda values: sent.append(dict(values)),
     }
     code = compile(block("python"), "README.md", "exec")
