@@ -191,7 +191,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         "Printed by `python -m models.signs.evaluate`. Semi-synthetic frames of `hil/camera.py`; photographs of the",
         "test split were never trained on. One common quantile gives each signal its threshold so that all together",
-        f"refuse {BUDGET:.0%} of clean calibration frames. The thresholds, as doubt (larger is worse; certainty as 1 - p):",
+        f"refuse {BUDGET:.0%} of clean calibration frames. Thresholds, as doubt (larger is worse; certainty: 1 - p):",
         f"{limits}.",
         "",
         "The answer is primary(filter(x)). For unknown objects and background `none` counts as right. *Raw* is",
