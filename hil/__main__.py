@@ -44,13 +44,22 @@ def _run(options: argparse.Namespace) -> int:
 
         return photos(options.out / "photos")
     from hil.demo import Options, demo, is_terminal
+    from hil.profile import Profile
 
     live = options.command == "demo" and options.live and is_terminal()
-    return demo(Options(options.seeds, live, options.out, options.scenarios, tuple(options.only)))
+    asked = Options(
+        seeds=options.seeds,
+        live=live,
+        out=options.out,
+        folder=options.scenarios,
+        emulated=options.mcu == "qemu",
+        only=tuple(options.only),
+    )
+    return demo(asked, Profile("signs", options.policy, options.trust))
 
 
 def _parser() -> argparse.ArgumentParser:
-    from hil.profile import OUT
+    from hil.profile import OUT, PROFILE
     from hil.scenario import FOLDER
 
     parser = argparse.ArgumentParser(
@@ -67,10 +76,17 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--profile", choices=("signs", "photos"), default="signs")
         command.add_argument(
-            "--mcu", choices=("process",), default="process", help="how the real-time rig runs the firmware"
+            "--mcu",
+            choices=("process", "qemu"),
+            default="process",
+            help="how the real-time rig runs the firmware",
         )
         command.add_argument("--no-live", dest="live", action="store_false", help="no live view")
         command.add_argument("--out", type=Path, default=OUT, help="where the report goes")
+        command.add_argument("--policy", type=Path, default=PROFILE.policy, help="the guard's policy")
+        command.add_argument(
+            "--trust", type=Path, default=PROFILE.trust, help="public key that may sign the policy"
+        )
         command.add_argument("--scenarios", type=Path, default=FOLDER, help="folder of scenario files")
         command.add_argument(
             "--only", action="append", default=[], metavar="SCENARIO", help="drive only this; repeatable"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from edgeguard.types import Authority, Event, Frame
 from hil import plant
+from hil.association import NOTHING_AHEAD, Association
 from hil.camera import Camera, Condition
 from hil.scenario import Drawn, Scenario
 from hil.trace import Trace
@@ -27,6 +28,7 @@ POST: Final = 4.0  # m that the sign stands behind its stop line
 EMPTY: Final = 70.0  # m: further than the tracker sees
 START: Final = 10.0  # s on the rig's clock at power-on: nothing may depend on starting at 0
 ROLLING_START: Final = 3.0  # s in which arming has to succeed
+YARD_SEED: Final = 0
 ARM_AGAIN_TICKS: Final = 250  # the operator asks this often
 REST: Final = 0.4  # s of standing after which a drive is over
 
@@ -102,16 +104,14 @@ class Eye:
     sign: str | None
     condition: Condition
     frozen: bool = False
-    number: int = 0
     picture: Image | None = None
     """The last picture it gave."""
 
-    def expose(self, distance: float, at: float) -> Frame:
-        """Return the next frame: a new exposure, or the last picture again if the camera is frozen."""
-        self.number += 1
+    def expose(self, distance: float) -> Image:
+        """Return the next picture: a new exposure, or the last one again if the camera is frozen."""
         if self.picture is None or not self.frozen:
             self.picture = self.camera.frame(self.sign, distance, self.condition)
-        return Frame(self.picture, self.number, at)
+        return self.picture
 
 
 def eye_for(scenario: Scenario, drawn: Drawn) -> Eye:
@@ -122,6 +122,11 @@ def eye_for(scenario: Scenario, drawn: Drawn) -> Eye:
         light=set_to.light, noise=set_to.noise, blur=set_to.blur, patch=set_to.patch, attack=set_to.attack
     )
     return Eye(Camera(split="test", seed=drawn.camera_seed), sign, condition)
+
+
+def yard() -> Eye:
+    """Return the camera before a drive: clear light, no sign, one background that every drive is armed in front of."""
+    return Eye(Camera(split="calibration", seed=YARD_SEED), None, Condition())
 
 
 @dataclass(slots=True)
@@ -138,16 +143,27 @@ class Run:
     scenario: Scenario
     drawn: Drawn
     eye: Eye
+    """The scenario's camera, from the beginning of the drive."""
+    yard: Eye
+    """The camera before that: a clear, empty yard, the same for every drive, where the guard is armed."""
     state: plant.PlantState
     vehicle: plant.Vehicle = field(default_factory=plant.Vehicle)
     trace: Trace = field(default_factory=Trace)
+    association: Association = field(default_factory=Association)
+    number: int = 0
+    """Of the last frame."""
     ticks: int = 0
+    started: bool = False
     origin: int = 0
     """The tick at which the drive began."""
     pending: Frame | None = None
     delivered: Frame | None = None
     broken: bool = False
     rested: float = 0.0
+
+    def start(self) -> None:
+        """Let the vehicle go, and the scenario begin."""
+        self.started, self.origin = True, self.ticks
 
     @property
     def now(self) -> float:
@@ -162,7 +178,9 @@ class Run:
     def see(self, distance: float) -> None:
         """Expose when it is time to, and deliver the frame when it has arrived."""
         if self.ticks % FRAME_TICKS == 0:
-            self.pending = self.eye.expose(distance, self.now)
+            eye = self.eye if self.started else self.yard
+            self.number += 1
+            self.pending = Frame(eye.expose(distance), self.number, self.now)
         if self.ticks % FRAME_TICKS == EXPOSURE_TICKS and self.pending is not None:
             self.delivered, self.pending = self.pending, None
 
@@ -188,9 +206,15 @@ class Run:
         """Return whether the vehicle rests, has passed, or the time is up."""
         return self.rested >= REST or self.state.to_line < -POST or self.time >= self.scenario.limit
 
-    def context(self) -> dict[str, float]:
-        """Return what the vehicle's other sensors say: speed (m/s) and distance to the line (m)."""
-        return {"speed": self.state.speed, "distance": max(0.0, self.state.to_line)}
+    def context(self, named: str | None) -> dict[str, float]:
+        """Return what the vehicle knows beside the camera's picture; `named`: what the camera last called it.
+
+        `speed` in m/s; `distance` to the object that the range sensor holds, in m; `unexplained`: see Association.
+        """
+        there = self.started and self.drawn.sign != "none"
+        distance = max(0.0, self.state.to_line) if there else NOTHING_AHEAD
+        unexplained = self.association.step(distance, named, self.now)
+        return {"speed": self.state.speed, "distance": distance, "unexplained": unexplained}
 
     def note(self, outputs: Mapping[str, float], verdict: Verdict | None, label: str) -> None:
         """Add this step to the trace."""

@@ -21,15 +21,24 @@ from hil.virtual import be_nice, drive_seed, policy_of
 
 WORKERS: Final = 2
 AT_ONCE: Final = 4  # real-time drives
+AT_ONCE_EMULATED: Final = 2
 KEPT_SEEDS: Final = 3  # a scenario: of the others only the measures are kept, not the traces
 
 Progress = Callable[[Drive], None]
 
 
 def run_campaign(
-    scenarios: Sequence[Scenario], seeds: int, progress: Progress, profile: Profile = PROFILE
+    scenarios: Sequence[Scenario],
+    seeds: int,
+    progress: Progress,
+    profile: Profile = PROFILE,
+    *,
+    emulated: bool = False,
 ) -> tuple[Drive, ...]:
-    """Drive every scenario with seeds 0 .. `seeds` - 1, both arms. `progress` hears of every drive, in any thread."""
+    """Drive every scenario with seeds 0 .. `seeds` - 1, both arms. `progress` hears of every drive, in any thread.
+
+    `emulated`: in the real-time drives the firmware runs under QEMU.
+    """
     heard = _Heard(progress)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=be_nice) as pool:
@@ -42,25 +51,37 @@ def run_campaign(
         for future in futures:
             future.add_done_callback(heard.both)
         try:
-            real = _real_time(scenarios, seeds, heard.one, profile)
+            real = _real_time(scenarios, seeds, heard.one, profile, emulated=emulated)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         virtual = [drive for future in futures for drive in future.result()]
-    return tuple(_without_trace(drive) if drive.seed >= KEPT_SEEDS else drive for drive in [*virtual, *real])
+    return tuple(drive if _is_kept(drive) else _without_trace(drive) for drive in [*virtual, *real])
 
 
 def _real_time(
-    scenarios: Sequence[Scenario], seeds: int, progress: Progress, profile: Profile
+    scenarios: Sequence[Scenario], seeds: int, progress: Progress, profile: Profile, *, emulated: bool
 ) -> list[Drive]:
     starts = [
-        partial(process_rig.start, scenario, draw(scenario, seed), arm, policy_of(profile).program, profile)
+        partial(
+            process_rig.start,
+            scenario,
+            draw(scenario, seed),
+            arm,
+            policy_of(profile).program,
+            profile,
+            emulated=emulated,
+        )
         for seed in range(seeds)
         for scenario in scenarios
         if scenario.rig == "process"
         for arm in ("guarded", "unguarded")
     ]
-    return list(process_rig.run_all(starts, AT_ONCE, progress))
+    return list(process_rig.run_all(starts, AT_ONCE_EMULATED if emulated else AT_ONCE, progress))
+
+
+def _is_kept(drive: Drive) -> bool:
+    return drive.seed < KEPT_SEEDS or (drive.arm == "guarded" and drive.violation)
 
 
 def _without_trace(drive: Drive) -> Drive:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +22,7 @@ from hil import results
 from hil.campaign import run_campaign
 from hil.figures import drive_figure, save_png
 from hil.live import watch_drive
-from hil.profile import OUT, PROFILE, Profile, facts
+from hil.profile import OUT, PROFILE, Profile, facts, thresholds_of
 from hil.report import telling, write_report
 from hil.results import Claim, Row
 from hil.scenario import FOLDER, Scenario, load_all
@@ -41,6 +42,8 @@ class Options:
     live: bool = True
     out: Path = OUT
     folder: Path = FOLDER
+    emulated: bool = False
+    """The real-time drives run the firmware under QEMU."""
     only: tuple[str, ...] = ()
     """Scenarios to drive; empty: all."""
 
@@ -52,7 +55,7 @@ def demo(options: Options, profile: Profile = PROFILE) -> int:
     scenarios = _chosen(options)
     options.out.mkdir(parents=True, exist_ok=True)
     policy = policy_of(profile)
-    _prepare(console, profile)
+    _prepare(console, profile, emulated=options.emulated)
     shown = next((s for s in scenarios if s.scenario == SHOWN_SCENARIO), None)
     if options.live and shown is not None:
         watch_drive(console, shown, policy, options.out / "live.log")
@@ -63,7 +66,7 @@ def demo(options: Options, profile: Profile = PROFILE) -> int:
     memory = max((d.memory for d in drives if d.memory and d.arm == "guarded"), default=None)
     if memory is not None:
         surroundings["resident memory of the guarded host"] = f"{memory:.0f} MiB"
-    _write(options.out, scenarios, drives, rows, made, dict(policy.program.thresholds), surroundings)
+    _write(options.out, scenarios, drives, rows, made, thresholds_of(policy.program), surroundings)
     console.print(_table(rows))
     _say_claims(console, made, memory)
     console.print(
@@ -84,7 +87,7 @@ def _chosen(options: Options) -> tuple[Scenario, ...]:
     return tuple(s for s in scenarios if not options.only or s.scenario in options.only)
 
 
-def _prepare(console: Console, profile: Profile) -> None:
+def _prepare(console: Console, profile: Profile, *, emulated: bool) -> None:
     """Build the firmware before anything is timed."""
     from hil.firmware import build
 
@@ -93,7 +96,7 @@ def _prepare(console: Console, profile: Profile) -> None:
         "[dim]scenes are semi-synthetic: real photographs and real sign artwork, put together by the camera model[/dim]"
     )
     program = policy_of(profile).program
-    for target in ("lib", "host"):
+    for target in ("lib", "qemu" if emulated else "host"):
         build(program, target)
 
 
@@ -112,7 +115,7 @@ def _drive_all(
             console.print(f"[dim]{len(heard):4d}/{total}[/dim]  {titles[drive.scenario]}")
 
     console.print(f"driving {len(scenarios)} scenarios x {options.seeds} seeds x 2 arms")
-    return run_campaign(scenarios, options.seeds, progress, profile)
+    return run_campaign(scenarios, options.seeds, progress, profile, emulated=options.emulated)
 
 
 def _write(
@@ -139,21 +142,20 @@ def _write(
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="what the guard changes", title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("scenario", no_wrap=True)
     for heading in (
-        "drives", "line run\nunguarded", "line run\nguarded", "false\nhandovers", "time under\nrules",
-        "detection to safe\ncommand p50/max", "firmware fallback\np50/max",
+        "line run\nbare", "line run\nguarded", "false\nhandover", "under\nrules", "safe cmd\np50/max",
+        "fallback\np50/max",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             row.title,
-            str(row.drives),
-            Text(str(row.unguarded_violations), "red" if row.unguarded_violations else ""),
-            Text(str(row.guarded_violations), "bold red" if row.guarded_violations else "green"),
-            "–" if row.false_handovers is None else str(row.false_handovers),
-            "refused" if row.refused else f"{100 * row.rules_share:.0f} %",
+            Text(f"{row.unguarded_violations}/{row.drives}", "red" if row.unguarded_violations else ""),
+            Text(f"{row.guarded_violations}/{row.drives}", "bold red" if row.guarded_violations else "green"),
+            "–" if row.false_handovers is None else f"{row.false_handovers}/{row.drives}",
+            "refused" if row.refused == row.drives else f"{100 * row.rules_share:.0f} %",
             _times(row.reaction_p50, row.reaction_max),
             _times(row.fallback_p50, row.fallback_max),
         )
@@ -161,7 +163,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _times(middle: float | None, most: float | None) -> str:
-    return "–" if middle is None or most is None else f"{middle:.0f} / {most:.0f} ms"
+    return "–" if middle is None or most is None else f"{middle:.0f}/{most:.0f} ms"
 
 
 def _say_claims(console: Console, made: Sequence[Claim], memory: float | None) -> None:

@@ -52,7 +52,9 @@ SHOWN: Final = (
 )
 """Signals worth a curve, in this order, when the drive has them."""
 COLOURS: Final = ("#30638e", "#d1495b", "#edae49", "#66a182", "#8d6a9f", "#2e4057", "#a0785a")
-MOST_SIGNALS: Final = 5
+MOST_SIGNALS: Final = 6
+LEAST_DOUBT: Final = 0.01
+MOST_DOUBT: Final = 100.0
 
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",
@@ -97,12 +99,26 @@ def drive_figure(
         return figure
 
 
-def _draw_way(axes: Axes, guarded: Drive, bare: Drive | None) -> None:
+def bare_figure(bare: Drive, *, width: float = 8.6) -> Figure:
+    """Return the figure of an unguarded drive whose guarded twin never began: way and speed."""
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type] # its stub lists every key
+        figure, (way, speed) = plt.subplots(2, 1, sharex=True, figsize=(width, 3.4), layout="constrained")
+        _draw_way(way, None, bare)
+        speed.plot(bare.trace.time, [3.6 * v for v in bare.trace.speed], color=BARE, lw=1.8)
+        speed.set_ylim(bottom=0.0)
+        speed.set_ylabel("speed (km/h)")
+        speed.set_xlim(0.0, max(bare.trace.time, default=1.0))
+        speed.set_xlabel("time since the drive began (s)")
+        return figure
+
+
+def _draw_way(axes: Axes, guarded: Drive | None, bare: Drive | None) -> None:
     if bare is not None:
         axes.plot(bare.trace.time, bare.trace.to_line, color=BARE, lw=2.0, label="unguarded")
         if bare.violation:
             _cross(axes, bare)
-    axes.plot(guarded.trace.time, guarded.trace.to_line, color=GUARDED, lw=2.2, label="guarded")
+    if guarded is not None:
+        axes.plot(guarded.trace.time, guarded.trace.to_line, color=GUARDED, lw=2.2, label="guarded")
     axes.axhline(0.0, color=INK, lw=1.2)
     axes.annotate(
         "stop line", (0.0, 0.0), xycoords=("axes fraction", "data"), xytext=(4, 3),
@@ -156,25 +172,34 @@ def _draw_band(axes: Axes, trace: Trace) -> None:
 def _draw_signals(axes: Axes, guarded: Drive, thresholds: Mapping[str, float]) -> None:
     drawn = 0
     for name, colour in zip(SHOWN, COLOURS):
-        column = guarded.trace.signals.get(name)
-        if column is None or drawn == MOST_SIGNALS or all(math.isnan(v) for v in column):
+        column, level = guarded.trace.signals.get(name), thresholds.get(name)
+        if column is None or level is None or drawn == MOST_SIGNALS:
             continue
-        level = thresholds.get(name)
-        if name not in ("certainty", "contrast") and level is None and max(column) < 0.05:
-            continue
-        scale = 1.0 if level is None or level <= 1.0 else 1.0 / level
-        shown = name if scale == 1.0 else f"{name} / threshold"
-        axes.plot(
-            guarded.trace.time, [min(v * scale, 2.0) for v in column], color=colour, lw=1.3, label=shown
-        )
-        if level is not None:
-            axes.axhline(level * scale, color=colour, lw=0.9, ls=(0, (3, 3)), alpha=0.8)
+        doubt = [doubt_of(name, value, level) for value in column]
+        axes.plot(guarded.trace.time, doubt, color=colour, lw=1.3, label=name)
         drawn += 1
-    axes.set_ylabel("signals\n(dashed: threshold)")
+    axes.axhline(1.0, color=INK, lw=1.0, ls=(0, (4, 3)))
+    axes.set_yscale("log")
+    axes.set_ylim(LEAST_DOUBT, MOST_DOUBT)
+    axes.set_yticks([0.01, 0.1, 1.0, 10.0, 100.0], ["0.01", "0.1", "1", "10", "100"])
+    axes.set_ylabel("doubt, times\nits threshold")
     if drawn:
         axes.legend(
             loc="upper center", bbox_to_anchor=(0.5, -0.28), frameon=False, ncols=MOST_SIGNALS, fontsize=8
         )
+
+
+def doubt_of(name: str, value: float, threshold: float) -> float:
+    """Return how many times its threshold a signal is, larger being worse, inside what the figure shows."""
+    if math.isnan(value):
+        return math.nan
+    if name == "certainty":
+        ratio = (1.0 - value) / max(1.0 - threshold, 1e-9)
+    elif name == "contrast":
+        ratio = threshold / max(value, 1e-9)
+    else:
+        ratio = value / max(threshold, 1e-9)
+    return min(MOST_DOUBT, max(LEAST_DOUBT, ratio))
 
 
 def _mark_times(guarded: Drive, places: tuple[Axes, ...]) -> None:

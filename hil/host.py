@@ -18,6 +18,7 @@ from typing import Final
 from edgeguard.errors import EdgeguardError
 from edgeguard.types import Event
 from hil import wire
+from hil.association import NOTHING_AHEAD, Association
 from hil.planner import SignPlanner
 
 PERIOD: Final = 0.020  # s
@@ -67,7 +68,7 @@ def _loop(line: socket.socket, control: Control, arm: Callable[[], None]) -> Non
             due = time.monotonic()  # late: no burst of steps to catch up
 
 
-_last = wire.World(None, 0.0, 0.0)
+_last = wire.World(None, 0.0, NOTHING_AHEAD)
 
 
 def _receive(line: socket.socket) -> tuple[wire.World, bool, bool]:
@@ -99,10 +100,14 @@ def _guarded(options: argparse.Namespace) -> tuple[Control, Callable[[], None], 
         policy, link=open_device(policy.program, options.port), planner=SignPlanner(options.cruise)
     )
     memory = _Memory()
+    association = Association()
+    named: list[str | None] = [None]
 
     def control(world: wire.World, now: float) -> wire.Report:
-        context = {"speed": world.speed, "distance": world.distance}
+        unexplained = association.step(world.distance, named[0], now)
+        context = {"speed": world.speed, "distance": world.distance, "unexplained": unexplained}
         verdict = guard.step(world.frame, context, now)
+        named[0] = verdict.answer.name if verdict.answer else None
         values = verdict.command.values
         return wire.Report(
             at=now,

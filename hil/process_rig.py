@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeguard.types import Authority, Mode
+from edgeguard.types import Authority, Frame, Mode
 from hil import plant, wire
-from hil.approach import EMPTY, POST, REST, Eye, eye_for
+from hil.approach import EMPTY, POST, REST, Eye, eye_for, yard
+from hil.association import NOTHING_AHEAD
 from hil.profile import PROFILE, ROOT, Profile, bundle_of
 from hil.scenario import Drawn, Scenario
 from hil.trace import Drive, Trace, handed_over, rules_share
@@ -28,6 +30,9 @@ from hil.trace import Drive, Trace, handed_over, rules_share
 if TYPE_CHECKING:
     from edgeguard.program import Program
     from hil.mcu import ProcessMcu
+    from hil.mcu_qemu import QemuMcu
+
+    Microcontroller = ProcessMcu | QemuMcu
 
 CONTROL: Final = 0.020  # s between two messages to the host
 EXPOSE: Final = 0.050  # s between two frames
@@ -57,10 +62,11 @@ class ProcessRun:
     scenario: Scenario
     drawn: Drawn
     arm: str
-    mcu: ProcessMcu | None
+    mcu: Microcontroller | None
     host: subprocess.Popen[bytes]
     line: socket.socket
     eye: Eye
+    yard: Eye
     state: plant.PlantState
     phase: Phase = Phase.STARTING
     since: float = 0.0
@@ -76,6 +82,7 @@ class ProcessRun:
     _told: float = 0.0
     _ask_again: float = 0.0
     _exposed: float = 0.0
+    _number: int = 0
     _rested: float = 0.0
 
     def tick(self, now: float) -> None:
@@ -84,7 +91,7 @@ class ProcessRun:
         if self.phase is Phase.STARTING:
             self._await_host(now)
         elif self.phase is Phase.BENCH:
-            self._tell(now, EMPTY)
+            self._tell(now, NOTHING_AHEAD)
             self._bench(now)
         elif self.phase is Phase.DRIVING:
             self._strike(now)
@@ -178,7 +185,10 @@ class ProcessRun:
         frame = None
         if now - self._exposed >= EXPOSE:
             self._exposed = now
-            frame = self.eye.expose(distance if distance == EMPTY else distance + POST, now)
+            self._number += 1
+            driving = self.phase is Phase.DRIVING
+            picture = self.eye.expose(distance + POST) if driving else self.yard.expose(EMPTY)
+            frame = Frame(picture, self._number, now)
         if frame is not None or now - self._told >= CONTROL:
             self._told = now
             self._send(wire.World(frame, self.state.speed, max(0.0, distance)).encode())
@@ -232,12 +242,18 @@ class ProcessRun:
 
 
 def start(
-    scenario: Scenario, drawn: Drawn, arm: str, program: Program, profile: Profile = PROFILE
+    scenario: Scenario,
+    drawn: Drawn,
+    arm: str,
+    program: Program,
+    profile: Profile = PROFILE,
+    emulated: bool = False,  # noqa: FBT001, FBT002 - from `--mcu`, bound by name
 ) -> ProcessRun:
-    """Start the processes of one drive; `ProcessRun.tick` does the rest."""
-    from hil.mcu import ProcessMcu
+    """Start the processes of one drive; `ProcessRun.tick` does the rest. `emulated`: the firmware under QEMU.
 
-    mcu = ProcessMcu(program) if arm == "guarded" else None
+    Raises: LinkError when the microcontroller cannot be started.
+    """
+    mcu = _microcontroller(program, emulated=emulated) if arm == "guarded" else None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(0.0)
     command = [
@@ -259,8 +275,16 @@ def start(
     theirs.close()
     state = plant.PlantState(0.0, drawn.distance, drawn.speed)
     return ProcessRun(
-        scenario, drawn, arm, mcu, host, ours, eye_for(scenario, drawn), state, since=time.monotonic()
+        scenario, drawn, arm, mcu, host, ours, eye_for(scenario, drawn), yard(), state, since=time.monotonic()
     )
+
+
+def _microcontroller(program: Program, *, emulated: bool) -> Microcontroller:
+    from hil.mcu import ProcessMcu
+    from hil.mcu_qemu import QemuMcu
+
+    key = Path(program.link.key) if program.link is not None and program.link.key else None
+    return QemuMcu(program, key_file=key) if emulated else ProcessMcu(program, key_file=key)
 
 
 def run_all(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from edgeguard.program import Program
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+_COMPARED: Final = re.compile(r"([a-z_]+) [<>]=? ([0-9.]+)\b")
 OUT: Final = ROOT / "out" / "demo"
 
 
@@ -70,6 +72,15 @@ def bundle_of(program: Program, role: str) -> Path:
         if model.role == role:
             return Path(model.path)
     raise UsageError(f"the policy names no `{role}` model")
+
+
+def thresholds_of(program: Program) -> dict[str, float]:
+    """Return the value at which each signal takes authority away: the calibrated one, else the first in a rule."""
+    found = dict(program.thresholds)
+    for rule in program.table.rules:
+        for name, value in _COMPARED.findall(rule.text):
+            found.setdefault(name, float(value))
+    return found
 
 
 def facts() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edgeguard.types import Authority
-from hil.figures import BANDS, as_data_uri, as_svg, drive_figure
+from hil.figures import BANDS, as_data_uri, as_svg, bare_figure, drive_figure
 from hil.results import Claim, Row
 from hil.scenario import Scenario
 from hil.trace import Drive
@@ -95,7 +95,7 @@ def _section(
     if guarded is not None and guarded.trace.time:
         figure = as_svg(drive_figure(guarded, bare, thresholds))
     elif bare is not None and bare.trace.time:
-        figure = as_svg(drive_figure(bare, None, {}))
+        figure = as_svg(bare_figure(bare))
     shots = tuple(
         Shot(
             uri=as_data_uri(t.image),

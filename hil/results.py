@@ -102,6 +102,9 @@ def claims(scenarios: Sequence[Scenario], drives: Sequence[Drive]) -> tuple[Clai
     late = [d for d in process if d.fallback is None or d.fallback > FALLBACK_AT_MOST]
     worst = max((d.fallback for d in process if d.fallback is not None), default=None)
     tampered = [d for d in guarded if _is_tampered(kinds[d.scenario])]
+    still = [
+        f"{d.scenario} seed {d.seed}" for d in guarded if d.refused and not _is_tampered(kinds[d.scenario])
+    ]
     made = [
         Claim(
             "0 stop-line or envelope violations with the guard",
@@ -114,6 +117,12 @@ def claims(scenarios: Sequence[Scenario], drives: Sequence[Drive]) -> tuple[Clai
             f"{len(false)} of {len(clean)} clean drives" + _list(false),
         ),
     ]
+    if still:
+        made.append(
+            Claim(
+                "every guarded drive that should begin did", not still, f"{len(still)} did not" + _list(still)
+            )
+        )
     if process:
         slowest = "never" if worst is None else f"slowest {worst * 1e3:.0f} ms"
         made.append(

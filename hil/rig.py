@@ -28,6 +28,7 @@ from hil.approach import (
     Step,
     Watch,
     eye_for,
+    yard,
 )
 from hil.planner import brake_to_stop
 from hil.scenario import Drawn, Scenario
@@ -43,9 +44,9 @@ def drive_bare(scenario: Scenario, drawn: Drawn, host: Bare) -> Drive:
     for _ in range(_settling_ticks()):  # the same exposures before the drive as the guarded arm has
         run.see(EMPTY)
         if run.ticks % CONTROL_TICKS == 0:
-            host.command(run.take_frame(), {**run.context(), "distance": EMPTY})
+            host.command(run.take_frame(), run.context(None))
         run.ticks += 1
-    run.origin = run.ticks
+    run.start()
     outputs: Mapping[str, float] = {"brake": 0.0, "throttle": 0.0}
     while not run.over():
         if run.fault_due():
@@ -53,7 +54,7 @@ def drive_bare(scenario: Scenario, drawn: Drawn, host: Bare) -> Drive:
             run.eye.frozen = run.eye.frozen or _is(scenario, "freeze-camera")
         run.see(run.state.to_line + POST)
         if run.ticks % CONTROL_TICKS == 0:
-            outputs = host.command(run.take_frame(), run.context())
+            outputs = host.command(run.take_frame(), run.context(host.label))
             run.note(outputs, None, host.label)
         run.move(outputs)
     return _conclude(run, "unguarded", envelope_left=False)
@@ -73,7 +74,7 @@ def drive_guarded(
     failed = _arm(run, host, line)
     if failed is not None:
         return failed
-    run.origin = run.ticks
+    run.start()
     outputs: list[tuple[float, float, float]] = []
     thumbnails: list[Thumbnail] = []
     left, asked, last = False, None, int(Authority.MODEL)
@@ -90,7 +91,8 @@ def drive_guarded(
         if run.ticks % CONTROL_TICKS == 0:
             frame = run.take_frame()
             asked = _operate(run, host, verdict, asked)
-            verdict = host.step(frame, run.context(), run.now, manual=_drive_by_hand(run))
+            context = run.context(verdict.answer.name if verdict and verdict.answer else None)
+            verdict = host.step(frame, context, run.now, manual=_drive_by_hand(run))
             run.note(out, verdict, verdict.answer.name if verdict.answer else "")
             if verdict.authority != last and run.eye.picture is not None:
                 last = int(verdict.authority)
@@ -106,7 +108,7 @@ def drive_guarded(
 
 def _begin(scenario: Scenario, drawn: Drawn) -> Run:
     state = plant.PlantState(0.0, drawn.distance, drawn.speed)
-    return Run(scenario, drawn, eye_for(scenario, drawn), state)
+    return Run(scenario, drawn, eye_for(scenario, drawn), yard(), state)
 
 
 def _settling_ticks() -> int:
@@ -123,8 +125,7 @@ def _arm(run: Run, host: Host, line: Line) -> Drive | None:
         run.see(EMPTY)
         line.advance(run.now)
         if run.ticks % CONTROL_TICKS == 0:
-            context = {**run.context(), "distance": EMPTY}
-            verdict = host.step(run.take_frame(), context, run.now)
+            verdict = host.step(run.take_frame(), run.context(None), run.now)
             if verdict.mode is Mode.STANDBY and run.ticks >= next_try:
                 host.operator(Event.ARM)  # again and again: one that comes while a signal is bad is refused
                 asked, next_try = True, run.ticks + ARM_AGAIN_TICKS

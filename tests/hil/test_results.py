@@ -66,5 +66,10 @@ def test_a_tampered_model_that_starts_breaks_its_claim() -> None:
     assert "tampered" in broken(both, [*drives("tampered-model"), *drives("clean-stop")])[0]
 
 
+def test_a_guard_that_does_not_start_for_no_reason_breaks_a_claim() -> None:
+    both = [SCENARIOS["patch"], SCENARIOS["clean-stop"]]
+    assert "begin" in broken(both, [*drives("patch", refused="not armed"), *drives("clean-stop")])[0]
+
+
 def test_nothing_driven_is_nothing_shown() -> None:
     assert len(broken([], [])) == 2
