@@ -153,6 +153,8 @@ EXTERNAL: dict[str, Build] = {
     "in a function": changed(_function(node(value=external()))),
     "in a default of a function": changed(_function_default),
     "in a training graph": changed(_training),
+    "entries that are a number": lambda: good_model() + b"\x3a\x04\x2a\x02\x68\x00",
+    "location that is text": lambda: good_model() + b"\x3a\x04\x2a\x02\x72\x00",
     "in a second graph that a parser merges": lambda: (
         good_model() + onnx.ModelProto(graph=graph(tensors=(external(),))).SerializeToString()
     ),
