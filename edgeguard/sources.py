@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edgeguard.types import Image
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"})
+FIRST_RETRY = 0.1
+"""Pause before the first attempt to get a lost camera back (s); it doubles from there."""
 SLOWEST_RETRY = 5.0
 """Longest pause between two attempts to get a lost camera back (s)."""
 
@@ -223,14 +225,14 @@ class CameraSource:
 
     def _take(self) -> None:
         number = 0
-        pause = 0.1
+        pause = FIRST_RETRY
         while not self._stop.is_set():
             good, picture = self._capture.read()
             at = self._clock()
             if good and picture is not None:
                 self._frame = Frame(_rgb(picture), number, at)
                 number += 1
-                self.trouble, pause = "", 0.1
+                self.trouble, pause = "", FIRST_RETRY
                 continue
             self.trouble = f"the camera `{self.name}` gives no picture"
             self._capture.release()

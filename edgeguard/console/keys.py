@@ -12,6 +12,7 @@ import sys
 import termios
 import tty
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -55,14 +56,18 @@ class Keys:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._saved is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
+            with suppress(termios.error):  # the terminal has gone, and its settings with it
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
             self._saved = None
 
     def poll(self) -> list[Event]:
         """Return the events of all keys pressed since the last call, in order. Unknown keys are nothing."""
         events: list[Event] = []
         while self._saved is not None and select.select([self._fd], [], [], 0.0)[0]:
-            pressed = os.read(self._fd, 64)
+            try:
+                pressed = os.read(self._fd, 64)
+            except OSError:
+                pressed = b""
             if not pressed:  # the terminal has gone
                 self._saved = None
                 self.quit = True

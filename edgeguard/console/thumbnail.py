@@ -38,11 +38,10 @@ def thumbnail(image: Image, width: int = 32) -> Text:
 
 def shrink(image: Image, height: int, width: int) -> NDArray[np.uint8]:
     """Resize to (height, width, 3): the mean of the pixels each cell covers, at least one."""
-    rows = np.arange(height + 1) * image.shape[0] // height
-    columns = np.arange(width + 1) * image.shape[1] // width
-    out = np.empty((height, width, 3), np.uint8)
-    for y in range(height):
-        band = image[rows[y] : max(rows[y + 1], rows[y] + 1)].astype(np.float32).mean(axis=0)
-        for x in range(width):
-            out[y, x] = band[columns[x] : max(columns[x + 1], columns[x] + 1)].mean(axis=0)
-    return out
+    cells = image.astype(np.float32)
+    for axis, count in ((0, height), (1, width)):
+        edges = np.arange(count + 1) * image.shape[axis] // count
+        covered = np.maximum(np.diff(edges), 1)
+        sums = np.add.reduceat(cells, edges[:-1], axis=axis)  # equal edges give the one pixel there
+        cells = sums / (covered[:, None, None] if axis == 0 else covered[None, :, None])
+    return cells.astype(np.uint8)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgeguard.errors import UsageError
 from edgeguard.log.record import (
+    FORMAT,
     GENESIS,
     EndRecord,
     HeaderRecord,
@@ -122,14 +123,17 @@ def read_log(path: str | Path) -> Iterator[Entry]:
     for line in _lines(path):
         record = line.record
         if isinstance(record, HeaderRecord):
+            if record.format != FORMAT:
+                message = f"`{path}` has format {record.format}, this edgeguard reads {FORMAT}: use the one that wrote it"
+                raise UsageError(message)
             index = run.index + 1 if run else 1
             start = record.monotonic if record.monotonic is not None else 0.0
             run = Run(index, record.policy, record.version, record.digests, start, record.wall)
             digests = record.digests
-        elif run is None:
+        elif run is None and record is not None:
             message = f"`{path}` is not a decision log: it does not begin with a header"
             raise UsageError(message)
-        elif isinstance(record, VerdictRecord) and line.hash is not None:
+        elif run is not None and isinstance(record, VerdictRecord) and line.hash is not None:
             digests = digests if record.digests is None else record.digests
             verdict = _restored(record, digests)
             if verdict is not None:
