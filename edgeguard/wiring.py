@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
-from edgeguard.errors import ContractError
+from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.perception import Perception
 
 if TYPE_CHECKING:
@@ -55,7 +55,15 @@ def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel])
 def build_perception(
     policy: LoadedPolicy, clock: Callable[[], float]
 ) -> tuple[Perception, Mapping[str, str]]:
-    """Admit, check, build and warm up all models of a policy; return them with the digests a verdict carries."""
+    """Admit, check, build and warm up all models of a policy; return them with the digests a verdict carries.
+
+    Raises:
+        UsageError: the policy is a draft, whose signatures nobody looked at.
+        AdmissionError, ContractError: as `Guard.open`.
+
+    """
+    if not getattr(policy, "policy_signer", ""):  # by what it is, not by its type: importing that weighs pydantic
+        raise UsageError("a guard runs only a policy from `load_policy`: a draft's signatures were not verified")
     models = admit_models(policy.program)
     check_calibration(policy, models)
     perception = Perception.build(models, policy.program.models, clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -143,9 +144,12 @@ class Drive:
         self.perception = FakePerception()
         self.link = FakeLink()
         self.log = FakeLog()
-        self.guard = Guard(
-            PROGRAM, self.perception, link=self.link, log=self.log, planner=planner, digests={"policy": "00"}
-        )  # type: ignore[arg-type]
+        parts: Any = {
+            "link": self.link,
+            "log": self.log,
+            "planner": planner,
+        }  # doubles of what is not tested here
+        self.guard = Guard(PROGRAM, cast("Any", self.perception), digests={"policy": "00"}, **parts)
         self.now = 10.0
         self.number = 0
 
@@ -290,7 +294,7 @@ def test_a_policy_without_actuators_gates_the_answer_alone() -> None:
     from dataclasses import replace
 
     drive = Drive(None)
-    drive.guard = Guard(replace(PROGRAM, envelope=(), fallback=()), drive.perception)  # type: ignore[arg-type]
+    drive.guard = Guard(replace(PROGRAM, envelope=(), fallback=()), cast("Any", drive.perception))
     verdict = drive.arm().step()
     assert (verdict.gate, verdict.command.values) == (GateDecision.ALLOW, {})
 

@@ -1,0 +1,58 @@
+"""Wiring: only a policy whose signature was verified gets a guard, and only with the models it was calibrated for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgeguard.errors import ContractError, UsageError
+from edgeguard.guard import Guard
+from edgeguard.wiring import check_calibration
+
+
+@dataclass
+class Loaded:
+    """What `check_calibration` looks at."""
+
+    models: dict[str, str] | None
+    program: Any = field(
+        default_factory=lambda: SimpleNamespace(calibration="policies/gate.calibration.json")
+    )
+
+    @property
+    def calibration(self) -> Any:
+        return None if self.models is None else SimpleNamespace(models=self.models)
+
+
+MODELS: Any = {"primary": SimpleNamespace(digest="aa" * 32)}
+
+
+def test_a_draft_gets_no_guard() -> None:
+    draft: Any = SimpleNamespace(program=None, document=None, calibration=None)
+    with pytest.raises(UsageError, match="not verified"):
+        Guard.open(draft)
+
+
+def test_thresholds_of_another_model_are_refused() -> None:
+    other: Any = Loaded({"primary": "bb" * 32})
+    with pytest.raises(
+        ContractError, match=r"gate\.calibration\.json: .*`bbbbbbbbbbbb…`.*edgeguard calibrate"
+    ):
+        check_calibration(other, MODELS)
+
+
+def test_thresholds_without_the_model_are_refused() -> None:
+    other: Any = Loaded({})
+    with pytest.raises(ContractError, match="no such model"):
+        check_calibration(other, MODELS)
+
+
+def test_thresholds_of_these_models_pass() -> None:
+    same: Any = Loaded({"primary": "aa" * 32})
+    none: Any = Loaded(None)
+    check_calibration(same, MODELS)
+    check_calibration(none, MODELS)
+    assert none.calibration is None
