@@ -43,10 +43,10 @@ def _run(options: argparse.Namespace) -> int:
         from hil.photos import demo as photos
 
         return photos(options.out / "photos")
-    from hil.demo import Options, demo, is_terminal
+    from hil.demo import Options, demo
     from hil.profile import Profile
 
-    live = options.command == "demo" and options.live and is_terminal()
+    live = options.command == "demo" and options.live
     asked = Options(
         seeds=options.seeds,
         live=live,

@@ -6,7 +6,6 @@ Shows and writes; measures nothing itself. Exit code 5 when a claim does not hol
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from hil import results
 from hil.campaign import run_campaign
 from hil.figures import drive_figure, save_png
 from hil.live import watch_drive
-from hil.profile import OUT, PROFILE, Profile, facts, thresholds_of
+from hil.profile import OUT, PROFILE, Profile, facts, shown, thresholds_of
 from hil.report import telling, write_report
 from hil.results import Claim, Row
 from hil.scenario import FOLDER, Scenario, load_all
@@ -56,9 +55,9 @@ def demo(options: Options, profile: Profile = PROFILE) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     policy = policy_of(profile)
     _prepare(console, profile, emulated=options.emulated)
-    shown = next((s for s in scenarios if s.scenario == SHOWN_SCENARIO), None)
-    if options.live and shown is not None:
-        watch_drive(console, shown, policy, options.out / "live.log")
+    watched = next((s for s in scenarios if s.scenario == SHOWN_SCENARIO), None)
+    if options.live and watched is not None:
+        watch_drive(console, watched, policy, options.out / "live.log")
     drives = _drive_all(console, scenarios, options, profile)
     rows = results.tabulate(scenarios, drives)
     made = results.claims(scenarios, drives)
@@ -70,7 +69,7 @@ def demo(options: Options, profile: Profile = PROFILE) -> int:
     console.print(_table(rows))
     _say_claims(console, made, memory)
     console.print(
-        f"report   {_shown(options.out / 'report.html')}\nfigures  {_shown(options.out / 'results.json')}"
+        f"report   {shown(options.out / 'report.html')}\nfigures  {shown(options.out / 'results.json')}"
     )
     console.print(f"{len(drives)} drives in {time.monotonic() - started:.0f} s")
     return 0 if all(claim.held for claim in made) else FINDINGS
@@ -142,10 +141,18 @@ def _write(
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(
+        title="\ndrives that ran the stop line, and what the guard cost",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        header_style="bold",
+    )
     table.add_column("scenario", no_wrap=True)
     for heading in (
-        "line run\nbare", "line run\nguarded", "false\nhandover", "under\nrules", "safe cmd\np50/max",
+        "unguarded", "guarded", "false\nhandover", "under\nrules", "safe cmd\np50/max",
         "fallback\np50/max",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
@@ -172,12 +179,3 @@ def _say_claims(console: Console, made: Sequence[Claim], memory: float | None) -
         console.print(f"{mark}  {claim.text} [dim]({claim.measured})[/dim]")
     if memory is not None:
         console.print(f"resident memory of the guarded host: {memory:.0f} MiB")
-
-
-def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def is_terminal() -> bool:
-    """Return whether somebody can watch."""
-    return sys.stdout.isatty()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeguard.errors import EdgeguardError
-from edgeguard.types import Event
+from edgeguard.types import Event, Mode
 from hil import wire
 from hil.association import NOTHING_AHEAD, Association
 from hil.planner import SignPlanner
@@ -119,7 +119,11 @@ def _guarded(options: argparse.Namespace) -> tuple[Control, Callable[[], None], 
             label=verdict.answer.name if verdict.answer else "",
         )
 
-    return control, lambda: guard.operator(Event.ARM), guard.close
+    def arm() -> None:
+        """What an operator on the test bench does: clear a latch from starting up, then arm."""
+        guard.operator(Event.RESET if guard.mode is Mode.SAFE_STATE else Event.ARM)
+
+    return control, arm, guard.close
 
 
 def _bare(options: argparse.Namespace) -> tuple[Control, Callable[[], None], Callable[[], None]]:

@@ -1,4 +1,4 @@
-"""One drive to watch, at the pace it would really have: the operator's view of the guard on a terminal.
+"""One drive to watch, at the pace it would really have, on the operator's own page; plain lines where no one watches.
 
 Shows what the rig's steps say; decides and measures nothing. Sleeps, because somebody is watching.
 """
@@ -11,94 +11,70 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
+from edgeguard.console import Extra, Screen, open_screen
 from edgeguard.log import DecisionLog
-from edgeguard.types import Authority, Status
+from edgeguard.types import Authority
+from hil.approach import START
+from hil.profile import shown
 from hil.scenario import Scenario, draw
 from hil.virtual import Workshop, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from rich.console import Console
 
     from edgeguard.policy.load import LoadedPolicy
-    from edgeguard.types import Verdict
+    from edgeguard.types import Image
     from hil.approach import Step
 
-PER_SECOND: Final = 12.5
-LONGEST: Final = 8.0  # s
-STYLES: Final = {
-    Authority.MODEL: "green",
-    Authority.RULES: "yellow",
-    Authority.HUMAN: "bright_red",
-    Authority.SAFE_STATE: "bold red",
-}
+LONGEST: Final = 8.0  # s that anybody has to wait
 
 
 @dataclass(slots=True)
-class _Pace:
-    """Draws every few steps, and waits for the drive's time to come."""
+class _Page:
+    """Shows every step when somebody watches, only changes of authority otherwise."""
 
-    live: Live
-    thresholds: Mapping[str, float]
+    screen: Screen
+    watched: bool
     started: float = field(default_factory=time.monotonic)
-    drawn: float = -1.0
+    _image: Image | None = None
+    _authority: Authority | None = None
+    lost_at: float | None = None
+    """When the model first lost its authority, on the verdicts' clock (s)."""
 
     def __call__(self, step: Step) -> None:
-        if step.time - self.drawn < 1.0 / PER_SECOND or step.time > LONGEST or step.verdict is None:
+        verdict = step.verdict
+        self._image = step.frame if step.frame is not None else self._image
+        if verdict is not None and self.lost_at is None and verdict.authority is not Authority.MODEL:
+            self.lost_at = verdict.at
+        if verdict is None or (not self.watched and verdict.authority == self._authority):
             return
-        self.drawn = step.time
-        self.live.update(view(step, step.verdict, self.thresholds))
-        ahead = step.time - (time.monotonic() - self.started)
-        if ahead > 0.0:
+        self._authority = verdict.authority
+        note = (
+            f"{step.state.speed * 3.6:3.0f} km/h   {step.state.to_line:5.1f} m to the stop line   "
+            f"brake {step.outputs.get('brake', 0.0):.2f}"
+        )
+        self.screen.show(verdict, self._image, Extra(start=verdict.at - step.time, note=note))
+        ahead = min(step.time, LONGEST) - (time.monotonic() - self.started)
+        if self.watched and ahead > 0.0:
             time.sleep(ahead)
 
 
 def watch_drive(console: Console, scenario: Scenario, policy: LoadedPolicy, log_path: Path) -> None:
-    """Drive one seed of a scenario on the terminal and log it. Raises: what opening the models raises."""
+    """Drive one seed of a scenario on the terminal, and log it. Raises: what opening the models raises."""
     with suppress(FileNotFoundError):
         log_path.unlink()
     workshop = Workshop(policy)
     log = DecisionLog(log_path, flush=policy.program.log_flush)
     try:
-        workshop.perception()  # warm, before the clock counts
-        console.print(f"watch: {scenario.story}")
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            pace = _Pace(live, policy.program.thresholds)
-            drive = guarded(scenario, draw(scenario, 0), policy, workshop, watch=pace, log=log)
-        rest = "" if drive.rest is None else f", {drive.rest:.1f} m before the line"
-        console.print(
-            f"it {'ran the line' if drive.violation else 'stopped'}{rest}; its log: {log_path.name}"
-        )
+        workshop.perception()  # loaded and warm before the clock counts
+        console.print(f"watch one drive: {scenario.story}")
+        with open_screen(console, policy.program) as screen:
+            page = _Page(screen, watched=console.is_terminal)
+            drive = guarded(scenario, draw(scenario, 0), policy, workshop, watch=page, log=log)
     finally:
         log.close()
         workshop.close()
-
-
-def view(step: Step, verdict: Verdict, thresholds: Mapping[str, float]) -> Panel:
-    """Return one picture of the terminal."""
-    style = STYLES[verdict.authority]
-    head = Text.assemble(
-        (f" {verdict.authority.name.replace('_', ' ')} ", f"reverse {style}"),
-        f"  {verdict.mode.value}   {step.time:4.1f} s   {step.state.speed * 3.6:4.0f} km/h   "
-        f"{step.state.to_line:5.1f} m to the line   brake {step.outputs.get('brake', 0.0):4.2f}",
-    )
-    signals = Table.grid(padding=(0, 2))
-    for reading in verdict.readings:
-        limit = thresholds.get(reading.name)
-        bad = reading.status is not Status.PASS
-        signals.add_row(
-            Text(reading.name, "yellow" if bad else ""),
-            "–" if reading.value is None else f"{reading.value:8.3f}",
-            "" if limit is None else f"threshold {limit:.3f}",
-            Text(reading.status.name.lower(), "yellow" if bad else "dim"),
-        )
-    said = verdict.answer.name if verdict.answer else "nothing"
-    why = verdict.causes[0].text if verdict.causes else "nothing speaks against it"
-    return Panel(
-        Group(head, Text(f"the model says {said}; {why}"), signals), title="edgeguard", border_style=style
-    )
+    console.print("it ran the stop line" if drive.violation else "it stopped before the line")
+    if page.lost_at is not None:
+        ask = f"edgeguard explain {shown(log_path)} --at {page.lost_at - START:.2f}s"
+        console.print(f"why the model lost its authority:  {ask}", soft_wrap=True)

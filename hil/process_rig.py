@@ -41,7 +41,7 @@ PAUSE: Final = 0.002  # s: the loop's sleep
 START_WITHIN: Final = 30.0  # s: a host that has not come up by then is given up
 SETTLED: Final = 0.4  # s on the test bench before the drive
 ASK_AGAIN: Final = 0.25  # s
-ARMED_WITHIN: Final = 5.0  # s
+ARMED_WITHIN: Final = 10.0  # s
 
 _SIGNALS: Final[Mapping[str, signal.Signals]] = {"kill-host": signal.SIGKILL, "hang-host": signal.SIGSTOP}
 
@@ -169,11 +169,14 @@ class ProcessRun:
     def _bench(self, now: float) -> None:
         """Roll on a test bench until host and microcontroller are armed and the brakes are off."""
         if now - self.since > ARMED_WITHIN:
-            self.problem = f"not armed within {ARMED_WITHIN:g} s"
+            host = self.report.mode if self.report else "silent"
+            mcu = self.mcu.mode if self.mcu is not None else "none"
+            self.problem = f"not armed within {ARMED_WITHIN:g} s: host `{host}`, microcontroller `{mcu}`"
             self._enter(Phase.DONE, now)
         if now - self.since < SETTLED or self.report is None:
             return
-        if self.mcu is not None and self.report.mode == Mode.STANDBY.value and now >= self._ask_again:
+        idle = self.report.mode in (Mode.STANDBY.value, Mode.SAFE_STATE.value)
+        if self.mcu is not None and idle and now >= self._ask_again:
             self._send(wire.ARM)  # again and again: one that comes while a signal is bad is refused
             self._ask_again = now + ASK_AGAIN
         if self.mcu is None or (

@@ -74,6 +74,11 @@ def bundle_of(program: Program, role: str) -> Path:
     raise UsageError(f"the policy names no `{role}` model")
 
 
+def shown(path: Path) -> Path:
+    """Return a path as a person in the current folder would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def thresholds_of(program: Program) -> dict[str, float]:
     """Return the value at which each signal takes authority away: the calibrated one, else the first in a rule."""
     found = dict(program.thresholds)

@@ -103,7 +103,9 @@ def claims(scenarios: Sequence[Scenario], drives: Sequence[Drive]) -> tuple[Clai
     worst = max((d.fallback for d in process if d.fallback is not None), default=None)
     tampered = [d for d in guarded if _is_tampered(kinds[d.scenario])]
     still = [
-        f"{d.scenario} seed {d.seed}" for d in guarded if d.refused and not _is_tampered(kinds[d.scenario])
+        f"{d.scenario} seed {d.seed}: {d.refused}"
+        for d in guarded
+        if d.refused and not _is_tampered(kinds[d.scenario])
     ]
     made = [
         Claim(
