@@ -100,7 +100,7 @@ signals:
   squeezing:  {of: primary, range: [0, 1], max_age: 500ms, on_fault: rules}   # against a coarser picture
   frame_age:  {from: frame, unit: s, range: [0, 60], max_age: 500ms, on_fault: rules}
   contrast:   {from: frame, range: [0, 1], max_age: 500ms, on_fault: rules}
-  # speed:    {from: context, unit: m/s, range: [0, 60], max_age: 200ms}      # a value that your program measures
+  # speed:    {from: context, unit: m/s, range: [0, 60], max_age: 200ms}   # what your program measures
 
 # --- what takes authority away from the model; the most restrictive demand wins
 rules:

@@ -124,7 +124,7 @@ def read_log(path: str | Path) -> Iterator[Entry]:
         record = line.record
         if isinstance(record, HeaderRecord):
             if record.format != FORMAT:
-                message = f"`{path}` has format {record.format}, this edgeguard reads {FORMAT}: use the one that wrote it"
+                message = f"`{path}` has format {record.format}, this version reads {FORMAT}: use the one that wrote it"
                 raise UsageError(message)
             index = run.index + 1 if run else 1
             start = record.monotonic if record.monotonic is not None else 0.0

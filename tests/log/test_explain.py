@@ -18,10 +18,10 @@ def test_a_degraded_verdict_names_rule_line_policy_values_threshold_since_and_re
 ) -> None:
     text = explain(degraded, policy="sign-gate version 7", start=10.0)
     assert text == (
-        "The fallback rules act instead of the model because rule `unsure` (line 31 of sign-gate version 7) has demanded "
-        "the fallback rules since 2.30 s (0.52 s ago): `certainty < calibrated.certainty` held with certainty 0.3123 "
-        "against calibrated.certainty 0.8123. The model acts again after: certainty > calibrated.certainty for 5 frames "
-        "(`unsure`)."
+        "The fallback rules act instead of the model because rule `unsure` (line 31 of sign-gate version 7) "
+        "has demanded the fallback rules since 2.30 s (0.52 s ago): `certainty < calibrated.certainty` held "
+        "with certainty 0.3123 against calibrated.certainty 0.8123. "
+        "The model acts again after: certainty > calibrated.certainty for 5 frames (`unsure`)."
     )
 
 

@@ -202,7 +202,7 @@ def test_a_log_that_begins_with_a_verdict_is_refused(log: Path) -> None:
 
 
 def test_a_missing_log_is_a_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the log `.*`: no such file"):
+    with pytest.raises(UsageError, match=r"cannot read the log `.*`: no such file"):
         verify_log(tmp_path / "x")
 
 

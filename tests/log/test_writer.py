@@ -137,11 +137,11 @@ def test_a_full_disk_never_raises_and_makes_the_log_unhealthy_until_it_can_write
     def full(_file: int, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(writer_module.os, "write", full)
+    monkeypatch.setattr("edgeguard.log.writer.os.write", full)
     log.append(make(1))
     assert not log.healthy
     assert log.failures == 1
-    monkeypatch.setattr(writer_module.os, "write", real)
+    monkeypatch.setattr("edgeguard.log.writer.os.write", real)
     log.append(make(2))
     log.close()
     assert log.healthy
@@ -163,7 +163,7 @@ def test_a_short_write_is_finished_by_the_next_one(
     path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.write
-    monkeypatch.setattr(writer_module.os, "write", lambda file, data: real(file, bytes(data[:7])))
+    monkeypatch.setattr("edgeguard.log.writer.os.write", lambda file, data: real(file, bytes(data[:7])))
     log = DecisionLog(path, flush=0.0)
     log.append(make(0))
     log.close()
@@ -180,10 +180,10 @@ def test_verdicts_beyond_the_buffer_are_counted_as_lost_for_good(
     def full(_file: int, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(writer_module.os, "write", full)
+    monkeypatch.setattr("edgeguard.log.writer.os.write", full)
     for number in range(6):
         log.append(make(number))
-    monkeypatch.setattr(writer_module.os, "write", real)
+    monkeypatch.setattr("edgeguard.log.writer.os.write", real)
     lost = log.lost
     assert lost > 0
     log.flush()
@@ -211,7 +211,7 @@ def test_appending_to_a_closed_log_is_counted_and_never_raised(path: Path, make:
 
 
 def test_a_log_in_an_unwritable_place_is_refused_with_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot write the log `.*`: no such file or directory"):
+    with pytest.raises(UsageError, match=r"cannot write the log `.*`: no such file or directory"):
         DecisionLog(tmp_path / "nowhere" / "x.log")
 
 

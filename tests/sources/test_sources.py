@@ -85,7 +85,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_whose_first_picture_is_broken_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"broken")
-    with pytest.raises(SourceError, match="cannot read the picture `.*1.png`"):
+    with pytest.raises(SourceError, match=r"cannot read the picture `.*1.png`"):
         open_source(str(tmp_path))
 
 
@@ -151,7 +151,7 @@ def test_a_late_loop_skips_frames_of_a_video(video: Path) -> None:
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.avi").write_bytes(b"no video")
-    with pytest.raises(SourceError, match="cannot read `.*x.avi` as a video"):
+    with pytest.raises(SourceError, match=r"cannot read `.*x.avi` as a video"):
         open_source(str(tmp_path / "x.avi"))
 
 
