@@ -106,6 +106,8 @@ class ProcessRun:
         if self.host.poll() is None:
             self.host.send_signal(signal.SIGKILL)  # also ends a stopped process
         self.host.wait()
+        if self.host.stderr is not None:
+            self.host.stderr.close()
         if self.mcu is not None:
             self.mcu.close()
 

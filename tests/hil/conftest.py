@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
+from edgeguard.admission import admit_bundle, load_public_keys, new_key, sign_bundle, sign_file
 from edgeguard.types import Authority, Command, Event, Frame, GateDecision, Mode, Reading, Status, Verdict
+from hil.profile import ROOT, Profile
 
 
 @dataclass
@@ -77,3 +81,51 @@ def fakes() -> Callable[..., tuple[FakeHost, FakeLine]]:
         return FakeHost(line, doubts_after, then), line
 
     return make
+
+
+THRESHOLDS = {
+    "certainty": 0.94,
+    "disagreement": 0.27,
+    "reconstruction": 0.011,
+    "squeezing": 0.057,
+    "novelty": 67.0,
+}
+"""About what calibration gives; fixed here, so that these tests do not depend on the committed one."""
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """The demo's policy and models under a key of these tests."""
+    folder = tmp_path_factory.mktemp("signed")
+    (folder / "policies").mkdir()
+    (folder / "keys").mkdir()
+    key, public = folder / "keys" / "demo.key", folder / "keys" / "demo.pub"
+    new_key(key, public)
+    shutil.copytree(ROOT / "firmware_stubs" / "keys", folder / "firmware_stubs" / "keys")
+    digests = {}
+    for name, role in (("primary", "primary"), ("redundant", "redundant"), ("denoise", "filter")):
+        bundle = folder / "models" / "signs" / name
+        shutil.copytree(
+            ROOT / "models" / "signs" / name, bundle, ignore=shutil.ignore_patterns("*.sig", "__pycache__")
+        )
+        sign_bundle(bundle, key)
+        digests[role] = admit_bundle(bundle, load_public_keys([public])).digest
+    calibration = folder / "policies" / "sign_gate.calibration.json"
+    calibration.write_text(
+        json.dumps(
+            {
+                "edgeguard_calibration": 1,
+                "policy": "sign-gate",
+                "models": digests,
+                "frames": 3000,
+                "abstain": 0.01,
+                "thresholds": THRESHOLDS,
+            }
+        ),
+        encoding="utf-8",
+    )
+    sign_file(calibration, key)
+    policy = folder / "policies" / "sign_gate.yaml"
+    shutil.copy(ROOT / "policies" / "sign_gate.yaml", policy)
+    sign_file(policy, key)
+    return Profile("tests", policy, public)
