@@ -65,8 +65,9 @@ def probe(path: Path, size: Size | None = None) -> Probe:
         ContractError: onnxruntime cannot run it, or it is no image classifier that edgeguard can guard.
         UsageError: `size` is missing, or contradicts the graph.
     """
-    with open_folder(str(path.parent)) as folder:
-        data = read_file(folder, str(path.parent), path.name, MAX_BUNDLE_BYTES)
+    place = path.resolve()  # a link is fine here: what is read now is what will be signed
+    with open_folder(str(place.parent)) as folder:
+        data = read_file(folder, str(place.parent), place.name, MAX_BUNDLE_BYTES)
     inspect_onnx(data, str(path))
     session = _open(data, path)
     inputs = session.get_inputs()
