@@ -12,6 +12,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _MAX_TAG_BYTES = 5
 _MAX_VARINT_BYTES = 10
+_MIN_TAG = 1 << 3
 _MAX_TAG = (1 << 32) - 1
 
 
@@ -31,7 +32,7 @@ def read_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, i
     while position < end:
         tag, position = _varint(data, position, end, _MAX_TAG_BYTES)
         number, wire = tag >> 3, tag & 7
-        if not 0 < tag <= _MAX_TAG or number == 0:
+        if not _MIN_TAG <= tag <= _MAX_TAG:
             raise WireError(f"invalid field tag near byte {position}")
         if wire == VARINT:
             value, position = _varint(data, position, end, _MAX_VARINT_BYTES)

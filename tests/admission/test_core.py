@@ -183,6 +183,22 @@ class TestProtobuf:
         with pytest.raises(WireError, match="near byte"):
             list(read_fields(data, 0, len(data)))
 
+    @pytest.mark.parametrize(
+        ("data", "fits"),
+        [
+            (b"\x88\x80\x80\x80\x00\x01", True),  # a tag may be padded to 5 bytes, as parsers have it
+            (b"\x88\x80\x80\x80\x80\x00\x01", False),
+            (b"\xf8\xff\xff\xff\x0f\x01", True),  # the largest tag
+            (b"\x88\x80\x80\x80\x10\x01", False),  # 2**32 + 8: field 1 to whoever keeps 32 bits
+            (b"\x07\x01", False),
+            (b"\x08" + b"\x81" + b"\x80" * 8 + b"\x00", True),  # a number may be padded to 10 bytes
+            (b"\x08" + b"\x81" + b"\x80" * 9 + b"\x00", False),
+        ],
+    )
+    def test_tags_and_numbers_are_read_up_to_their_longest_form(self, data: bytes, fits: bool) -> None:
+        with contextlib.nullcontext() if fits else pytest.raises(WireError):
+            assert [(wire, value) for _, wire, value, _ in read_fields(data, 0, len(data))] == [(VARINT, 1)]
+
 
 def _varint(value: int) -> bytes:
     out = b""

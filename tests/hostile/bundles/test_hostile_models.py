@@ -155,6 +155,9 @@ EXTERNAL: dict[str, Build] = {
     "in a training graph": changed(_training),
     "entries that are a number": lambda: good_model() + b"\x3a\x04\x2a\x02\x68\x00",
     "location that is text": lambda: good_model() + b"\x3a\x04\x2a\x02\x72\x00",
+    "in an initialization for training": changed(
+        lambda m: m.training_info.add().initialization.CopyFrom(graph(node(value=external())))
+    ),
     "in a second graph that a parser merges": lambda: (
         good_model() + onnx.ModelProto(graph=graph(tensors=(external(),))).SerializeToString()
     ),
@@ -166,6 +169,9 @@ INVALID: dict[str, Build] = {
     "pickle": lambda: pickle.dumps({"weights": [1.0] * 100}),
     "zip, as PyTorch saves": lambda: b"PK\x03\x04" + bytes(60),
     "no graph": lambda: onnx.ModelProto(ir_version=8).SerializeToString(),
+    "functions but no graph": lambda: onnx.ModelProto(
+        functions=[helper.make_function("local", "F", [], ["c"], [node(value_int=1)], [])]
+    ).SerializeToString(),
     "cut off": lambda: good_model()[:-5],
     "one byte more": lambda: good_model() + b"\x3a",
     "field that is longer than the file": lambda: good_model() + b"\x12\xff\xff\xff\xff\x7f",
@@ -234,6 +240,16 @@ def test_subgraphs_functions_and_sparse_tensors_are_not_refused_for_themselves(
     files = {**good_files(), "model.onnx": bytes(model.SerializeToString())}
     folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
     assert admit_bundle(folder, forge.signers).model == files["model.onnx"]
+
+
+def test_the_word_ep_context_is_refused_only_as_an_operator(folder: Path, forge: Forge) -> None:
+    model = onnx.load_from_string(good_model())
+    model.graph.node.append(
+        helper.make_node("Constant", [], ["EPContext"], name="EPContext", value_string="EPContext")
+    )
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    sign_bundle(folder, forge.private_path)
+    assert admit_bundle(folder, forge.signers).model == model.SerializeToString()
 
 
 def test_onnxruntime_does_take_its_own_format_for_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
