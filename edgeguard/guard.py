@@ -103,6 +103,8 @@ class Guard:
         from edgeguard.wiring import build_perception  # noqa: PLC0415 - keeps file access off the frame path
 
         perception, digests = build_perception(policy, clock)
+        if log is not None:
+            log.begin(policy.program.name, policy.program.version, digests, monotonic=clock(), wall=time.time())
         return cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
 
     @property
@@ -206,6 +208,8 @@ class Guard:
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
 
     def _take_events(self) -> tuple[Event, ...]:
+        if self._state.mode is Mode.INIT:  # what the operator asks for meanwhile waits for the end of the start-up
+            return (self._events.popleft(),)
         events = tuple(self._events)
         for _ in events:  # an event that arrives meanwhile waits for the next step
             self._events.popleft()

@@ -200,8 +200,6 @@ def _watch(
 
     start = time.monotonic()
     program = guard.program
-    if log is not None:
-        log.begin(program.name, program.version, guard.digests, monotonic=start, wall=time.time())
 
     def extra() -> Extra:
         healthy = log is None or log.healthy

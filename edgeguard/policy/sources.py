@@ -1,6 +1,6 @@
 """Which signals exist: what each model and each part of the guard measures, so that a misspelt one is found at load.
 
-A table and look-ups only. Signals `from: context` and `from: link` are the integrator's and may have any name.
+A table and look-ups only. Signals `from: context` are the integrator's and may have any name.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
 OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
-        "runtime": frozenset({"latency"}),
+        "runtime": frozenset({"latency", "log_failures"}),
+        "link": frozenset({"link_age", "link_rejected", "mcu_fallback"}),
     }
 )
-"""Signals of the camera's picture and of the guard's own running. Sources not listed may give any name."""
+"""Signals of the camera's picture, the guard's own running and its line. Sources not listed may give any name."""
 
 FAULT_PREFIX = "signal:"
 """A signal's implicit fault rule is called `signal:NAME`."""

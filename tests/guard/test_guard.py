@@ -183,6 +183,13 @@ def test_the_model_acts_only_after_arming() -> None:
     assert verdict.digests == {"policy": "00"}
 
 
+def test_an_early_arm_request_waits_for_the_end_of_the_start_up() -> None:
+    drive = Drive()
+    drive.guard.operator(Event.ARM)
+    assert drive.step().mode is Mode.STANDBY
+    assert drive.step().mode is Mode.NOMINAL
+
+
 def test_low_certainty_hands_to_the_rules_with_a_cause() -> None:
     drive = Drive().arm()
     drive.perception.certainty = 0.5
@@ -297,6 +304,14 @@ def test_a_policy_without_actuators_gates_the_answer_alone() -> None:
     drive.guard = Guard(replace(PROGRAM, envelope=(), fallback=()), cast("Any", drive.perception))
     verdict = drive.arm().step()
     assert (verdict.gate, verdict.command.values) == (GateDecision.ALLOW, {})
+
+
+def test_the_runtime_and_the_line_are_signals_too() -> None:
+    drive = Drive().arm()
+    drive.log.failures, drive.link.status.mcu_mode, drive.link.status.rejected = 2, "fallback_only", 7
+    drive.step()
+    names = ("log_failures", "mcu_fallback", "link_rejected")
+    assert [drive.guard._signals[name].value for name in names] == [2.0, 1.0, 7.0]
 
 
 def test_closing_ends_every_part() -> None:

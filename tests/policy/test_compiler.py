@@ -27,7 +27,7 @@ edgeguard: 1
 policy: {name: small, version: 1}
 signals:
   speed: {from: context, range: [0, 60], max_age: 100ms, unit: m/s}
-  distance: {from: link, range: [-inf, inf], max_age: 1s, on_fault: human, within: 2s, otherwise: rules}
+  distance: {from: context, range: [-inf, inf], max_age: 1s, on_fault: human, within: 2s, otherwise: rules}
 rules:
 %s
 envelope:
