@@ -103,7 +103,9 @@ def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State,
         reset = Event.RESET in inputs.events
         latching = state.mode is not Mode.STANDBY
         rules = tuple(
-            _advance(row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching)
+            rule
+            if when is Truth.FALSE and rule is _IDLE  # nothing to do for most rules in most steps
+            else _advance(row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching)
             for row, rule, when, clear in zip(table.rules, rules, inputs.when, inputs.clear)
         )
     demand = _demand(table, rules, now)
@@ -119,7 +121,7 @@ def _advance(
     holds = when is not Truth.FALSE
     counts = (clear is Truth.TRUE and not holds) if rule.active else holds
     if not counts:
-        return rule if rule.start is None else rule._replace(frames=0, start=None)
+        return _still(rule)
     start = now if rule.start is None else rule.start
     frames = rule.frames + counted
     span = row.clear if rule.active else row.hold
@@ -129,6 +131,13 @@ def _advance(
     elif frames >= span.frames and not now - start < span.seconds:  # a broken clock activates, never clears
         return RuleState(active=True, since=now)
     return rule._replace(frames=frames, start=start)
+
+
+def _still(rule: RuleState) -> RuleState:
+    """The rule without a run."""
+    if not rule.active:
+        return _IDLE
+    return rule if rule.start is None else rule._replace(frames=0, start=None)
 
 
 def _rule_demand(row: RuleRow, rule: RuleState, now: float) -> Authority:
@@ -211,6 +220,8 @@ def _enter(
 
 
 def _outcome(table: Table, state: State, now: float) -> Outcome:
+    if state.mode is Mode.NOMINAL:  # no rule is active, or the mode would be another
+        return Outcome(state.mode, Authority.MODEL, (), state.event, None)
     because = [Because(i, rule.since) for i, rule in enumerate(state.rules) if rule.active]
     seen = {cause.rule for cause in because}
     because += [Because(i, t) for i, t in zip(state.latched, state.latched_since) if i not in seen]

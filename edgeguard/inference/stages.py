@@ -171,10 +171,12 @@ class Filter(Stage):
         if outputs is None:
             return False
         image = self._normalise.canonical(outputs["image"])[0]
-        np.maximum(image, 0.0, out=out)
-        np.minimum(out, 1.0, out=out)
-        # Both keep NaN, and a NaN makes the sum NaN.
-        return bool(np.add.reduce(out, axis=None) >= 0.0)
+        low, high = image.min(), image.max()  # NaN spreads to both
+        if low >= 0.0 and high <= 1.0:
+            np.copyto(out, image)
+        else:
+            np.clip(image, 0.0, 1.0, out=out)
+        return bool(low == low and high == high)  # noqa: PLR0124 - false for NaN only, and cheaper than a call
 
 
 class Stages(NamedTuple):
