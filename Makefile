@@ -11,7 +11,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 MAKEFLAGS += --no-print-directory
 
-LINK_KEY := keys/demo.link.key
 SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
