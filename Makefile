@@ -20,10 +20,10 @@ FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-demo compiler $(LINK_KEY)  ## the guarded vehicle against the unguarded one, live, then a report
+demo: $(VENV)/.installed-demo compiler  ## the guarded vehicle against the unguarded one, live, then a report
 	@$(PY) -m hil demo $(ARGS)
 
-campaign: $(VENV)/.installed-demo compiler $(LINK_KEY)  ## the demo's scenarios with 20 seeds each
+campaign: $(VENV)/.installed-demo compiler  ## the demo's scenarios with 20 seeds each
 	@$(PY) -m hil campaign $(ARGS)
 
 test: lint docs pytest coverage  ## every check there is
@@ -40,7 +40,7 @@ format: $(VENV)/.installed-dev  ## let ruff lay out the code
 	@$(RUN)/ruff check --quiet --fix .
 	@$(RUN)/ruff format --quiet .
 
-pytest: $(VENV)/.installed-dev compiler $(LINK_KEY)
+pytest: $(VENV)/.installed-dev compiler
 	@rm -f .coverage .coverage.*
 	@$(RUN)/pytest -q -n $(JOBS) --dist=loadfile --cov --cov-report= $(ARGS)
 
@@ -73,10 +73,6 @@ clean:  ## remove what the targets above made, but keep keys
 	@rm -rf $(VENV) .venv-lock build dist site out htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    .import_linter_cache .import_linter.log .vermin.log .mkdocs.log .coverage .coverage.*
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
-
-# The key between this machine and its simulated microcontroller: made here, never committed.
-$(LINK_KEY): | $(VENV)/.installed-demo
-	@$(PY) -c 'from edgeguard.link.keys import new_device_key; new_device_key("$@")'
 
 compiler:
 	@tools/setup compiler
