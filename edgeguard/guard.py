@@ -104,7 +104,9 @@ class Guard:
 
         perception, digests = build_perception(policy, clock)
         if log is not None:
-            log.begin(policy.program.name, policy.program.version, digests, monotonic=clock(), wall=time.time())
+            log.begin(
+                policy.program.name, policy.program.version, digests, monotonic=clock(), wall=time.time()
+            )
         return cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
 
     @property
@@ -208,7 +210,9 @@ class Guard:
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
 
     def _take_events(self) -> tuple[Event, ...]:
-        if self._state.mode is Mode.INIT:  # what the operator asks for meanwhile waits for the end of the start-up
+        if (
+            self._state.mode is Mode.INIT
+        ):  # what the operator asks for meanwhile waits for the end of the start-up
             return (self._events.popleft(),)
         events = tuple(self._events)
         for _ in events:  # an event that arrives meanwhile waits for the next step

@@ -62,8 +62,12 @@ def build_perception(
         AdmissionError, ContractError: as `Guard.open`.
 
     """
-    if not getattr(policy, "policy_signer", ""):  # by what it is, not by its type: importing that weighs pydantic
-        raise UsageError("a guard runs only a policy from `load_policy`: a draft's signatures were not verified")
+    if not getattr(
+        policy, "policy_signer", ""
+    ):  # by what it is, not by its type: importing that weighs pydantic
+        raise UsageError(
+            "a guard runs only a policy from `load_policy`: a draft's signatures were not verified"
+        )
     models = admit_models(policy.program)
     check_calibration(policy, models)
     perception = Perception.build(models, policy.program.models, clock)

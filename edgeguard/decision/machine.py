@@ -105,7 +105,9 @@ def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State,
         rules = tuple(
             rule
             if when is Truth.FALSE and rule is _IDLE  # nothing to do for most rules in most steps
-            else _advance(row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching)
+            else _advance(
+                row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching
+            )
             for row, rule, when, clear in zip(table.rules, rules, inputs.when, inputs.clear)
         )
     demand = _demand(table, rules, now)
