@@ -134,8 +134,8 @@ def _cross(axes: Axes, bare: Drive) -> None:
         return
     axes.plot([bare.trace.time[row]], [0.0], marker="X", ms=10, color=BARE, mec="white", zorder=5)
     axes.annotate(
-        f"runs the line at {bare.crossed_at * 3.6:.0f} km/h", (bare.trace.time[row], 0.0), xytext=(0, 26),
-        textcoords="offset points", ha="center", color=BARE, fontsize=9, fontweight="bold",
+        f"runs the line at {bare.crossed_at * 3.6:.0f} km/h", (bare.trace.time[row], 0.0), xytext=(11, 7),
+        textcoords="offset points", ha="left", color=BARE, fontsize=9, fontweight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
     )  # fmt: skip
 
