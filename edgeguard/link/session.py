@@ -55,7 +55,7 @@ class LinkStatus:
     mcu_mode: str
     """`silent`, `enabled`, `fallback_only`, `lockout`, or `unknown` while no STATUS arrives."""
     last_heard: float
-    """When the last authentic STATUS or HELLO came; -inf: never."""
+    """When the last STATUS of a session came; -inf: never. A HELLO does not count: it may be a recording."""
     round_trip: float | None
     """From sending a request to hearing that it was accepted, less the time the answer waited for its turn."""
     sent: int
@@ -213,7 +213,6 @@ class HostSession:
 
     def _hello(self, hello: Hello, now: float) -> bytes:
         self.received += 1
-        self.last_heard = now
         if self.state is LinkState.OPEN:
             return b""  # its STATUS is what counts; a replayed HELLO must not end a session
         reason = self._objection(hello)

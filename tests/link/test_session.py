@@ -51,7 +51,7 @@ def test_hello_is_answered_with_open(mcu: Mcu, link: TransportLink) -> None:
     assert link.status.state == "opening"
     assert [m for m, _ in mcu.heard] == [wire.OPEN]
     assert mcu.heard[0][1][:16] == b"mcunoncehostnonc"
-    assert link.status.last_heard == 1.0
+    assert link.status.last_heard == -math.inf
 
 
 def test_status_of_the_session_opens_it(open_session: TransportLink) -> None:
@@ -237,6 +237,16 @@ def test_replayed_hello_does_not_end_a_session(mcu: Mcu, open_session: Transport
     open_session.poll(0.01)
     assert open_session.status.state == "open"
     assert mcu.heard == []
+
+
+def test_replayed_hello_is_no_sign_of_life(mcu: Mcu, open_session: TransportLink) -> None:
+    """A HELLO proves who wrote it, not when: whoever recorded one must not keep the link looking alive."""
+    recorded = mcu.hello()
+    mcu.to_host = b""
+    for step in range(1, 20):
+        mcu.to_host = recorded
+        open_session.poll(step * 0.02)
+        assert open_session.status.last_heard == 0.0
 
 
 def test_replayed_status_is_refused(mcu: Mcu, open_session: TransportLink) -> None:
