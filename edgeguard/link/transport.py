@@ -7,9 +7,11 @@ A channel moves bytes without ever waiting; it knows nothing of frames. Only thi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +26,8 @@ BACKLOG = 2048
 """Bytes of unsent frames kept when the line is slow; what does not fit is dropped whole, as it would be stale."""
 BACKOFF_FIRST = 0.05
 BACKOFF_LAST = 2.0
+CONNECT_WAIT = 0.5
+"""s that a socket may take to answer when it is opened for the first time; after that nothing waits for it."""
 
 
 class Transport(Protocol):
@@ -69,14 +73,14 @@ class SerialChannel:
     def __init__(self, path: str, baud: int) -> None:
         try:
             self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
-        except ValueError as bad:  # a speed the driver does not have
+        # A speed that the driver does not have, or a device that vanished while it was being set up.
+        except (ValueError, OverflowError, termios.error) as bad:
             raise OSError(str(bad)) from bad
         self._fd = self._serial.fileno()
 
     def read(self) -> bytes:
         """What is there now; empty if nothing."""
-        ready, _, _ = select.select([self._fd], [], [], 0)
-        if not ready:
+        if not _ready(self._fd, select.POLLIN, 0.0):
             return b""
         data = os.read(self._fd, READ_SIZE)
         if not data:
@@ -96,16 +100,22 @@ class SerialChannel:
 
 
 class SocketChannel:
-    """A TCP (`socket://host:port`) or Unix (`unix:///path`) stream, as emulators offer their UART."""
+    """A TCP (`socket://host:port`) or Unix (`unix:///path`) stream, as emulators offer their UART.
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        unix = parts.scheme == "unix"
+    `wait`: s for the other end to answer; 0: go on, and let `read` and `write` find out.
+    """
+
+    def __init__(self, url: str, wait: float = CONNECT_WAIT) -> None:
+        try:
+            parts = urlsplit(url)
+            unix = parts.scheme == "unix"
+            address = parts.path if unix else (parts.hostname or "localhost", parts.port or 0)
+        except ValueError as bad:  # no port number, or no address
+            raise OSError(str(bad)) from bad
         self._socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(0.0)
-        address = parts.path if unix else (parts.hostname or "localhost", parts.port or 0)
         try:
-            self._connect(address, wait=0.5)
+            self._connect(address, wait)
         except OSError:
             self._socket.close()
             raise
@@ -113,8 +123,10 @@ class SocketChannel:
     def _connect(self, address: str | tuple[str, int], wait: float) -> None:
         with contextlib.suppress(BlockingIOError):
             self._socket.connect(address)
-        _, ready, _ = select.select([], [self._socket], [], wait)
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else 110
+        if wait == 0.0:
+            return
+        ready = _ready(self._socket.fileno(), select.POLLOUT, wait)
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if ready else errno.ETIMEDOUT
         if code:
             raise OSError(code, os.strerror(code))
 
@@ -140,6 +152,13 @@ class SocketChannel:
         self._socket.close()
 
 
+def _ready(descriptor: int, events: int, wait: float) -> bool:
+    """Whether a read or a write would not wait. Unlike `select` for any descriptor, however many are open."""
+    poller = select.poll()
+    poller.register(descriptor, events)
+    return bool(poller.poll(wait * 1000))
+
+
 @dataclass(slots=True)
 class Port:
     """A transport over a channel that may vanish and come back; tries again with growing pauses."""
@@ -160,6 +179,7 @@ class Port:
 
         Raises:
             OSError: it cannot be opened.
+            LinkError: `auto` does not find it.
 
         """
         self._channel = self.open_channel()
@@ -212,7 +232,7 @@ class Port:
             return
         try:
             self.connect()
-        except OSError:
+        except (OSError, LinkError):
             self._retry_at = now + self._pause
             self._pause = min(2 * self._pause, BACKOFF_LAST)
 
@@ -224,23 +244,23 @@ def open_port(port: str, baud: int) -> Port:
         LinkError: it cannot be opened, or `auto` finds none or several.
 
     """
-    name = _only_device() if port == "auto" else port
     opener: Callable[[], Channel]
-    if name.startswith(("socket://", "unix://")):
+    if port.startswith(("socket://", "unix://")):
+        waits = iter((CONNECT_WAIT,))
 
         def opener() -> Channel:
-            return SocketChannel(name)
+            return SocketChannel(port, next(waits, 0.0))
     else:
 
-        def opener() -> Channel:
-            return SerialChannel(name, baud)
+        def opener() -> Channel:  # a device that is plugged in again may get another name
+            return SerialChannel(_only_device() if port == "auto" else port, baud)
 
     found = Port(opener)
     try:
         found.connect()
     except OSError as bad:
         raise LinkError(
-            f"cannot open port `{name}`: {bad.strerror or bad}; check the path, the cable and that no other program "
+            f"cannot open port `{port}`: {bad.strerror or bad}; check the path, the cable and that no other program "
             "holds it"
         ) from bad
     return found

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
+import resource
 import socket
+import termios
 import time
 import tty
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import serial
 from serial.tools import list_ports
 
 from edgeguard.errors import LinkError
@@ -186,6 +190,39 @@ def test_impossible_speed_is_an_oserror(line: tuple[int, str]) -> None:
         SerialChannel(line[1], -1)
 
 
+@pytest.mark.parametrize("bad", [termios.error(5, "Input/output error"), OverflowError("too large")])
+def test_device_that_vanishes_while_it_is_opened_is_an_oserror(
+    monkeypatch: pytest.MonkeyPatch, bad: Exception
+) -> None:
+    def vanish(*_args: object, **_options: object) -> None:
+        raise bad
+
+    monkeypatch.setattr(serial, "Serial", vanish)
+    port = Port(lambda: SerialChannel("/dev/ttyACM0", 921_600))
+    assert port.read(0.0) == b""
+    assert not port.connected
+
+
+def test_descriptor_beyond_what_select_can_hold_is_read(line: tuple[int, str]) -> None:
+    """A host with many files open, or one that leaks them, must not lose the link for it."""
+    ours, name = line
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1100:
+        pytest.skip("this machine allows fewer descriptors than select can hold")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1100), hard))
+    channel = SerialChannel(name, 921_600)
+    own, channel._fd = channel._fd, fcntl.fcntl(channel._fd, fcntl.F_DUPFD_CLOEXEC, 1050)
+    try:
+        assert channel.read() == b""
+        os.write(ours, b"x")
+        assert channel.read() == b"x"
+    finally:
+        os.close(channel._fd)
+        channel._fd = own
+        channel.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_two_programs_cannot_hold_one_line(line: tuple[int, str]) -> None:
     first = open_port(line[1], 921_600)
     with pytest.raises(LinkError, match=r"no other program"):
@@ -257,9 +294,34 @@ def test_missing_socket_is_a_clear_error(server: tuple[socket.socket, str]) -> N
 
 
 def test_socket_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("select.select", lambda *_: ([], [], []))
+    monkeypatch.setattr("edgeguard.link.transport._ready", lambda *_: False)
     with pytest.raises(LinkError, match=r"timed out"):
         open_port("socket://127.0.0.1:9", 0)
+
+
+@pytest.mark.parametrize("url", ["socket://localhost:banana", "socket://localhost:99999", "socket://[::1:5"])
+def test_impossible_address_is_a_clear_error(url: str) -> None:
+    with pytest.raises(LinkError, match=r"cannot open port .*check the path"):
+        open_port(url, 0)
+
+
+def test_socket_that_comes_back_is_awaited_without_waiting(
+    server: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, url = server
+    port = open_port(url, 0)
+    peer, _ = listener.accept()
+    port._lost(0.0)
+    peer.close()
+    monkeypatch.setattr("edgeguard.link.transport._ready", lambda *_: pytest.fail("waited on the frame path"))
+    port.read(1.0)
+    assert port.connected
+    monkeypatch.undo()
+    again, _ = listener.accept()
+    assert port.write(b"back", 1.0)
+    assert again.recv(10) == b"back"
+    again.close()
+    port.close()
 
 
 # ---- finding the device ----------------------------------------------------------------------------------------------
@@ -288,3 +350,22 @@ def test_auto_does_not_guess(devices: list[str], message: str, monkeypatch: pyte
     monkeypatch.setattr(list_ports, "comports", lambda: [Found(d) for d in devices])
     with pytest.raises(LinkError, match=message):
         open_port("auto", 921_600)
+
+
+def test_auto_finds_a_device_that_comes_back_under_another_name(
+    line: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr(list_ports, "comports", lambda: [Found(os.ttyname(theirs))])
+    port = open_port("auto", 921_600)
+    os.close(theirs)
+    os.close(ours)
+    assert port.read(1.0) == b""
+    assert not port.connected
+    monkeypatch.setattr(list_ports, "comports", list)
+    port.read(2.0)
+    assert not port.connected
+    monkeypatch.setattr(list_ports, "comports", lambda: [Found(line[1])])
+    port.read(9.0)
+    assert port.connected
+    port.close()
