@@ -13,6 +13,9 @@ from typing import NamedTuple
 from edgeguard.program import ActuatorLimit, FallbackRow
 from edgeguard.types import Authority, Command, GateDecision, Mode
 
+_LARGEST = 1 << 62
+"""A whole number of this size or more is no command: much larger ones cannot be made floats."""
+
 
 class Gated(NamedTuple):
     """What goes out, what the gate did, and on whose authority the line carries it."""
@@ -92,4 +95,6 @@ def hold(limit: ActuatorLimit, value: float, previous: float, elapsed: float) ->
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    if isinstance(value, int):
+        return -_LARGEST < value < _LARGEST
+    return isinstance(value, float) and math.isfinite(value)
