@@ -104,7 +104,7 @@ class DecisionLog:
         digests = None if verdict.digests == self._digests else verdict.digests
         try:
             self._add(verdict_body(self._seq, verdict, digests, self.lost))
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # noqa: BLE001 - a planner's values may raise anything when they are read
             self._lose()
             return
         self.verdicts += 1

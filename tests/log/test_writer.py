@@ -302,3 +302,20 @@ def test_a_log_may_go_into_a_pipe(tmp_path: Path, make: Make) -> None:
     log.close()
     assert received.count(b"\n") == 2
     assert log.healthy
+
+
+class Stubborn:
+    def __float__(self) -> float:
+        raise RuntimeError("a tensor of two elements is no number")
+
+
+def test_a_suggestion_that_cannot_be_read_is_a_lost_verdict_and_nothing_worse(path: Path, make: Make) -> None:
+    log = DecisionLog(path)
+    nested: list[Any] = []
+    nested.append(nested)
+    for value in (Stubborn(), nested):
+        log.append(make(suggested=Command({"brake": value})))  # type: ignore[dict-item]
+    assert (log.lost, log.healthy) == (2, False)
+    log.append(make())
+    log.close()
+    assert lines(path)[-2]["lost"] == 2
