@@ -104,6 +104,7 @@ def run_loop(
     while not (source.ended or keys.quit) and clock.now() - start < limits.seconds:
         for event in keys.poll():
             guard.operator(event)
+            arming = arming and event is not Event.STOP  # whoever stops it before it acts means it
         if arming:
             guard.operator(Event.ARM)
         now = clock.now()

@@ -311,6 +311,11 @@ def test_the_loop_arms_until_it_is_armed_and_never_again() -> None:
     assert guard.events == [Event.ARM] * 3
 
 
+def test_a_stop_before_it_is_armed_keeps_the_loop_from_arming() -> None:
+    _, guard, _, _ = loop(20, keys=FakeKeys({2: [Event.STOP]}))
+    assert guard.events == [Event.ARM, Event.STOP]
+
+
 def test_without_arm_only_the_operator_arms() -> None:
     _, guard, _, _ = loop(20, arm=False, keys=FakeKeys({2: [Event.TAKE, Event.STOP]}))
     assert guard.events == [Event.TAKE, Event.STOP]
