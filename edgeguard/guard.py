@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from edgeguard.decision.causes import CauseChain
 from edgeguard.decision.machine import Inputs, Outcome, initial, step
 from edgeguard.decision.table import Truth
 from edgeguard.gate.gate import Gated, gate, safe_command
+from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
     NO_VALUES,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
 """The complex function: the model's newest answer and the context values -> a suggested command."""
 
+_ACTS_ALONE = {"silent": 0.0, "enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
+"""Whether the microcontroller acts without the host, by its mode. Of any other mode nothing is known."""
 _ARMED = frozenset({Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL})
 
 
@@ -80,6 +84,7 @@ class Guard:
         self._last_frame = -1
         self._frame_at: float | None = None
         self.planner_failures = 0
+        self.perception_failures = 0
         self._last_step = math.nan
         self._count = 0
 
@@ -137,6 +142,8 @@ class Guard:
         own time. `manual`: the human's command, used only after a takeover. Returns the verdict; the command in it
         was sent over the link, and it was logged.
         """
+        if now < self._last_step:  # every age and span that was begun before is wrong from here on
+            self._events.append(Event.INTEGRITY)
         if self._link is not None:
             self._link.poll(now)
         seen = self._see(frame, now)
@@ -182,11 +189,17 @@ class Guard:
 
     def _see(self, frame: Frame | None, now: float) -> bool:
         """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""
-        if frame is None or frame.number <= self._last_frame:
+        if frame is None or not _is_whole(frame.number) or frame.number <= self._last_frame:
             return False
-        observation = self._perception.observe(frame, now)
-        self._last_frame = frame.number
-        self._frame_at = frame.at
+        self._last_frame = int(frame.number)
+        self._frame_at = number(frame.at)
+        self._answer = None
+        try:
+            observation = self._perception.observe(frame, now)
+        except Exception:  # noqa: BLE001 - what a frame did to it, the older frames' signals must not cover up
+            self.perception_failures += 1
+            self._signals.clear()
+            return True
         self._answer = observation.answer
         for signal in observation.signals:
             self._signals[signal.name] = signal
@@ -199,12 +212,14 @@ class Guard:
             value = context.get(name)
             signals[name] = value if isinstance(value, Signal) else Signal(name, value, now, "context")
         age = None if self._frame_at is None else now - self._frame_at
+        if age is not None and -CLOCK_SLACK <= age < 0.0:
+            age = 0.0  # a camera's thread reads the clock after the loop did
         signals["frame_age"] = Signal("frame_age", age, now, "frame")
         if self._log is not None:
             signals["log_failures"] = Signal("log_failures", float(self._log.failures), now, "runtime")
         if self._link is not None:
             status = self._link.status
-            fallback = float(status.mcu_mode == "fallback_only")
+            fallback = _ACTS_ALONE.get(status.mcu_mode)
             signals["link_age"] = Signal("link_age", now - status.last_heard, now, "link")
             signals["link_rejected"] = Signal("link_rejected", float(status.rejected), now, "link")
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
@@ -214,10 +229,8 @@ class Guard:
             self._state.mode is Mode.INIT
         ):  # what the operator asks for meanwhile waits for the end of the start-up
             return (self._events.popleft(),)
-        events = tuple(self._events)
-        for _ in events:  # an event that arrives meanwhile waits for the next step
-            self._events.popleft()
-        return events
+        # an event that arrives meanwhile, from another thread, waits for the next step
+        return tuple([self._events.popleft() for _ in range(len(self._events))])
 
     def _suspect(self, when: tuple[Truth, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
         """Mark the healthy signals that a rule which holds has read."""
@@ -269,3 +282,8 @@ class Guard:
             if mode in _ARMED and before not in _ARMED:
                 self._link.arm(now)
             self._link.send(gated.command.values, gated.source, now)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number, numpy's included: of anything else `newer` means nothing."""
+    return isinstance(value, Integral)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from edgeguard.inference.worker import WorkerSession
     from edgeguard.program import ModelRef
 
+_LATEST = 1 << 62
+"""No time lies beyond it (s): much larger whole numbers cannot be made floats."""
+
 _WARM_UP_FRAMES = 3
 _WARM_UP_MOST = 20
 
@@ -244,7 +247,7 @@ class Perception:
 
 def _is_time(at: object) -> bool:
     """Whether it is a number at all; NaN and infinity are: they fail where ages are compared."""
-    return isinstance(at, (int, float))
+    return isinstance(at, float) or (isinstance(at, int) and abs(at) < _LATEST)
 
 
 def _is_picture(image: object) -> bool:

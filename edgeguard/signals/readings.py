@@ -37,13 +37,13 @@ def readings(
     for spec in specs:
         signal = signals.get(spec.name)
         if signal is None or signal.value is None:
-            age = math.inf if signal is None else now - _number(signal.at)
+            age = math.inf if signal is None else now - number(signal.at)
             values.append(_NAN)
             healthy.append(False)
             rows.append(Reading(spec.name, None, age, Status.UNKNOWN))
             continue
-        value = signal.value if type(signal.value) is float else _number(signal.value)
-        age = now - (signal.at if type(signal.at) is float else _number(signal.at))
+        value = signal.value if type(signal.value) is float else number(signal.value)
+        age = now - (signal.at if type(signal.at) is float else number(signal.at))
         if not (spec.low <= value <= spec.high and math.isfinite(value)):
             status = Status.FAIL
         elif not -CLOCK_SLACK <= age <= spec.max_age:  # false for NaN, so an age of NaN is stale
@@ -56,7 +56,7 @@ def readings(
     return tuple(values), tuple(healthy), tuple(rows)
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
     """`value` as a float; NaN for what is not a real number (a truth value is none)."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return _NAN

@@ -28,6 +28,7 @@ from edgeguard.types import (
     Verdict,
 )
 
+SAFE = Authority.SAFE_STATE
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 SPECS = (
     SignalSpec("certainty", "primary", 0.0, 1.0, 0.2),
@@ -76,9 +77,12 @@ class Seen:
 class FakePerception:
     certainty: float | None = 0.99
     closed: bool = False
+    fails: bool = False
     seen: list[int] = field(default_factory=list)
 
     def observe(self, frame: Frame, now: float) -> Seen:
+        if self.fails:
+            raise MemoryError
         self.seen.append(frame.number)
         sure = self.certainty
         answer = (
@@ -247,6 +251,63 @@ def test_a_frame_from_the_future_gives_the_safe_verdict() -> None:
     assert verdict.authority is Authority.SAFE_STATE
 
 
+@pytest.mark.parametrize("at", [None, "now", 10**400, True, math.nan, -math.inf])
+def test_a_frame_without_a_sane_time_gives_the_safe_verdict(at: Any) -> None:
+    drive = Drive().arm()
+    assert drive.guard.step(Frame(IMAGE, 999, at), {"speed": 10.0}, drive.now + 0.05).authority is SAFE
+
+
+@pytest.mark.parametrize("number", [None, "7", math.nan, 1e9, math.inf])
+def test_a_frame_without_a_whole_number_is_no_frame(number: Any) -> None:
+    drive = Drive().arm()
+    before = list(drive.perception.seen)
+    drive.guard.step(Frame(IMAGE, number, drive.now), {"speed": 10.0}, drive.now)
+    assert drive.perception.seen == before
+    assert drive.step().frame == drive.number
+
+
+def test_a_frame_taken_while_the_step_began_is_not_from_the_future() -> None:
+    drive = Drive().arm()
+    shot = Frame(IMAGE, 999, drive.now + 0.0501)  # the camera's thread read the clock 0.1 ms after the loop
+    verdict = drive.guard.step(shot, {"speed": 10.0}, drive.now + 0.05)
+    assert verdict.authority is Authority.MODEL
+    assert verdict.readings[2].value == 0.0
+
+
+def test_perception_that_falls_over_gives_the_safe_verdict_and_no_older_answer() -> None:
+    drive = Drive().arm()
+    drive.perception.fails = True
+    verdict = drive.step()
+    assert (verdict.authority, verdict.answer, verdict.suggested) == (SAFE, None, None)
+    assert verdict.readings[0].status is Status.UNKNOWN
+    assert (verdict.frame, drive.guard.perception_failures) == (drive.number, 1)
+
+
+def test_a_clock_that_goes_back_locks_out() -> None:
+    drive = Drive().arm()
+    drive.now -= 5.0
+    verdict = drive.step()
+    assert (verdict.mode, verdict.causes[0].rule) == (Mode.LOCKOUT, "event:integrity")
+
+
+def test_a_clock_that_stands_still_does_not_lock_out() -> None:
+    drive = Drive().arm()
+    assert drive.guard.step(None, {"speed": 10.0}, drive.now).authority is Authority.MODEL
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), None, "1", [1.0]])
+def test_a_command_of_no_sane_number_does_not_act(value: Any) -> None:
+    drive = Drive(lambda _answer, _context: {"brake": value})
+    for _ in range(3):
+        drive.step()
+    drive.guard.operator(Event.ARM)
+    assert drive.step().command.values == {"brake": 0.4}
+    drive.guard.operator(Event.TAKE)
+    drive.now += 0.05
+    verdict = drive.guard.step(None, {"speed": 10.0}, drive.now, manual={"brake": value})
+    assert (verdict.mode, verdict.command.values) == (Mode.MANUAL, {"brake": 0.4})
+
+
 def broken(answer: Answer, context: Mapping[str, float]) -> Mapping[str, float]:
     raise RuntimeError("planner fell over")
 
@@ -312,6 +373,18 @@ def test_the_runtime_and_the_line_are_signals_too() -> None:
     drive.step()
     names = ("log_failures", "mcu_fallback", "link_rejected")
     assert [drive.guard._signals[name].value for name in names] == [2.0, 1.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "alone"), [("silent", 0.0), ("lockout", 1.0), ("unknown", None), ("code 9", None)]
+)
+def test_a_microcontroller_nobody_hears_is_not_taken_to_follow_the_host(
+    mode: str, alone: float | None
+) -> None:
+    drive = Drive().arm()
+    drive.link.status.mcu_mode = mode
+    drive.step()
+    assert drive.guard._signals["mcu_fallback"].value == alone
 
 
 def test_closing_ends_every_part() -> None:

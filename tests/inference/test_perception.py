@@ -238,7 +238,7 @@ def test_a_frame_that_is_no_picture_gives_signals_without_values(trio: Perceptio
     assert all(signal.value is None for signal in observation.signals)
 
 
-@pytest.mark.parametrize("at", [None, "now", math.nan])
+@pytest.mark.parametrize("at", [None, "now", math.nan, 10**400, -(2**62)])
 def test_a_frame_without_a_time_gives_nothing_fresh(tiny: Any, trio: Perception, at: Any) -> None:
     for signal in trio.observe(Frame(tiny.frame(), 1, at), 1.0).signals:
         assert math.isnan(signal.at)
