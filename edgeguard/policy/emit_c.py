@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from edgeguard.errors import Diagnostic, PolicyError
+from edgeguard.program import LinkSettings
 
 if TYPE_CHECKING:
     from edgeguard.program import ActuatorLimit, Program
@@ -22,8 +23,14 @@ NO_LIMIT = 0x7FFF_FFFF
 SLOWEST = 1_000
 """Smallest rate (1e-6 a second): outputs move in steps of 1 ms, so a slower one would round to standing still."""
 LARGEST_VALUE = 2_000.0
-MOST_ACTUATORS = 32
+MOST_ACTUATORS = 16
 """What a line of 921,600 baud carries at 50 Hz in both directions with room to spare."""
+LINE_SHARE = 0.75
+"""Of the line, at most, for frames: above it frames wait for one another, and the last actuators are never reported."""
+COMMAND_BYTES = 57
+STATUS_BYTES_A_SECOND = 63 * 50
+HELLO_BYTES_A_SECOND = 61 * 5
+BITS_A_BYTE = 10
 LOST_SHARE = 0.8
 """The core falls back at this share of the policy's `lost_after`, so that polling and jitter still fit in it."""
 DEGRADED_SHARE = 1.0 / 3.0
@@ -68,7 +75,7 @@ def fixed(value: float) -> int:
 
 
 def _lost_after(program: Program) -> float:
-    return program.link.lost_after if program.link is not None else 0.150
+    return (program.link or LinkSettings()).lost_after
 
 
 def _row(limit: ActuatorLimit) -> str:
@@ -84,11 +91,27 @@ def _rate(rate: float) -> int:
 
 def _problems(program: Program) -> list[Diagnostic]:
     envelope = [Diagnostic("EG1304", text, program.name, 1, 1) for text in _envelope_problems(program)]
+    return [*envelope, *(Diagnostic("EG1315", text, program.name, 1, 1) for text in _line_problems(program))]
+
+
+def _line_problems(program: Program) -> list[str]:
+    found: list[str] = []
     lost = _lost_after(program)
-    if SHORTEST_LOST <= lost <= LONGEST_LOST:
-        return envelope
-    text = f"`lost_after` is {lost:g} s; the microcontroller takes {SHORTEST_LOST:g} to {LONGEST_LOST:g} s"
-    return [*envelope, Diagnostic("EG1315", text, program.name, 1, 1)]
+    if not SHORTEST_LOST <= lost <= LONGEST_LOST:
+        found.append(
+            f"`lost_after` is {lost:g} s; the microcontroller takes {SHORTEST_LOST:g} to {LONGEST_LOST:g} s"
+        )
+    link = program.link or LinkSettings()
+    room = link.baud / BITS_A_BYTE * LINE_SHARE
+    there = math.floor(room * program.period / COMMAND_BYTES)
+    back = math.floor((room - HELLO_BYTES_A_SECOND) / STATUS_BYTES_A_SECOND)
+    carried, count = min(there, back), len(program.envelope)
+    if count > carried:
+        found.append(
+            f"a line of {link.baud} baud carries {carried} actuators at a period of {program.period:g} s, "
+            f"the envelope has {count}: raise `baud`, or make `period` longer"
+        )
+    return found
 
 
 def _envelope_problems(program: Program) -> list[str]:

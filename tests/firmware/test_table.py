@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 
 from edgeguard.errors import LinkError, PolicyError
+from edgeguard.link import link_over
+from edgeguard.link.keys import TEST_KEY
 from edgeguard.policy.emit_c import MOST_ACTUATORS, emit
 from edgeguard.program import ActuatorLimit, LinkSettings, Program
+from edgeguard.types import Authority
 from hil import firmware
 from hil.mcu import VirtualMcu, build
 
@@ -74,6 +77,41 @@ def test_number_and_names_of_actuators_are_checked(
 def test_times_that_the_microcontroller_cannot_keep_are_refused(program: Program, lost: float) -> None:
     with pytest.raises(PolicyError, match=r"`lost_after`"):
         emit(replace(program, link=LinkSettings(lost_after=lost)))
+
+
+@pytest.mark.parametrize(("baud", "most"), [(921_600, 16), (115_200, 2), (9600, 0)])
+def test_more_actuators_than_the_line_carries_are_refused(program: Program, baud: int, most: int) -> None:
+    """Both directions at their rates may fill at most three quarters of the line: 10 bits a byte."""
+    for count in range(1, MOST_ACTUATORS + 1):
+        many = replace(
+            program,
+            envelope=tuple(replace(BRAKE, name=f"a{i}") for i in range(count)),
+            link=LinkSettings(baud=baud),
+        )
+        if count <= most:
+            emit(many)
+        else:
+            with pytest.raises(PolicyError, match=rf"a line of {baud} baud carries {most} "):
+                emit(many)
+
+
+def test_commands_faster_than_the_line_carries_are_refused(program: Program) -> None:
+    many = tuple(replace(BRAKE, name=f"a{i}") for i in range(12))
+    emit(replace(program, envelope=many))
+    with pytest.raises(PolicyError, match=r"a line of 921600 baud carries 6 "):
+        emit(replace(program, envelope=many, period=0.005))
+
+
+def test_reports_of_the_most_actuators_find_room(program: Program) -> None:
+    many = tuple(replace(BRAKE, name=f"a{i}") for i in range(MOST_ACTUATORS))
+    program = replace(program, envelope=many)
+    mcu = VirtualMcu(program)
+    link = link_over(mcu.transport(), key=TEST_KEY, policy_hash=bytes.fromhex(program.digest), actuators=many)
+    for step in range(50):
+        link.poll(step * 0.02)
+        link.send({}, Authority.SAFE_STATE, step * 0.02)
+    assert len(link.status.outputs) == MOST_ACTUATORS
+    assert mcu.facts.dropped == 0
 
 
 def test_most_actuators_build_and_answer(program: Program) -> None:
