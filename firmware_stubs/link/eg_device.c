@@ -119,7 +119,7 @@ static void send_hello(eg_device *d, uint64_t now_us) {
 
 static void send_status(eg_device *d, uint8_t actuator, uint64_t now_us) {
     eg_frame f = {.message = EG_STATUS, .length = (uint8_t)EG_STATUS_SIZE};
-    const uint64_t age = (now_us - d->heard_us) / 100u;
+    const uint64_t age = (now_us > d->heard_us) ? ((now_us - d->heard_us) / 100u) : 0u;
     d->sent++;
     copy(&f.payload[0], d->session, 8u);
     eg_store(&f.payload[8], 4u, d->sent);

@@ -55,7 +55,7 @@ typedef struct {
 } eg_device;
 
 /* After a reset. `seed` must never have been used before under this key: a true random source, or a boot counter in
- * memory that survives resets. A release build given the public test key locks out. */
+ * memory that survives resets and losses of power: with an old seed a whole recorded session is taken again. A release build given the public test key locks out. */
 void eg_device_init(eg_device *device, const eg_table *table, const uint8_t key[EG_KEY_SIZE],
                     const uint8_t seed[EG_SEED_SIZE], uint64_t now_us);
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeguard.link import messages, wire
+from edgeguard.link import link_over, messages, wire
+from edgeguard.link.keys import TEST_KEY
 from edgeguard.program import Program
+from edgeguard.types import Authority
 from hil.mcu import VirtualMcu
 
 Peer = Any
@@ -104,6 +107,24 @@ def test_session_recorded_before_a_reboot_is_refused_after_it(peer: Peer) -> Non
     peer.mcu.feed(recorded)
     assert peer.mcu.mode == "silent"
     assert peer.mcu.facts.rejected == 12
+
+
+def test_nonce_of_every_boot_and_session_is_a_new_one(program: Program) -> None:
+    nonces = []
+    for boot in range(3):
+        mcu = VirtualMcu(program, seed=bytes([boot]) * 16)
+        for _ in range(3):
+            link = link_over(
+                mcu.transport(),
+                key=TEST_KEY,
+                policy_hash=bytes.fromhex(program.digest),
+                actuators=program.envelope,
+            )
+            for step in range(20):
+                link.poll(mcu.now + step * 0.02)
+            assert link.status.state == "open"
+            nonces.append(link._session._mcu_nonce)
+    assert len(set(nonces)) == 9
 
 
 @pytest.mark.parametrize(
@@ -210,6 +231,69 @@ def test_owner_of_the_key_who_talks_nonsense_never_gets_authority(
     peer.mcu.feed(peer.raw(message, body[:-1] + b"\x80"))
     peer.wait(0.1)
     assert (peer.mcu.mode, peer.mcu.outputs) == ("silent", {"brake": 1.0, "throttle": 0.0})
+
+
+@SHARED
+@given(
+    fields=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "value": st.integers(-(2**31), 2**31 - 1),
+                "source": st.integers(0, 255),
+                "action": st.sampled_from([0, 1, 1, 1, 2, 3, 4, 255]),
+                "actuator": st.integers(0, 3),
+                "valid_ms": st.integers(0, 65_535),
+                "policy_hash": st.integers(0, 2**32 - 1),
+            },
+        ).filter(lambda f: (f.get("action"), f.get("source")) != (2, int(Authority.HUMAN))),
+        max_size=30,
+    )
+)
+def test_nothing_but_an_operators_arm_request_moves_an_output(
+    program: Program, make_peer: Any, fields: list[dict[str, int]]
+) -> None:
+    """With the key, in an open session and ready to arm: every other request leaves the outputs where they are."""
+    peer = make_peer(program)
+    peer.open()
+    for _ in range(5):
+        peer.command()
+        peer.wait(0.02)
+    assert peer.mcu.facts.ready
+    for changes in fields:
+        changes.setdefault("data_id", messages.DATA_ID + changes.get("actuator", 0))
+        peer.mcu.feed(peer.request(**changes))
+        peer.wait(0.005)
+        assert (peer.mcu.mode, peer.mcu.outputs) == ("silent", {"brake": 1.0, "throttle": 0.0})
+
+
+def test_clock_of_49_days_wraps_unnoticed(program: Program) -> None:
+    """`mcu_ms` starts again at zero after 2**32 ms; age is a difference modulo 2**32."""
+    start = 2**32 / 1000 - 1.0
+    mcu = VirtualMcu(program, now=start)
+    link = link_over(
+        mcu.transport(),
+        key=TEST_KEY,
+        policy_hash=bytes.fromhex(program.digest),
+        actuators=program.envelope,
+    )
+    link.arm(start)
+    for step in range(100):
+        link.poll(start + step * 0.02)
+        link.send({"brake": 0.2, "throttle": 0.3}, Authority.MODEL, start + step * 0.02)
+    assert (mcu.mode, mcu.facts.rejected) == ("enabled", 0)
+
+
+def test_report_made_with_an_older_time_than_the_command_has_no_age(mcu: VirtualMcu, peer: Peer) -> None:
+    """A board that reads its clock, then takes bytes in, then ticks: the age must not come out as 6.5 s."""
+    peer.open()
+    peer.wait(0.02)
+    peer.statuses()
+    read_at = mcu._us
+    mcu.hold_up(0.025)
+    mcu.feed(peer.request())
+    mcu._lib.eg_device_tick(mcu._device, ctypes.c_uint64(read_at + 24_970))
+    assert [status.age for status in peer.statuses()] == [0, 0]
 
 
 def test_flood_of_unread_status_drops_whole_frames(mcu: VirtualMcu, peer: Peer) -> None:

@@ -50,7 +50,8 @@ typedef struct {
 
 extern const provision_page eg_provision;
 
-/* Survives a watchdog reset, so that no seed is used twice. */
+/* Survives a watchdog reset, so that no seed is used twice. It does not survive a loss of power: whoever starts the
+ * emulator writes a new seed each time. On a real part the count must be kept where power does not matter. */
 __attribute__((section(".noinit"))) static uint32_t boots;
 
 static const char *const NAMES[EG_ACTUATORS] = EG_ACTUATOR_NAMES;
@@ -214,8 +215,8 @@ int main(void) {
     start_watchdog();
     uint64_t tick_us = 0u;
     for (;;) {
-        const uint64_t now_us = clock_us();
         receive();
+        const uint64_t now_us = clock_us(); /* after what was received: time never goes back */
         if ((now_us - tick_us) >= 500u) {
             tick_us = now_us;
             eg_device_tick(&device, now_us);
