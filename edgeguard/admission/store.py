@@ -87,7 +87,7 @@ def open_folder(path: str) -> Iterator[int]:
     """Open a folder and yield its descriptor. The path to it may lead through links: only what is in it is trusted."""
     try:
         descriptor = os.open(path or ".", _OPEN_FOLDER)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot_open(error, path) from None
     try:
         yield descriptor
@@ -99,9 +99,12 @@ def list_files(descriptor: int, root: str) -> list[str]:
     """List every file below an open folder by its name with `/` between components. Empty folders do not count.
 
     Raises:
-        AdmissionError: `link`, `not-a-file`, or `too-large` for too many files or folders in folders.
+        AdmissionError: `link`, `not-a-file`, `unreadable`, or `too-large` for too many files or folders in folders.
     """
-    return list(_walk(descriptor, root, "", 0, iter(range(MAX_FILES))))
+    try:
+        return list(_walk(descriptor, root, "", 0, iter(range(MAX_FILES))))
+    except OSError as error:
+        raise _cannot_open(error, root) from None
 
 
 def _walk(descriptor: int, root: str, prefix: str, depth: int, budget: Iterator[int]) -> Iterator[str]:
@@ -162,7 +165,7 @@ def read_file(descriptor: int, root: str, name: str, limit: int) -> bytes:
             return read_file(below, path, rest, limit)
     try:
         file = os.open(name, _OPEN_FILE, dir_fd=descriptor)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot_open(error, path) from None
     try:
         return _read_whole(file, path, limit)
@@ -203,7 +206,9 @@ def _below(descriptor: int, name: str, path: str) -> Iterator[int]:
         os.close(below)
 
 
-def _cannot_open(error: OSError, path: str) -> AdmissionError:
+def _cannot_open(error: OSError | ValueError, path: str) -> AdmissionError:
+    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
+        return refusal("file-missing", path, "no file can have this name: check the path")
     if error.errno == errno.ENOENT:
         return refusal(
             "file-missing", path, "it is not there: check the path, or copy it again from its source"

@@ -194,6 +194,27 @@ def test_input_output_errors_are_refusals(
     refused(lambda: admit_bundle(folder, forge.signers), "unreadable", "model.sig")
 
 
+def test_folder_that_cannot_be_listed_is_refused(
+    folder: Path, forge: Forge, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr("edgeguard.admission.store.os.scandir", fail)
+    refused(lambda: admit_bundle(folder, forge.signers), "unreadable", folder.name)
+    with pytest.raises(AdmissionError, match=r"unreadable"):
+        sign_bundle(folder, forge.private_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "half \ud800"])
+def test_path_that_no_file_can_have_is_refused(
+    name: str, folder: Path, forge: Forge, refused: Refused
+) -> None:
+    refused(lambda: admit_bundle(folder / name, forge.signers), "file-missing", "")
+    refused(lambda: admit_file(folder / name, forge.signers), "file-missing", "")
+    refused(lambda: admit_file(folder / name / "policy.yaml", forge.signers), "file-missing", "")
+
+
 def test_file_that_grows_while_it_is_read_is_refused(
     folder: Path, forge: Forge, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
