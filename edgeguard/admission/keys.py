@@ -128,7 +128,11 @@ def new_key(private_path: str | Path, public_path: str | Path, *, curve: str = "
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     _create(private_path, secret, 0o600)
-    _create(public_path, _public_pem(key.public_key()), 0o644)
+    try:
+        _create(public_path, _public_pem(key.public_key()), 0o644)
+    except UsageError:
+        Path(private_path).unlink()  # half a pair is of no use, and would stand in the way of the next try
+        raise
 
 
 def _public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
@@ -140,7 +144,7 @@ def _create(path: str | Path, data: bytes, mode: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except FileExistsError:
         raise UsageError(f"`{path}` exists already and is not overwritten: choose another name") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot create `{path}`: {_why(error)}; check the folder") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -158,12 +162,14 @@ def _read(path: Path, kind: str, *, private: bool = False) -> bytes:
                     "and make a new key if it was ever shared"
                 )
             data = file.read(MAX_KEY_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the {kind} `{path}`: {_why(error)}; check the path") from None
     if len(data) > MAX_KEY_BYTES:
         raise UsageError(f"`{path}` is too large to be a {kind}: check the path")
     return data
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
+        return "no file can have this name"
     return (error.strerror or "input/output error").lower()

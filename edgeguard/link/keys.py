@@ -31,8 +31,10 @@ def load_device_key(path: str | Path) -> bytes:
         with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(_LARGEST).decode("ascii", errors="replace")
-    except OSError as bad:
-        raise LinkError(f"cannot read device key `{path}`: {bad.strerror}") from bad
+    except (OSError, ValueError) as bad:
+        raise LinkError(
+            f"cannot read device key `{path}`: {_why(bad)}; check the path, or make one: `edgeguard link provision`"
+        ) from bad
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     key = _from_hex(lines[1]) if len(lines) == 2 and lines[0] == _HEADER else None
     if key is None:
@@ -52,11 +54,17 @@ def new_device_key(path: str | Path) -> bytes:
     key = secrets.token_bytes(KEY_SIZE)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as bad:
-        raise LinkError(f"cannot write device key `{path}`: {bad.strerror}") from bad
+    except (OSError, ValueError) as bad:
+        raise LinkError(f"cannot write device key `{path}`: {_why(bad)}; choose another path") from bad
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(f"{_HEADER}\n{key.hex()}\n")
     return key
+
+
+def _why(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
+        return "no file can have this name"
+    return (error.strerror or "input/output error").lower()
 
 
 def _from_hex(text: str) -> bytes | None:

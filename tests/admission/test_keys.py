@@ -149,6 +149,22 @@ def test_missing_and_endless_key_files_are_refused(tmp_path: Path) -> None:
         sign_file(tmp_path / "big", tmp_path / "none")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "half \ud800"])
+def test_path_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the public key .*no file can have this name"):
+        load_public_keys([tmp_path / name])
+    with pytest.raises(UsageError, match=r"cannot create .*no file can have this name"):
+        new_key(tmp_path / name, tmp_path / "key.pub")
+
+
+def test_a_private_key_is_not_left_behind_without_its_public_half(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"check the folder"):
+        new_key(tmp_path / "new.key", tmp_path / "no-such-folder" / "new.pub")
+    with pytest.raises(UsageError, match=r"exists already"):
+        new_key(tmp_path / "new.key", tmp_path / "new.key")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keys_are_loaded_in_the_order_given(tmp_path: Path) -> None:
     forges = [Forge.at(tmp_path, name=name) for name in "ab"]
     loaded = load_public_keys([f.public_path for f in reversed(forges)])

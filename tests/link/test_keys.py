@@ -27,7 +27,7 @@ def test_new_key_is_private_and_can_be_read_back(tmp_path: Path) -> None:
 def test_new_key_overwrites_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.device-key"
     path.write_text("precious")
-    with pytest.raises(LinkError, match=r"cannot write device key .*File exists"):
+    with pytest.raises(LinkError, match=r"cannot write device key .*file exists"):
         new_device_key(path)
     assert path.read_text() == "precious"
 
@@ -41,7 +41,7 @@ def test_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_key_file_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(LinkError, match=r"cannot read device key .*No such file"):
+    with pytest.raises(LinkError, match=r"cannot read device key .*no such file .*check the path"):
         load_device_key(tmp_path / "absent")
 
 
@@ -63,3 +63,11 @@ def test_anything_else_is_no_key(tmp_path: Path, text: str) -> None:
     path.chmod(0o600)
     with pytest.raises(LinkError, match=r"is not a device key"):
         load_device_key(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "half \ud800"])
+def test_path_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(LinkError, match=r"cannot read device key .*no file can have this name"):
+        load_device_key(tmp_path / name)
+    with pytest.raises(LinkError, match=r"cannot write device key .*no file can have this name"):
+        new_device_key(tmp_path / name)
