@@ -59,5 +59,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1314": "a calibration made for another policy",
         "EG1315": "link times that contradict each other",
         "EG1316": "nothing to admit models or calibration with",
+        "EG1317": "a threshold that its signal can never cross",
+        "EG1318": "models whose answers may grow old unseen",
     }
 )

@@ -141,6 +141,12 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
             else:
                 message = f"the calibration has no threshold for {quote(part.name)}"
                 report.add("EG1308", message, place, suggest(part.name, known))
+        for part in tree.calibrated(node):
+            low, high = document.policy.signals[part.name].range
+            if not low <= known.get(part.name, low) <= high:
+                message = f"the threshold {known[part.name]:g} is outside the range of {quote(part.name)}"
+                hint = f"its range is {low:g} to {high:g}: calibrate again with `edgeguard calibrate`"
+                report.add("EG1317", message, document.source.inside(path, part.at), hint)
         overflow = None if missing else _overflow(node, known)
         if overflow is not None:
             report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))

@@ -76,9 +76,26 @@ class _Checks:
                 continue
             self.origin(name, signal)
             self.budget(path, "on_fault", signal.on_fault, signal)
+        self.ageing()
+
+    def ageing(self) -> None:
+        """With models, something must grow stale when no picture comes: else the last answer acts for ever."""
+        given = self.policy.signals.items()
+        if self.policy.models and not any(
+            s.of or s.from_ == "frame" or name == "latency" for name, s in given
+        ):
+            message = "no signal tells how old an answer is"
+            hint = (
+                "declare a signal of the models, such as `certainty`; its `max_age` bounds the answer's age"
+            )
+            self.at_key("EG1318", message, ("models",), hint)
 
     def origin(self, name: str, signal: SignalDeclaration) -> None:
         if signal.from_ is not None:
+            if signal.from_ == "context" and name in every_name():
+                message = f"{quote(name)} is measured by the guard itself, `context` may not give it"
+                self.at_key("EG1311", message, ("signals", name), "choose another name")
+                return
             known = OTHER_SIGNALS.get(signal.from_)
             if known is not None and name not in known:
                 self.no_such_signal(name, f"`{signal.from_}` gives", known)

@@ -124,7 +124,9 @@ def test_without_fallback_rules_the_safe_command_follows() -> None:
 def test_paths_count_from_the_folder_of_the_policy() -> None:
     more = "link: {key: ../keys/k}\nmodels: {primary: {bundle: ../m/p}}\nfilter: {bundle: /abs/f}\n"
     more += "admission: {signers: [k.pub]}\n"
-    program = small("{id: f, when: speed > 8.0, then: rules}", more)
+    text = SMALL.replace("speed: {from: context", "contrast: {from: frame")
+    text = text % "  - {id: f, when: contrast > 8.0, then: rules}" + more
+    program = compile_policy(parse(text.encode(), file="p.yaml"), base=Path("/etc/policies"))
     assert program.link is not None
     assert program.link.key == "/etc/keys/k"
     assert [(m.role, m.path) for m in program.models] == [("primary", "/etc/m/p"), ("filter", "/abs/f")]

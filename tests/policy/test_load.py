@@ -17,9 +17,9 @@ policy: {name: door, version: 3}
 admission: {signers: [keys/release.pub]}
 calibration: data/../door.calibration.json
 signals:
-  certainty: {from: context, range: [0, 1], max_age: 100ms}
+  clarity: {from: context, range: [0, 1], max_age: 100ms}
 rules:
-  - {id: unsure, when: certainty < calibrated.certainty, then: rules}
+  - {id: unsure, when: clarity < calibrated.clarity, then: rules}
 envelope: {lock: {min: 0, max: 1, safe: 1}}
 """
 CALIBRATION = {
@@ -28,8 +28,8 @@ CALIBRATION = {
     "models": {"primary": "ab" * 32},
     "frames": 500,
     "abstain": 0.01,
-    "thresholds": {"certainty": 0.9},
-    "notes": {"refused": {"certainty": 0.008}},
+    "thresholds": {"clarity": 0.9},
+    "notes": {"refused": {"clarity": 0.008}},
 }
 
 
@@ -52,7 +52,7 @@ def load(folder: Path) -> object:
 def test_signed_policy_and_calibration_become_a_program(folder: Path) -> None:
     loaded = load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
     assert loaded.program.name == "door"
-    assert loaded.program.thresholds == {"certainty": 0.9}
+    assert loaded.program.thresholds == {"clarity": 0.9}
     assert loaded.program.signers == (str(folder / "keys" / "release.pub"),)
     assert loaded.program.calibration == str(folder / "door.calibration.json")
     assert loaded.calibration is not None
@@ -108,7 +108,7 @@ def test_signed_file_that_is_no_calibration_is_a_broken_contract(folder: Path) -
 
 def test_policy_without_calibration_needs_none(folder: Path) -> None:
     text = POLICY.replace("calibration: data/../door.calibration.json\n", "").replace(
-        "calibrated.certainty", "0.5"
+        "calibrated.clarity", "0.5"
     )
     (folder / "door.yaml").write_text(text)
     (folder / "door.yaml.sig").unlink()
@@ -123,13 +123,13 @@ def test_check_needs_neither_signature_nor_calibration(folder: Path) -> None:
         (folder / name).unlink()
     document = check_policy(folder / "door.yaml")
     assert document.policy.policy.version == 3
-    assert document.thresholds() == ("certainty",)
+    assert document.thresholds() == ("clarity",)
 
 
 def test_draft_is_compiled_without_signatures_and_says_nothing_about_trust(folder: Path) -> None:
     (folder / "door.yaml.sig").unlink()
     draft = compile_draft(folder / "door.yaml")
-    assert draft.program.thresholds == {"certainty": 0.9}
+    assert draft.program.thresholds == {"clarity": 0.9}
     assert not isinstance(draft, LoadedPolicy)
 
 
@@ -149,6 +149,6 @@ def test_missing_policy_is_a_clear_message(tmp_path: Path) -> None:
 def test_bad_policy_is_named_with_its_path(folder: Path) -> None:
     (folder / "door.yaml").write_text(POLICY.replace("then: rules", "then: ruls"))
     with pytest.raises(
-        PolicyError, match=r"door.yaml:8:64: EG1107: `ruls` is not allowed here \(did you mean `rules`"
+        PolicyError, match=r"door.yaml:8:60: EG1107: `ruls` is not allowed here \(did you mean `rules`"
     ):
         check_policy(folder / "door.yaml")
