@@ -167,7 +167,10 @@ def _next_mode(
     if mode is Mode.INIT:
         return (Mode.STANDBY, Event.READY) if Event.READY in events else (Mode.INIT, None)
     if mode is Mode.STANDBY:
-        ready = Event.ARM in events and Event.STOP not in events and not any(rule.active for rule in rules)
+        quiet = not any(
+            rule.active or rule.start is not None for rule in rules
+        )  # nor holds what is not believed yet
+        ready = Event.ARM in events and Event.STOP not in events and quiet
         return (Mode.NOMINAL, Event.ARM) if ready else (Mode.STANDBY, state.event)
     if Event.STOP in events:
         return Mode.SAFE_STATE, Event.STOP
@@ -194,9 +197,9 @@ def _leave_safe_state(
 def _leave_manual(
     table: Table, state: State, rules: tuple[RuleState, ...], demand: Authority, events: Collection[Event]
 ) -> tuple[Mode, Event | None]:
-    """What held when the human took over is theirs to bear; a safe-state rule that fires later still wins."""
+    """What the human saw when they took over is theirs to bear; a safe-state rule that fires then or later wins."""
     for row, rule in zip(table.rules, rules):
-        if rule.active and row.then is Authority.SAFE_STATE and rule.since > state.since:
+        if rule.active and row.then is Authority.SAFE_STATE and rule.since >= state.since:
             return Mode.SAFE_STATE, None
     if Event.RELEASE in events:
         return _DEMANDED[demand], Event.RELEASE

@@ -383,3 +383,75 @@ def test_no_run_is_without_a_cause_when_a_rule_took_authority(table: Table, trac
         assert (outcome.deadline is not None) == (outcome.mode is Mode.TAKEOVER_REQUEST)
 
     run(table, trace, check)
+
+
+def test_arming_is_refused_while_a_condition_holds_that_is_not_believed_yet() -> None:
+    machine = Machine()
+    machine(QUIET, Event.READY)
+    assert machine((T, F, F), Event.ARM).mode is Mode.STANDBY
+    assert machine(QUIET, Event.ARM).mode is Mode.NOMINAL
+
+
+def test_nothing_is_counted_during_start_up() -> None:
+    machine = Machine()
+    assert machine((T, T, T)).causes == ()
+    assert machine.state.rules == initial(TABLE).rules
+
+
+def test_a_clear_condition_at_fault_clears_nothing(armed: Machine) -> None:
+    machine = armed
+    machine((T, F, F))
+    assert machine((T, F, F)).authority is Authority.RULES
+    for _ in range(9):
+        assert machine(QUIET, clear=(X, T, T)).authority is Authority.RULES
+
+
+def test_a_timed_clear_starts_again_after_a_break() -> None:
+    table = Table((RuleRow("fast", 1, "speed > 5", Authority.RULES, clear=Span(seconds=0.2)),))
+    machine = arm(Machine(table))
+    machine((T,))
+    machine((F,), dt=0.1)
+    machine((T,), dt=0.1)
+    machine((F,), dt=0.1)
+    assert machine((F,), dt=0.1).authority is Authority.RULES
+    assert machine((F,), dt=0.15).authority is Authority.MODEL
+
+
+def test_a_takeover_expires_at_its_deadline_and_on_a_broken_clock(armed: Machine) -> None:
+    deadline = armed((F, T, F)).deadline
+    assert deadline is not None
+    machine = Machine(state=armed.state)
+    machine.now = math.nextafter(deadline, 0.0)
+    assert machine((F, T, F), dt=0.0).mode is Mode.TAKEOVER_REQUEST
+    for now in (deadline, math.nan):
+        machine = Machine(state=armed.state)
+        machine.now = now
+        assert machine((F, T, F), dt=0.0).mode is Mode.SAFE_STATE
+
+
+def test_only_rules_that_hold_set_the_deadline() -> None:
+    other = RuleRow("other", 2, "b", Authority.HUMAN, within=2.0)
+    machine = Machine(Table((RuleRow("asks", 1, "a", Authority.HUMAN, within=9.0), other)))
+    machine.now = 0.0
+    assert arm(machine)((T, F)).deadline == pytest.approx(9.15)
+
+
+def test_a_request_that_fires_while_the_human_drives_changes_nothing(armed: Machine) -> None:
+    armed(QUIET, Event.TAKE)
+    assert armed((F, T, F)).mode is Mode.MANUAL
+
+
+def test_a_safe_state_rule_that_fires_in_the_step_of_the_takeover_wins() -> None:
+    table = Table((STOP, RuleRow("late", 2, "b", Authority.SAFE_STATE)))
+    machine = arm(Machine(table))
+    machine((F, F), Event.STOP)
+    machine((F, T), Event.TAKE)
+    assert machine((F, T)).mode is Mode.SAFE_STATE
+
+
+@pytest.mark.parametrize(("event", "mode"), [(Event.STOP, Mode.SAFE_STATE), (Event.TAKE, Mode.MANUAL)])
+def test_what_a_person_did_stays_the_cause(armed: Machine, event: Event, mode: Mode) -> None:
+    armed(QUIET, event)
+    for _ in range(3):
+        outcome = armed()
+        assert (outcome.mode, outcome.event) == (mode, event)
