@@ -159,3 +159,20 @@ def test_nothing_leaves_the_envelope_or_its_slew(
         assert value >= was - (limit.fall * time if time else 0.0) - 1e-12
     if authority is not Authority.MODEL:
         assert gated.source is not Authority.MODEL
+
+
+def test_the_safe_command_is_every_declared_safe_value() -> None:
+    assert safe_command(ENVELOPE) == Command({"brake": 1.0, "throttle": 0.0})
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_with_the_authority_of_the_safe_state_no_mode_lets_anything_else_through(mode: Mode) -> None:
+    gated = ask(mode, Authority.SAFE_STATE, suggested=CRUISE, manual=CRUISE)
+    assert gated == Gated(safe_command(ENVELOPE), GateDecision.BLOCK, Authority.SAFE_STATE)
+
+
+def test_a_substitute_that_the_slew_holds_back_is_still_a_substitute() -> None:
+    gated = ask(Mode.DEGRADED, Authority.RULES, elapsed=0.01)
+    assert (gated.decision, gated.source) == (GateDecision.SUBSTITUTE, Authority.RULES)
+    assert gated.command != FALLBACK[0].command
+    assert ask(Mode.SAFE_STATE, Authority.SAFE_STATE, elapsed=0.01).decision is GateDecision.BLOCK
