@@ -56,7 +56,9 @@ def test_pictures_unlike_those_it_was_calibrated_on_take_the_answer_away(call: C
     odd.mkdir()
     rng = np.random.default_rng(1)
     for i in range(20):
-        Pillow.fromarray(rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)).save(odd / f"{i:02}.png")
+        Pillow.fromarray(rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)).save(odd / f"odd-{i:02}.png")
+    for i, path in enumerate(sorted(project.pictures.rglob("*.png"))[:10]):  # first some that let it be armed
+        Pillow.open(path).save(odd / f"known-{i:02}.png")
     log = project.root / "run.log"
     args = [odd if arg == project.pictures else arg for arg in project.run("--fps", 60, "--log", log)]
     assert call(*args).code == 0
