@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from hil import process_rig
+from hil import launch
 from hil.profile import PROFILE, Profile
 from hil.scenario import Scenario, draw
 from hil.trace import Drive, Trace
@@ -64,7 +64,7 @@ def _real_time(
 ) -> list[Drive]:
     starts = [
         partial(
-            process_rig.start,
+            launch.start,
             scenario,
             draw(scenario, seed),
             arm,
@@ -77,7 +77,7 @@ def _real_time(
         if scenario.rig == "process"
         for arm in ("guarded", "unguarded")
     ]
-    return list(process_rig.run_all(starts, AT_ONCE_EMULATED if emulated else AT_ONCE, progress))
+    return list(launch.run_all(starts, AT_ONCE_EMULATED if emulated else AT_ONCE, progress))
 
 
 def _is_kept(drive: Drive) -> bool:

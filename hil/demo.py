@@ -19,7 +19,7 @@ from rich.text import Text
 
 from hil import results
 from hil.campaign import run_campaign
-from hil.figures import drive_figure, save_png
+from hil.figures import add_frame, drive_figure, save_png
 from hil.live import watch_drive
 from hil.profile import OUT, PROFILE, Profile, facts, shown, thresholds_of
 from hil.report import telling, write_report
@@ -137,6 +137,13 @@ def _write(
             thresholds,
             title="A sticker on a stop sign: the same drive with and without edgeguard",
         )
+        if guarded.thumbnails:
+            last = guarded.thumbnails[-1]
+            add_frame(
+                figure,
+                last.image,
+                f"the camera's frame after {last.time:.1f} s:\nthe model says “{last.label}”",
+            )
         save_png(figure, out / PICTURE)
 
 

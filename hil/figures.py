@@ -53,6 +53,7 @@ SHOWN: Final = (
 """Signals worth a curve, in this order, when the drive has them."""
 COLOURS: Final = ("#30638e", "#d1495b", "#edae49", "#66a182", "#8d6a9f", "#2e4057", "#a0785a")
 MOST_SIGNALS: Final = 6
+SPEAKS: Final = 0.3  # of its threshold: a signal that never comes so far is not drawn
 LEAST_DOUBT: Final = 0.01
 MOST_DOUBT: Final = 100.0
 
@@ -125,7 +126,7 @@ def _draw_way(axes: Axes, guarded: Drive | None, bare: Drive | None) -> None:
         textcoords="offset points", fontsize=8,
     )  # fmt: skip
     axes.set_ylabel("to the line (m)")
-    axes.legend(loc="upper right", frameon=False, ncols=2)
+    axes.legend(loc="upper right", bbox_to_anchor=(0.86, 1.02), frameon=False, ncols=2)
 
 
 def _cross(axes: Axes, bare: Drive) -> None:
@@ -176,6 +177,8 @@ def _draw_signals(axes: Axes, guarded: Drive, thresholds: Mapping[str, float]) -
         if column is None or level is None or drawn == MOST_SIGNALS:
             continue
         doubt = [doubt_of(name, value, level) for value in column]
+        if not any(value > SPEAKS for value in doubt):
+            continue
         axes.plot(guarded.trace.time, doubt, color=colour, lw=1.3, label=name)
         drawn += 1
     axes.axhline(1.0, color=INK, lw=1.0, ls=(0, (4, 3)))
@@ -241,6 +244,26 @@ def as_svg(figure: Figure) -> str:
     plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def add_frame(figure: Figure, image: Image, said: str) -> None:
+    """Put a camera frame, with what the model says about it, into the free corner of a drive's figure."""
+    corner = figure.axes[0].inset_axes((0.845, 0.42, 0.16, 0.5))
+    corner.imshow(image, interpolation="nearest")
+    corner.set_xticks([])
+    corner.set_yticks([])
+    corner.spines[:].set(visible=True, color=FAINT)
+    corner.grid(visible=False)
+    figure.axes[0].annotate(
+        said,
+        (0.85, 0.66),
+        xycoords="axes fraction",
+        fontsize=8.5,
+        color=INK,
+        va="center",
+        ha="right",
+        linespacing=1.5,
+    )
 
 
 def save_png(figure: Figure, path: Path) -> None:

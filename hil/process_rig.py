@@ -1,7 +1,7 @@
 """The real-time rig: a real host process that is killed or stopped on its way, and the firmware as a real process.
 
 What it measures, it takes from the microcontroller's own timestamps, so that this process's scheduling does not count.
-Several drives run at once in one loop; only this file and `hil.host` sleep.
+Several drives run at once in the loop of `hil.launch`; nothing here sleeps or starts a process.
 """
 
 from __future__ import annotations
@@ -11,24 +11,20 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeguard.types import Authority, Frame, Mode
 from hil import plant, wire
-from hil.approach import EMPTY, POST, REST, Eye, eye_for, yard
+from hil.approach import EMPTY, POST, REST, Eye
 from hil.association import NOTHING_AHEAD
-from hil.profile import PROFILE, ROOT, Profile, bundle_of
 from hil.scenario import Drawn, Scenario
 from hil.trace import Drive, Trace, handed_over, rules_share
 
 if TYPE_CHECKING:
-    from edgeguard.program import Program
     from hil.mcu import ProcessMcu
     from hil.mcu_qemu import QemuMcu
 
@@ -37,11 +33,10 @@ if TYPE_CHECKING:
 CONTROL: Final = 0.020  # s between two messages to the host
 EXPOSE: Final = 0.050  # s between two frames
 LONGEST_STEP: Final = 0.010  # s: the plant is never stepped further at once
-PAUSE: Final = 0.002  # s: the loop's sleep
 START_WITHIN: Final = 30.0  # s: a host that has not come up by then is given up
 SETTLED: Final = 0.4  # s on the test bench before the drive
 ASK_AGAIN: Final = 0.25  # s
-ARMED_WITHIN: Final = 10.0  # s
+ARMED_WITHIN: Final = 5.0  # s
 
 _SIGNALS: Final[Mapping[str, signal.Signals]] = {"kill-host": signal.SIGKILL, "hang-host": signal.SIGSTOP}
 
@@ -76,6 +71,9 @@ class ProcessRun:
     """When the host was killed or stopped."""
     trace: Trace = field(default_factory=Trace)
     problem: str = ""
+    stuck_on_bench: bool = False
+    fell_early: bool = False
+    """The microcontroller had fallen back before the host was struck: the machine was too busy for the host."""
     memory: float = 0.0
     _vehicle: plant.Vehicle = field(default_factory=plant.Vehicle)
     _moved: float = 0.0
@@ -129,6 +127,7 @@ class ProcessRun:
             fallback=fallback,
             refused=self.problem,
             memory=self.memory or None,
+            fell_early=self.fell_early,
             trace=self.trace,
         )
 
@@ -136,6 +135,8 @@ class ProcessRun:
         if self.mcu is None or self.struck is None:
             return None
         struck = self.struck
+        if self.fell_early:
+            return 0.0
         return next(
             (r.at - struck for r in self.mcu.records() if r.at >= struck and r.mode == "fallback_only"), None
         )
@@ -174,6 +175,7 @@ class ProcessRun:
             host = self.report.mode if self.report else "silent"
             mcu = self.mcu.mode if self.mcu is not None else "none"
             self.problem = f"not armed within {ARMED_WITHIN:g} s: host `{host}`, microcontroller `{mcu}`"
+            self.stuck_on_bench = True
             self._enter(Phase.DONE, now)
         if now - self.since < SETTLED or self.report is None:
             return
@@ -207,6 +209,7 @@ class ProcessRun:
         fault = self.scenario.fault
         if fault is None or self.struck is not None or now - self.since < fault.after:
             return
+        self.fell_early = self.mcu is not None and self.mcu.mode == "fallback_only"
         self.struck = time.monotonic()
         os.kill(self.host.pid, _SIGNALS[fault.kind])
 
@@ -244,73 +247,3 @@ class ProcessRun:
 
     def _over(self, now: float) -> bool:
         return self._rested >= REST or self.state.to_line < -POST or now - self.since >= self.scenario.limit
-
-
-def start(
-    scenario: Scenario,
-    drawn: Drawn,
-    arm: str,
-    program: Program,
-    profile: Profile = PROFILE,
-    emulated: bool = False,  # noqa: FBT001, FBT002 - from `--mcu`, bound by name
-) -> ProcessRun:
-    """Start the processes of one drive; `ProcessRun.tick` does the rest. `emulated`: the firmware under QEMU.
-
-    Raises: LinkError when the microcontroller cannot be started.
-    """
-    mcu = _microcontroller(program, emulated=emulated) if arm == "guarded" else None
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(0.0)
-    command = [
-        sys.executable,
-        "-m",
-        "hil.host",
-        "--arm",
-        arm,
-        "--fd",
-        str(theirs.fileno()),
-        "--cruise",
-        str(drawn.speed),
-    ]
-    if mcu is not None:
-        command += ["--policy", str(profile.policy), "--trust", str(profile.trust), "--port", mcu.port]
-    else:
-        command += ["--bundle", str(bundle_of(program, "primary"))]
-    host = subprocess.Popen(command, pass_fds=(theirs.fileno(),), cwd=ROOT, stderr=subprocess.PIPE)
-    theirs.close()
-    state = plant.PlantState(0.0, drawn.distance, drawn.speed)
-    return ProcessRun(
-        scenario, drawn, arm, mcu, host, ours, eye_for(scenario, drawn), yard(), state, since=time.monotonic()
-    )
-
-
-def _microcontroller(program: Program, *, emulated: bool) -> Microcontroller:
-    from hil.mcu import ProcessMcu
-    from hil.mcu_qemu import QemuMcu
-
-    key = Path(program.link.key) if program.link is not None and program.link.key else None
-    return QemuMcu(program, key_file=key) if emulated else ProcessMcu(program, key_file=key)
-
-
-def run_all(
-    starts: Sequence[Callable[[], ProcessRun]], at_once: int, done: Callable[[Drive], None]
-) -> Iterator[Drive]:
-    """Run every drive, at most `at_once` at a time; `done` hears of each as it ends."""
-    waiting = list(starts)
-    running: list[ProcessRun] = []
-    try:
-        while waiting or running:
-            if waiting and len(running) < at_once:
-                running.append(waiting.pop(0)())
-            for run in list(running):
-                run.tick(time.monotonic())
-                if run.phase is Phase.DONE:
-                    running.remove(run)
-                    drive = run.result()
-                    run.close()
-                    done(drive)
-                    yield drive
-            time.sleep(PAUSE)
-    finally:
-        for run in running:
-            run.close()

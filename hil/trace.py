@@ -90,6 +90,10 @@ class Drive:
     """From the host's death to the first value of the microcontroller's own fallback (s), process rig only."""
     refused: str = ""
     """Why the guard did not start at all."""
+    fell_early: bool = False
+    """The microcontroller fell back before the host was struck, process rig only; `fallback` is 0 then."""
+    attempts: int = 1
+    """How often the processes were started until they came through the test bench, process rig only."""
     memory: float | None = None
     """Resident memory of the guard's host (MiB), process rig only."""
     trace: Trace = field(default_factory=Trace)
