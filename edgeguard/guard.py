@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -180,12 +181,13 @@ class Guard:
         return verdict
 
     def close(self) -> None:
-        """End the worker processes, and close the link and the log."""
-        self._perception.close()
-        if self._link is not None:
-            self._link.close()
-        if self._log is not None:
-            self._log.close()
+        """Give authority up and close the link, then end the worker processes and close the log, whatever fails."""
+        with ExitStack() as last_first:
+            if self._log is not None:
+                last_first.callback(self._log.close)
+            last_first.callback(self._perception.close)
+            if self._link is not None:
+                last_first.callback(self._link.close)
 
     def _see(self, frame: Frame | None, now: float) -> bool:
         """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""

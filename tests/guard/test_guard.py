@@ -395,6 +395,25 @@ def test_closing_ends_every_part() -> None:
     assert drive.log.closed
 
 
+def test_a_part_that_fails_to_close_keeps_none_of_the_others_open() -> None:
+    drive = Drive()
+
+    def fail() -> None:
+        assert drive.link.closed  # authority is given up before anybody waits for a process
+        raise OSError("no such process")
+
+    drive.perception.close = fail  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no such process"):
+        drive.guard.close()
+    assert drive.log.closed
+
+
+def test_closing_needs_neither_line_nor_log() -> None:
+    drive = Drive()
+    Guard(PROGRAM, cast("Any", drive.perception)).close()
+    assert drive.perception.closed
+
+
 frames = st.one_of(
     st.none(),
     st.tuples(st.integers(-5, 400), st.one_of(st.floats(), st.sampled_from([10.2, 10.5, 11.0]))),
