@@ -161,10 +161,9 @@ class HostSession:
         An actuator without a finite value is commanded to its safe value as SAFE_STATE.
         """
         status = self._status
-        if self._counter > COUNTER_LAST:
-            self._drop_session(
-                "the session's counter is used up"
-            )  # after a year and more: the next one begins at 1
+        if self.state is LinkState.OPEN and self._counter > COUNTER_LAST:
+            # After two months with 16 actuators at 50 Hz, two years with one: the next session begins at 1.
+            self._drop_session("the session's counter is used up")
         if self.state is not LinkState.OPEN or status is None:
             self.dropped += 1
             return b""

@@ -375,6 +375,18 @@ def test_session_ends_before_its_counter_wraps(mcu: Mcu, open_session: Transport
     assert open_session.status.state == "waiting"
 
 
+def test_used_up_session_still_hears_a_hello_in_two_pieces(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session._session._counter = COUNTER_LAST + 1
+    open_session.send({}, Authority.MODEL, 0.0)
+    mcu.nonce = b"newnonce"
+    whole = mcu.hello()
+    for step, piece in enumerate((whole[:20], whole[20:])):
+        mcu.to_host = piece
+        open_session.poll(0.02 * step)
+        open_session.send({}, Authority.MODEL, 0.02 * step)
+    assert open_session.status.state == "opening"
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(data=st.binary(max_size=300))
 def test_rubbish_never_raises_and_opens_nothing(
