@@ -101,6 +101,11 @@ def _line_problems(program: Program) -> list[str]:
         found.append(
             f"`lost_after` is {lost:g} s; the microcontroller takes {SHORTEST_LOST:g} to {LONGEST_LOST:g} s"
         )
+    elif round(program.period * SCALE) > round(lost * DEGRADED_SHARE * SCALE):
+        found.append(
+            f"with a command every {program.period:g} s and `lost_after` {lost:g} s the microcontroller could never be "
+            f"armed: make `lost_after` at least {program.period / DEGRADED_SHARE:g} s"
+        )
     link = program.link or LinkSettings()
     room = link.baud / BITS_A_BYTE * LINE_SHARE
     there = math.floor(room * program.period / COMMAND_BYTES)

@@ -95,6 +95,13 @@ def test_more_actuators_than_the_line_carries_are_refused(program: Program, baud
                 emit(many)
 
 
+def test_control_period_at_which_nobody_could_ever_arm_is_refused(program: Program) -> None:
+    """Arming takes five commands, each within a third of `lost_after` of the one before."""
+    emit(replace(program, link=LinkSettings(lost_after=0.060), period=0.020))
+    with pytest.raises(PolicyError, match=r"could never be armed: make `lost_after` at least 0\.06 s"):
+        emit(replace(program, link=LinkSettings(lost_after=0.059), period=0.020))
+
+
 def test_commands_faster_than_the_line_carries_are_refused(program: Program) -> None:
     many = tuple(replace(BRAKE, name=f"a{i}") for i in range(12))
     emit(replace(program, envelope=many))
