@@ -107,7 +107,8 @@ def _fits(
 def _ladder(policy: Policy, source: Source, report: Report) -> None:
     if policy.handover is None:
         return
-    shortest = min((r.within for r in policy.rules if r.within is not None), default=None)
+    budgets = [rule.within for rule in policy.rules] + [signal.within for signal in policy.signals.values()]
+    shortest = min((budget for budget in budgets if budget is not None), default=None)
     before = 0.0
     for i, step in enumerate(policy.handover.escalate):
         place = source.value(("handover", "escalate", i, "after"))
