@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from edgeguard.decision.causes import CauseChain
 from edgeguard.decision.machine import Inputs, Outcome, initial, step
 from edgeguard.decision.table import Truth
+from edgeguard.errors import UsageError
 from edgeguard.gate.gate import Gated, gate, safe_command
 from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
@@ -142,7 +143,15 @@ class Guard:
         `context`: the values the policy declares `from: context`, as of `now` unless given as a `Signal` with its
         own time. `manual`: the human's command, used only after a takeover. Returns the verdict; the command in it
         was sent over the link, and it was logged.
+
+        `now` is monotonic: a step before the last one locks out, as no age or span can be trusted any more.
+
+        Raises:
+            UsageError: `now` is not a finite number.
+
         """
+        if not math.isfinite(now):
+            raise UsageError(f"`now` is {now}: a step needs a finite number of seconds")
         if now < self._last_step:  # every age and span that was begun before is wrong from here on
             self._events.append(Event.INTEGRITY)
         if self._link is not None:

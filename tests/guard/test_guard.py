@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeguard.decision.table import RuleRow, Span, Table, Truth
+from edgeguard.errors import UsageError
 from edgeguard.guard import Guard
 from edgeguard.program import ActuatorLimit, Evaluation, FallbackRow, Program, SignalSpec
 from edgeguard.types import (
@@ -288,6 +289,16 @@ def test_a_clock_that_goes_back_locks_out() -> None:
     drive.now -= 5.0
     verdict = drive.step()
     assert (verdict.mode, verdict.causes[0].rule) == (Mode.LOCKOUT, "event:integrity")
+
+
+@pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf])
+def test_a_time_that_is_none_is_the_callers_mistake(now: float) -> None:
+    drive = Drive().arm()
+    sent = len(drive.link.sent)
+    with pytest.raises(UsageError, match="finite number of seconds"):
+        drive.guard.step(None, {"speed": 10.0}, now)
+    assert len(drive.link.sent) == sent
+    assert drive.step().authority is Authority.MODEL
 
 
 def test_a_clock_that_stands_still_does_not_lock_out() -> None:
