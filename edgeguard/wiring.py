@@ -71,7 +71,11 @@ def build_perception(
     models = admit_models(policy.program)
     check_calibration(policy, models)
     perception = Perception.build(models, policy.program.models, clock)
-    perception.warm_up()
+    try:
+        perception.warm_up()
+    except BaseException:
+        perception.close()  # processes that were already started
+        raise
     digests = {role: model.digest for role, model in models.items()}
     digests["policy"] = policy.program.digest
     if policy.calibration_digest:

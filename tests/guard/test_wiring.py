@@ -56,3 +56,20 @@ def test_thresholds_of_these_models_pass() -> None:
     check_calibration(same, MODELS)
     check_calibration(none, MODELS)
     assert none.calibration is None
+
+
+def test_models_that_fail_to_warm_up_leave_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+
+    def fail() -> None:
+        raise ContractError("bundle `m` gives no usable answer")
+
+    perception: Any = SimpleNamespace(warm_up=fail, close=lambda: closed.append(True))
+    monkeypatch.setattr("edgeguard.wiring.admit_models", lambda _program: {})
+    monkeypatch.setattr("edgeguard.wiring.Perception.build", lambda *_: perception)
+    policy: Any = SimpleNamespace(
+        policy_signer="ab", calibration=None, program=SimpleNamespace(models=(), digest="00")
+    )
+    with pytest.raises(ContractError, match="no usable answer"):
+        Guard.open(policy)
+    assert closed == [True]
