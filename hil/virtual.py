@@ -156,8 +156,3 @@ def _tampered(scenario: Scenario, drawn: Drawn, policy: LoadedPolicy) -> tuple[D
 
 def _has(scenario: Scenario, kind: str) -> bool:
     return scenario.fault is not None and scenario.fault.kind == kind
-
-
-def be_nice() -> None:
-    """Let the real-time rigs beside this process go first."""
-    os.nice(10)
