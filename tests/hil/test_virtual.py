@@ -61,6 +61,16 @@ def test_a_frozen_camera_ends_in_the_safe_state(signed: Profile, workshop: Works
     assert not drive.violation
 
 
+def test_an_operator_who_takes_over_drives_to_the_line(signed: Profile, workshop: Workshop) -> None:
+    drive = driven("operator", signed, workshop)
+    modes = list(dict.fromkeys(drive.trace.mode))
+    assert modes == ["nominal", "degraded", "takeover_request", "manual"]
+    asked, taken = (drive.trace.time[drive.trace.mode.index(mode)] for mode in modes[2:])
+    assert taken - asked == pytest.approx(1.52, abs=0.03)
+    assert drive.stood
+    assert not drive.violation
+
+
 def test_a_dead_redundant_model_takes_the_wheel_from_the_primary(signed: Profile) -> None:
     own = Workshop(policy_of(signed))
     try:
