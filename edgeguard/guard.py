@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
     NO_VALUES,
     Answer,
+    Authority,
+    Cause,
     Command,
     Event,
     Frame,
@@ -48,6 +51,16 @@ Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
 _ACTS_ALONE = {"silent": 0.0, "enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
 """Whether the microcontroller acts without the host, by its mode. Of any other mode nothing is known."""
 _ARMED = frozenset({Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL})
+
+
+_NO_SUGGESTION = Cause(
+    "event:no-suggestion",
+    0,
+    "the planner gave no usable command",
+    Authority.RULES,
+    0.0,
+    clears="a finite value for every declared actuator, and no other",
+)
 
 
 class Guard:
@@ -89,6 +102,7 @@ class Guard:
         self.perception_failures = 0
         self._last_step = math.nan
         self._count = 0
+        self._unplanned_since: float | None = None
 
     @classmethod
     def open(
@@ -170,15 +184,16 @@ class Guard:
         gated = self._gate(outcome, suggested, manual, evaluation.fallback, now)
         self._send(gated, before, outcome.mode, now)
         self._count += 1
+        authority, causes = self._who_acts(outcome, gated, now)
         verdict = Verdict(
             number=self._count,
             frame=self._last_frame if self._last_frame >= 0 else None,
             at=now,
             mode=outcome.mode,
-            authority=outcome.authority,
+            authority=authority,
             gate=gated.decision,
             command=gated.command,
-            causes=self._chain.causes(self._state, outcome, now),
+            causes=causes,
             readings=readings,
             answer=self._answer,
             suggested=None if suggested is None else Command(suggested),
@@ -287,6 +302,15 @@ class Guard:
         )
         self._command, self._last_step = gated.command, now
         return gated
+
+    def _who_acts(self, outcome: Outcome, gated: Gated, now: float) -> tuple[Authority, tuple[Cause, ...]]:
+        """The authority whose command goes out, and why. A model without a usable suggestion does not act."""
+        if outcome.authority is not Authority.MODEL or gated.source is Authority.MODEL:
+            self._unplanned_since = None
+            return outcome.authority, self._chain.causes(self._state, outcome, now)
+        if self._unplanned_since is None:
+            self._unplanned_since = now
+        return gated.source, (replace(_NO_SUGGESTION, demands=gated.source, since=self._unplanned_since),)
 
     def _send(self, gated: Gated, before: Mode, mode: Mode, now: float) -> None:
         if self._link is not None:

@@ -341,6 +341,10 @@ def test_a_planner_that_fails_is_replaced_by_the_rules(
     drive.guard.operator(Event.ARM)
     verdict = drive.step()
     assert (verdict.gate, verdict.command.values) == (GateDecision.SUBSTITUTE, {"brake": 0.4})
+    assert (verdict.mode, verdict.authority) == (Mode.NOMINAL, Authority.RULES)
+    since = drive.now
+    (cause,) = drive.step().causes
+    assert (cause.rule, cause.demands, cause.since) == ("event:no-suggestion", Authority.RULES, since)
 
 
 def test_planner_failures_are_counted() -> None:
