@@ -55,7 +55,7 @@ models:
   primary: {{bundle: primary}}
   redundant: {{bundle: redundant}}
 filter: {{bundle: denoise}}
-admission: {{signers: [key.pub]}}
+admission: {{signers: [{{key: key.pub, sha256: "0000000000000000000000000000000000000000000000000000000000000000"}}]}}
 signals:
   certainty: {{of: primary, range: [0, 1], max_age: 150ms}}
   disagreement: {{of: [primary, redundant], range: [0, 1], max_age: 150ms, on_fault: rules}}

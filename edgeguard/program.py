@@ -61,6 +61,13 @@ class LinkSettings:
     """Path of the device key file, as resolved from the policy."""
 
 
+class Signer(NamedTuple):
+    """A key that may sign models and the calibration: its file, and the SHA-256 (hex) that the policy pins it to."""
+
+    path: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """Where a model bundle lies and how it is run."""
@@ -103,8 +110,8 @@ class Program:
     fallback: tuple[FallbackRow, ...]
     envelope: tuple[ActuatorLimit, ...]
     models: tuple[ModelRef, ...] = ()
-    signers: tuple[str, ...] = ()
-    """Absolute paths of the public keys that may sign models and the calibration."""
+    signers: tuple[Signer, ...] = ()
+    """The public keys that may sign models and the calibration, by absolute path."""
     security_version: int = 0
     calibration: str = ""
     """Absolute path of the calibration file; empty: the policy names none."""

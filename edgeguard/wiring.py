@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
+from edgeguard.admission import AdmittedModel, admit_bundle, load_pinned_keys
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.perception import Perception
 
@@ -25,7 +25,7 @@ def admit_models(program: Program) -> dict[str, AdmittedModel]:
         AdmissionError: a bundle is unsigned, altered, too old or from an unknown signer.
 
     """
-    signers = load_public_keys(program.signers)
+    signers = load_pinned_keys(program.signers)
     return {
         ref.role: admit_bundle(ref.path, signers, security_version=program.security_version)
         for ref in program.models

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BUNDLES: Final = ROOT / "models" / "photos"
 POLICY: Final = Path(__file__).parent / "photos_gate.yaml"
+UNPINNED: Final = "0" * 64
+"""Stands in the policy file for the fingerprint of the key that a run makes."""
 ROLES: Final = ("primary", "redundant", "denoise")
 PERIOD: Final = 0.1  # s
 FRAMES: Final = 20  # a phase
@@ -78,7 +80,7 @@ def _need_bundles() -> None:
 
 def _workspace(out: Path) -> tuple[Path, Path]:
     """Copy policy and bundles and sign them; returns the policy and the key to trust."""
-    from edgeguard.admission import new_key, sign_bundle, sign_file
+    from edgeguard.admission import load_public_keys, new_key, sign_bundle, sign_file
 
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -88,7 +90,9 @@ def _workspace(out: Path) -> tuple[Path, Path]:
         shutil.copytree(BUNDLES / role, out / "models" / role, ignore=shutil.ignore_patterns("*.sig"))
         sign_bundle(out / "models" / role, key)
     policy = out / POLICY.name
-    shutil.copy(POLICY, policy)
+    (pinned,) = load_public_keys([public])
+    text = POLICY.read_text(encoding="utf-8").replace(UNPINNED, pinned.hint)
+    policy.write_text(text, encoding="utf-8")
     sign_file(policy, key)
     return policy, public
 

@@ -7,7 +7,7 @@ Signatures, the manifest and the model's inspection are checked before anything 
 from __future__ import annotations
 
 from edgeguard.admission.bundle import AdmittedFile, AdmittedModel
-from edgeguard.admission.keys import PublicKey, load_public_keys, new_key
+from edgeguard.admission.keys import PublicKey, load_pinned_keys, load_public_keys, new_key
 from edgeguard.admission.manifest import InputSpec, Manifest, TensorSpec
 from edgeguard.admission.sign import sign_bundle, sign_file
 from edgeguard.admission.store import admit_bundle, admit_file
@@ -21,6 +21,7 @@ __all__ = [
     "TensorSpec",
     "admit_bundle",
     "admit_file",
+    "load_pinned_keys",
     "load_public_keys",
     "new_key",
     "sign_bundle",

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edgeguard.admission.reasons import refusal
 from edgeguard.errors import UsageError
 
 MAX_KEY_BYTES = 64 * 1024
@@ -76,6 +77,27 @@ def load_public_keys(paths: Sequence[str | Path]) -> tuple[PublicKey, ...]:
         UsageError: a file is missing or does not hold one EC public key on a supported curve.
     """
     return tuple(_load_public_key(Path(path)) for path in paths)
+
+
+def load_pinned_keys(pins: Sequence[tuple[str | Path, str]]) -> tuple[PublicKey, ...]:
+    """Read the public keys that a signed policy pins, as pairs of (file, hex SHA-256 of the key's PEM text).
+
+    A key file is not signed itself: whoever can write to the disk could put their own in its place.
+
+    Raises:
+        AdmissionError: `unknown-signer`, a file holds another key than the one pinned.
+        UsageError: as `load_public_keys`.
+    """
+    keys = load_public_keys([path for path, _ in pins])
+    for key, (path, pinned) in zip(keys, pins):
+        if key.hint != pinned:
+            raise refusal(
+                "unknown-signer",
+                str(path),
+                f"this is not the key that the policy pins (`{pinned[:16]}…`) but `{key.hint[:16]}…`: put the right "
+                "key back; if the change is yours, write what `edgeguard keys show` prints into the policy",
+            )
+    return keys
 
 
 def _load_public_key(path: Path) -> PublicKey:

@@ -83,14 +83,14 @@ def calibrate(
 
 def _admit(document: PolicyDocument, base: Path) -> dict[str, AdmittedModel]:
     """The policy's models, admitted with the signers that it names. Raises: AdmissionError, UsageError."""
-    from edgeguard.admission import admit_bundle, load_public_keys
-    from edgeguard.policy import model_refs
+    from edgeguard.admission import admit_bundle, load_pinned_keys
+    from edgeguard.policy import model_refs, signers
 
     admission = document.policy.admission
     refs = model_refs(document, base=base)
     if admission is None or not refs:
         message = f"`{document.file}` names no models: there is nothing to calibrate"
         raise UsageError(message)
-    signers = load_public_keys([base / path for path in admission.signers])
+    keys = load_pinned_keys(signers(document, base=base))
     floor = admission.require.security_version
-    return {ref.role: admit_bundle(ref.path, signers, security_version=floor) for ref in refs}
+    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in refs}

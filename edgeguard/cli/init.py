@@ -42,7 +42,10 @@ def init(
     ] = "1",
     bgr: Annotated[bool, typer.Option("--bgr", help="The model takes blue-green-red.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The model takes 0..255 instead of 0..1.")] = False,
-    keys: Annotated[bool, typer.Option("--keys", help="Make a signing key pair, too.")] = False,
+    signer: Annotated[
+        Path | None,
+        typer.Option("--signer", metavar="KEY.pub", help="Whose signature counts; default: a new key pair."),
+    ] = None,
 ) -> None:
     """Write a starter project: a bundle whose manifest is read off the model, and a commented policy."""
     from edgeguard.cli import starter
@@ -63,20 +66,18 @@ def init(
         "models/primary/model.onnx": found.data,
         "models/primary/edgeguard.json": manifest.encode(),
         "models/primary/CARD.md": starter.card(chosen, model.name, classes).encode(),
-        "policy.yaml": starter.policy(chosen, f"{RELEASE}.pub").encode(),
     }
+    pinned = _release_key(output, signer)
+    files["policy.yaml"] = starter.policy(chosen, f"{RELEASE}.pub", pinned).encode()
     _write(output, files)
-    if keys:
-        from edgeguard.admission import new_key
-
-        new_key(output / f"{RELEASE}.key", output / f"{RELEASE}.pub")
-    typer.echo(_report(output, files, keys=keys, scale=scale, color=color, means=means, stds=stds))
+    written = [*files, f"{RELEASE}.pub", *([] if signer else [f"{RELEASE}.key"])]
+    typer.echo(_report(output, written, scale=scale, color=color, means=means, stds=stds))
     typer.echo(
         f"{found.input}: {found.layout} {found.size[0]} x {found.size[1]}, {found.output}: {found.meaning}, "
         f"{found.classes} classes ({', '.join(classes[:3])}, ...)"
     )
     typer.echo("\nnext:")
-    for command in _next(output, keys=keys):
+    for command in _next(output, "PRIVATE.key" if signer else str(output / f"{RELEASE}.key")):
         typer.echo(f"  {command}")
 
 
@@ -117,6 +118,19 @@ def _classes(labels: Path | None, count: int) -> list[str]:
     return names
 
 
+def _release_key(root: Path, signer: Path | None) -> str:
+    """Put the public key where the policy looks for it; returns its fingerprint. Raises: UsageError."""
+    from edgeguard.admission import load_public_keys, new_key
+
+    private, public = root / f"{RELEASE}.key", root / f"{RELEASE}.pub"
+    given = None if signer is None else load_public_keys([signer])[0].hint
+    _write(root, {} if signer is None else {f"{RELEASE}.pub": signer.read_bytes()})
+    if given is not None:
+        return given
+    new_key(private, public)
+    return load_public_keys([public])[0].hint
+
+
 def _write(root: Path, files: dict[str, bytes]) -> None:
     try:
         (root / RELEASE).parent.mkdir(parents=True, exist_ok=True)
@@ -131,15 +145,13 @@ def _write(root: Path, files: dict[str, bytes]) -> None:
 
 def _report(
     root: Path,
-    files: dict[str, bytes],
+    written: Sequence[str],
     *,
-    keys: bool,
     scale: float,
     color: str,
     means: Sequence[float],
     stds: Sequence[float],
 ) -> str:
-    written = [*files, *([f"{RELEASE}.key", f"{RELEASE}.pub"] if keys else [])]
     lines = [f"{root / name}" for name in written]
     lines.append(
         f"\nassumed, because no model says it: {color}, pixels times {scale:.6g}, mean {list(means)}, std {list(stds)}"
@@ -148,13 +160,11 @@ def _report(
     return "\n".join(lines)
 
 
-def _next(root: Path, *, keys: bool) -> list[str]:
-    key = root / RELEASE
+def _next(root: Path, key: str) -> list[str]:
     return [
-        *([] if keys else [f"edgeguard keys new {key}"]),
-        f"edgeguard sign {root / 'models/primary'} --key {key}.key",
-        f"edgeguard calibrate {root / 'policy.yaml'} --data PICTURES --key {key}.key",
+        f"edgeguard sign {root / 'models/primary'} --key {key}",
+        f"edgeguard calibrate {root / 'policy.yaml'} --data PICTURES --key {key}",
         f"edgeguard policy check {root / 'policy.yaml'}",
-        f"edgeguard sign {root / 'policy.yaml'} --key {key}.key",
-        f"edgeguard run --policy {root / 'policy.yaml'} --trust {key}.pub --source PICTURES --log run.log",
+        f"edgeguard sign {root / 'policy.yaml'} --key {key}",
+        f"edgeguard run --policy {root / 'policy.yaml'} --trust {root / RELEASE}.pub --source PICTURES --log run.log",
     ]

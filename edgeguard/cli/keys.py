@@ -1,4 +1,4 @@
-"""`edgeguard keys new`: make a signing key pair. Never prints a private key, never overwrites one."""
+"""`edgeguard keys`: make a signing key pair, or show a public key. Never prints a private key, never overwrites one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-group = typer.Typer(help="Make signing keys.", no_args_is_help=True, rich_markup_mode=None)
+group = typer.Typer(
+    help="Make signing keys, and show what a policy pins.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +35,17 @@ def new(
     new_key(private_path, public_path)
     typer.echo(f"{private_path}: the private key; keep it off the device and out of version control")
     typer.echo(f"{public_path}: the public key; goes to every device")
+
+
+@group.command(epilog="Example: edgeguard keys show keys/release.pub")
+def show(
+    public: Annotated[Path, typer.Argument(help="A public key file.")],
+) -> None:
+    """Print a public key's fingerprint, as the entry of a policy's `admission.signers`."""
+    from edgeguard.admission import load_public_keys
+
+    (key,) = load_public_keys([public])
+    typer.echo(f'{{key: {public}, sha256: "{key.hint}"}}')
 
 
 def key_paths(name: Path, public: Path | None) -> tuple[Path, Path]:

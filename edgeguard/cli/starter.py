@@ -73,9 +73,9 @@ def card(name: str, source: str, classes: Sequence[str]) -> str:
     )
 
 
-def policy(name: str, key: str) -> str:
-    """Return the policy. `key`: path of the public key, relative to the policy."""
-    return _POLICY.replace("@NAME@", name).replace("@KEY@", key)
+def policy(name: str, key: str, sha256: str) -> str:
+    """Return the policy. `key`: path of the public key, relative to the policy; `sha256`: of its PEM text."""
+    return _POLICY.replace("@NAME@", name).replace("@KEY@", key).replace("@SHA256@", sha256)
 
 
 _POLICY = """\
@@ -89,7 +89,8 @@ models:
   primary: {bundle: models/primary}
   # redundant: {bundle: models/redundant}   # a second model of another architecture; then declare `disagreement` below
 admission:
-  signers: [@KEY@]                # these keys may sign the model and the calibration
+  signers:                        # these keys may sign the model and the calibration; `edgeguard keys show` prints them
+    - {key: @KEY@, sha256: "@SHA256@"}
   require: {security_version: 1}
 calibration: calibration.json     # where `calibrated.NAME` comes from: `edgeguard calibrate` writes it
 

@@ -18,7 +18,7 @@ from edgeguard.policy.expr.codegen import Trigger, build
 from edgeguard.policy.schema import Actuator, Clear, Model, Policy, Rule, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
 from edgeguard.policy.timing import frame_period
-from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec
+from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec, Signer
 from edgeguard.types import NO_VALUES, Authority, Command
 
 HEALTHY_FRAMES = 5
@@ -66,7 +66,7 @@ def compile_policy(
         ),
         envelope=tuple(_limit(name, actuator) for name, actuator in policy.envelope.items()),
         models=model_refs(document, base=base),
-        signers=tuple(_path(base, signer) for signer in admission.signers) if admission else (),
+        signers=signers(document, base=base),
         security_version=admission.require.security_version if admission else 0,
         calibration=_path(base, policy.calibration) if policy.calibration else "",
         thresholds=dict(thresholds),
@@ -111,6 +111,12 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
         for role, model in declared.items()
         if model is not None
     )
+
+
+def signers(document: PolicyDocument, *, base: Path) -> tuple[Signer, ...]:
+    """The keys that may sign the policy's models and calibration, as it pins them."""
+    admission = document.policy.admission
+    return tuple(Signer(_path(base, s.key), s.sha256) for s in admission.signers) if admission else ()
 
 
 def _source(signal: SignalDeclaration) -> str:

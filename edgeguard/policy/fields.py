@@ -6,6 +6,7 @@ Each is a plain Python type with a validator that speaks the policy author's lan
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -31,6 +32,14 @@ def _text(value: object, kind: str, hint: str) -> str:
         f"`{value}` is not {kind}" if isinstance(value, (int, float)) else f"this is not {kind}",
         hint,
     )
+
+
+def _digest(value: object) -> str:
+    hint = 'write `sha256: "…"` as `edgeguard keys show` prints it'
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        shown = f"`{str(value)[:40]}`" if isinstance(value, (str, int, float)) else "this"
+        raise _fail("EG1106", f"{shown} is not a sha-256 of 64 hex digits", hint)
+    return value
 
 
 def _duration(value: object) -> float:
@@ -100,6 +109,8 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A name that expressions can use."""
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
 """A name that people read: of a policy, a rule, a worker."""
+Digest = Annotated[str, BeforeValidator(_digest)]
+"""A SHA-256 in hex."""
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Expression = str
 Duration = Annotated[float, BeforeValidator(_duration)]

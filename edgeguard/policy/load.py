@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeguard.admission.keys import PublicKey, load_public_keys
+from edgeguard.admission.keys import PublicKey, load_pinned_keys
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.store import admit_file
 from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
-from edgeguard.policy.compiler import compile_policy
+from edgeguard.policy.compiler import compile_policy, signers
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program
@@ -52,7 +52,8 @@ def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -
     admitted with the signers that the admitted policy names.
 
     Raises:
-        AdmissionError: no trusted key is given, or a file is unsigned, altered or signed by somebody else.
+        AdmissionError: no trusted key is given, a key is not the pinned one, or a file is unsigned, altered or signed
+            by somebody else.
         PolicyError: with every finding.
         ContractError: the calibration is signed, but is not one.
         UsageError: a file or key cannot be read.
@@ -66,8 +67,7 @@ def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -
     calibration, digest = None, ""
     wanted = calibration_path(document, base=base)
     if wanted is not None:
-        signers = load_public_keys([base / s for s in _signers(document)])
-        file = admit_file(wanted, signers)
+        file = admit_file(wanted, load_pinned_keys(signers(document, base=base)))
         calibration, digest = parse_calibration(file.data, file=str(wanted)), file.digest
     program = compile_policy(document, base=base, calibration=calibration)
     return LoadedPolicy(program, document, calibration, admitted.digest, digest, admitted.signer)
@@ -101,10 +101,6 @@ def calibration_path(document: PolicyDocument, *, base: Path) -> Path | None:
     """Where the policy's calibration lies; None when it names none."""
     name = document.policy.calibration
     return Path(os.path.normpath(base / name)) if name else None
-
-
-def _signers(document: PolicyDocument) -> tuple[str, ...]:
-    return document.policy.admission.signers if document.policy.admission else ()
 
 
 def _read(path: str | Path, what: str) -> bytes:

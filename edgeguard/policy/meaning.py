@@ -174,7 +174,7 @@ class _Checks:
         policy = self.policy
         if policy.admission is None and (policy.models or policy.filter or policy.calibration):
             key = "models" if policy.models else "filter" if policy.filter else "calibration"
-            hint = "add `admission: {signers: [release.pub]}`"
+            hint = "add `admission: {signers: [{key: release.pub, sha256: …}]}`"
             self.at_key("EG1316", f"`{key}` cannot be admitted without `admission`", (key,), hint)
 
     def workers(self) -> None:

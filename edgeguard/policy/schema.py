@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from edgeguard.policy.fields import (
     Choice,
     Command,
+    Digest,
     Duration,
     Expression,
     Given,
@@ -63,10 +64,17 @@ class Required(Section):
     security_version: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
-class Admission(Section):
-    """Whose signatures count for models and calibration. Public key files, relative to the policy file."""
+class Signer(Section):
+    """A public key file, relative to the policy file, and what it must hold: the file itself is not signed."""
 
-    signers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
+    key: Text
+    sha256: Digest
+
+
+class Admission(Section):
+    """Whose signatures count for models and calibration."""
+
+    signers: Annotated[tuple[Signer, ...], Field(min_length=1, max_length=32)]
     require: Required = Required()
 
 

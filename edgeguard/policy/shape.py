@@ -92,6 +92,8 @@ def _translate(details: ErrorDetails, values: Mapping[str, Value], source: Sourc
     elif kind in _EXPECTS:
         code, expected = _EXPECTS[kind]
         report.add(code, f"{_named(path)} must be {expected}", source.value(path))
+    elif kind == "too_short" and len(details["input"]) >= context["min_length"]:
+        pass  # long enough, but for entries that have a finding of their own
     elif kind in _BOUNDS:
         report.add("EG1106", f"{_named(path)} must be {_BOUNDS[kind].format(**context)}", source.value(path))
     elif kind.startswith("EG"):

@@ -105,7 +105,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "labels.txt").write_text("red\ngreen\nblue\n")
     guard, key = root / "guard", root / "guard" / "keys" / "release.key"
     steps: list[list[object]] = [
-        ["init", model, "--labels", root / "labels.txt", "--output", guard, "--name", "colours", "--keys"],
+        ["init", model, "--labels", root / "labels.txt", "--output", guard, "--name", "colours"],
         ["sign", guard / "models" / "primary", "--key", key],
         ["calibrate", guard / "policy.yaml", "--data", root / "pictures", "--key", key],
         ["sign", guard / "policy.yaml", "--key", key],

@@ -40,7 +40,7 @@ def test_what_init_writes_can_be_signed_and_admitted(
     call: Call, classifier: Classifier, tmp_path: Path
 ) -> None:
     out = tmp_path / "guard"
-    call("init", classifier(shape=(1, 16, 24, 3), probabilities=True), "-o", out, "--keys")
+    call("init", classifier(shape=(1, 16, 24, 3), probabilities=True), "-o", out)
     key = out / "keys" / "release"
     assert call("sign", out / "models" / "primary", "--key", f"{key}.key").code == 0
     assert call("verify", out / "models" / "primary", "--trust", f"{key}.pub").code == 0
@@ -53,14 +53,19 @@ def test_the_next_commands_are_printed_with_their_paths(
     call: Call, classifier: Classifier, tmp_path: Path
 ) -> None:
     model = classifier()
-    without = call("init", model, "-o", tmp_path / "a").out
-    assert f"edgeguard keys new {tmp_path / 'a' / 'keys' / 'release'}\n" in without
-    assert "edgeguard run --policy" in without
-    assert "keys new" not in call("init", model, "-o", tmp_path / "b", "--keys").out
+    said = call("init", model, "-o", tmp_path / "a").out
+    assert f"--key {tmp_path / 'a' / 'keys' / 'release.key'}\n" in said
+    assert f"edgeguard run --policy {tmp_path / 'a' / 'policy.yaml'}" in said
+    mine = tmp_path / "a" / "keys" / "release.pub"
+    theirs = call("init", model, "-o", tmp_path / "b", "--signer", mine).out
+    assert "--key PRIVATE.key\n" in theirs
+    assert not (tmp_path / "b" / "keys" / "release.key").exists()
+    assert (tmp_path / "b" / "keys" / "release.pub").read_bytes() == mine.read_bytes()
+    assert call("keys", "show", mine).out.split('"')[1] in (tmp_path / "b" / "policy.yaml").read_text()
 
 
 def test_a_private_key_is_ignored_by_git(call: Call, classifier: Classifier, tmp_path: Path) -> None:
-    call("init", classifier(), "-o", tmp_path / "a", "--keys")
+    call("init", classifier(), "-o", tmp_path / "a")
     assert "*.key" in (tmp_path / "a" / ".gitignore").read_text()
 
 

@@ -126,6 +126,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     )
     sign_file(calibration, key)
     policy = folder / "policies" / "sign_gate.yaml"
-    shutil.copy(ROOT / "policies" / "sign_gate.yaml", policy)
+    text = (ROOT / "policies" / "sign_gate.yaml").read_text(encoding="utf-8")
+    pinned, mine = (load_public_keys([where / "keys" / "demo.pub"])[0].hint for where in (ROOT, folder))
+    policy.write_text(text.replace(pinned, mine), encoding="utf-8")
     sign_file(policy, key)
     return Profile("tests", policy, public)

@@ -35,6 +35,9 @@ envelope:
 """
 
 
+SIGNED = 'admission: {signers: [{key: k, sha256: "' + "ab" * 32 + '"}]}'
+
+
 def small(rule: str, more: str = "") -> Program:
     text = SMALL % f"  - {rule}" + more
     return compile_policy(parse(text.encode(), file="p.yaml"), base=Path("/etc/policies"), calibration=None)
@@ -123,14 +126,14 @@ def test_without_fallback_rules_the_safe_command_follows() -> None:
 
 def test_paths_count_from_the_folder_of_the_policy() -> None:
     more = "link: {key: ../keys/k}\nmodels: {primary: {bundle: ../m/p}}\nfilter: {bundle: /abs/f}\n"
-    more += "admission: {signers: [k.pub]}\n"
+    more += 'admission: {signers: [{key: k.pub, sha256: "' + "ab" * 32 + '"}]}\n'
     text = SMALL.replace("speed: {from: context", "contrast: {from: frame")
     text = text % "  - {id: f, when: contrast > 8.0, then: rules}" + more
     program = compile_policy(parse(text.encode(), file="p.yaml"), base=Path("/etc/policies"))
     assert program.link is not None
     assert program.link.key == "/etc/keys/k"
     assert [(m.role, m.path) for m in program.models] == [("primary", "/etc/m/p"), ("filter", "/abs/f")]
-    assert program.signers == ("/etc/policies/k.pub",)
+    assert program.signers == (("/etc/policies/k.pub", "ab" * 32),)
 
 
 def test_worker_of_a_model_is_known(sign_gate: PolicyDocument) -> None:
@@ -152,7 +155,7 @@ def test_signals_keep_their_order_sources_and_lines(sign_gate: PolicyDocument) -
 
 def test_missing_threshold_is_found_in_a_clear_condition_too() -> None:
     text = SMALL % "  - {id: f, when: speed > 8.0, clear: {when: speed < calibrated.speed}, then: rules}"
-    text += "calibration: c.json\nadmission: {signers: [k]}\n"
+    text += f"calibration: c.json\n{SIGNED}\n"
     document = parse(text.encode(), file="p.yaml")
     for calibration, code in (
         (None, "EG1307"),
@@ -169,9 +172,7 @@ def test_missing_threshold_is_found_in_a_clear_condition_too() -> None:
 
 
 def test_threshold_only_an_invariant_names_is_not_needed_to_run() -> None:
-    more = (
-        "calibration: c.json\nadmission: {signers: [k]}\ninvariants:\n  - {never: speed > calibrated.speed}\n"
-    )
+    more = f"calibration: c.json\n{SIGNED}\ninvariants:\n  - {{never: speed > calibrated.speed}}\n"
     assert small("{id: f, when: speed > 8.0, then: rules}", more).thresholds == {}
 
 

@@ -14,7 +14,7 @@ from edgeguard.policy import LoadedPolicy, check_policy, compile_draft, load_pol
 POLICY = """\
 edgeguard: 1
 policy: {name: door, version: 3}
-admission: {signers: [keys/release.pub]}
+admission: {signers: [{key: keys/release.pub, sha256: "@PIN@"}]}
 calibration: data/../door.calibration.json
 signals:
   clarity: {from: context, range: [0, 1], max_age: 100ms}
@@ -38,7 +38,8 @@ def folder(tmp_path: Path) -> Path:
     """A signed policy with its signed calibration and the key's two halves."""
     (tmp_path / "keys").mkdir()
     new_key(tmp_path / "keys" / "release.key", tmp_path / "keys" / "release.pub")
-    (tmp_path / "door.yaml").write_text(POLICY)
+    pin = load_public_keys([tmp_path / "keys" / "release.pub"])[0].hint
+    (tmp_path / "door.yaml").write_text(POLICY.replace("@PIN@", pin))
     (tmp_path / "door.calibration.json").write_text(json.dumps(CALIBRATION))
     for name in ("door.yaml", "door.calibration.json"):
         sign_file(tmp_path / name, tmp_path / "keys" / "release.key")
@@ -53,7 +54,8 @@ def test_signed_policy_and_calibration_become_a_program(folder: Path) -> None:
     loaded = load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
     assert loaded.program.name == "door"
     assert loaded.program.thresholds == {"clarity": 0.9}
-    assert loaded.program.signers == (str(folder / "keys" / "release.pub"),)
+    pin = load_public_keys([folder / "keys" / "release.pub"])[0].hint
+    assert loaded.program.signers == ((str(folder / "keys" / "release.pub"), pin),)
     assert loaded.program.calibration == str(folder / "door.calibration.json")
     assert loaded.calibration is not None
     assert loaded.calibration.models == {"primary": "ab" * 32}
@@ -107,10 +109,8 @@ def test_signed_file_that_is_no_calibration_is_a_broken_contract(folder: Path) -
 
 
 def test_policy_without_calibration_needs_none(folder: Path) -> None:
-    text = POLICY.replace("calibration: data/../door.calibration.json\n", "").replace(
-        "calibrated.clarity", "0.5"
-    )
-    (folder / "door.yaml").write_text(text)
+    text = (folder / "door.yaml").read_text().replace("calibration: data/../door.calibration.json\n", "")
+    (folder / "door.yaml").write_text(text.replace("calibrated.clarity", "0.5"))
     (folder / "door.yaml.sig").unlink()
     sign_file(folder / "door.yaml", folder / "keys" / "release.key")
     loaded = load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
@@ -152,3 +152,15 @@ def test_bad_policy_is_named_with_its_path(folder: Path) -> None:
         PolicyError, match=r"door.yaml:8:60: EG1107: `ruls` is not allowed here \(did you mean `rules`"
     ):
         check_policy(folder / "door.yaml")
+
+
+def test_another_key_in_the_file_that_the_policy_pins_is_refused(folder: Path) -> None:
+    keys = folder / "keys"
+    trusted = load_public_keys([keys / "release.pub"])
+    new_key(keys / "theirs.key", keys / "theirs.pub")
+    (keys / "release.pub").write_bytes((keys / "theirs.pub").read_bytes())
+    (folder / "door.calibration.json.sig").unlink()
+    sign_file(folder / "door.calibration.json", keys / "theirs.key")
+    with pytest.raises(AdmissionError, match="not the key that the policy pins") as caught:
+        load_policy(folder / "door.yaml", trust=trusted)
+    assert (caught.value.reason, caught.value.path) == ("unknown-signer", str(keys / "release.pub"))
