@@ -31,6 +31,7 @@ from edgeguard.inference.stages import build_stages
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.document import parse
 from edgeguard.program import ModelRef
+from edgeguard.signals.health import FrameHealth
 from edgeguard.types import Event, Frame
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ Times = NDArray[np.float64]
 
 PERIOD = 0.05
 WARM_UP = 30
-PARTS = ("preprocess", "filter", "squeeze", "primary x3", "redundant")
+PARTS = ("picture health", "preprocess", "filter", "squeeze", "primary x3", "redundant")
 """What the guard must do besides orchestration; the primary counts with the picture, its F(x) and its squeezed view."""
 
 ISOLATED = "guarded, redundant in its own process"
@@ -120,6 +121,7 @@ class Variants:
         primary = self.stages.primary
         self.picture = primary.blank()
         self.squeezed = primary.blank()
+        self.health = FrameHealth()
         self.squeezer = Squeezer(self.picture.shape)
         primary.resize(self.frames[0], self.picture)
         self.ready: Tensor = self.normalise["primary"](self.picture[np.newaxis].copy())
@@ -134,6 +136,7 @@ class Variants:
         """Variants by name, in the order they take turns."""
         return {
             "bare primary": self.bare,
+            "picture health": self.check,
             "preprocess": self.preprocess,
             "filter": lambda: self.run("filter", self.picture[np.newaxis]),
             "squeeze": lambda: self.squeezer(self.picture, self.squeezed),
@@ -146,6 +149,10 @@ class Variants:
         """What a user has without a guard: one run on a tensor that is ready, and the best class."""
         (scores, *_) = self.stages.primary.session.run(self.ready).values()
         return int(scores.argmax())
+
+    def check(self) -> None:
+        """Look at a frame for being frozen or blank."""
+        self.health.step(self.frames[self.number % len(self.frames)], self.number * PERIOD)
 
     def preprocess(self) -> None:
         """Make the canonical picture of a frame."""
