@@ -9,6 +9,7 @@ import hashlib
 import os
 import signal
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -132,6 +133,8 @@ def guarded(
     )
     perception = workshop.perception()
     planner = SignPlanner(drawn.speed)
+    if log is not None:
+        log.begin(program.name, program.version, workshop.digests, monotonic=START, wall=time.time())
     guard = Guard(program, perception, link=link, log=log, planner=planner, digests=workshop.digests)
     limits = {limit.name: (limit.low, limit.high) for limit in program.envelope}
     return drive_guarded(scenario, drawn, guard, line, Faults(workshop.kill_redundant), limits, watch)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeguard.log import DecisionLog, read_log, verify_log
 from edgeguard.types import Authority
 from hil.profile import Profile
 from hil.scenario import draw, load_all
@@ -34,6 +36,20 @@ def test_a_clean_stop_is_the_models_own(signed: Profile, workshop: Workshop) -> 
     assert not drive.violation
     assert not drive.handed_over
     assert drive.rules_share < 0.5
+
+
+def test_a_logged_drive_names_its_policy_and_every_digest(
+    signed: Profile, workshop: Workshop, tmp_path: Path
+) -> None:
+    path = tmp_path / "drive.log"
+    log = DecisionLog(path)
+    scenario = SCENARIOS["clean-stop"]
+    guarded(scenario, draw(scenario, 0), policy_of(signed), workshop, log=log)
+    log.close()
+    assert verify_log(path).intact
+    run = next(iter(read_log(path))).run
+    assert (run.policy, run.version) == ("sign-gate", 1)
+    assert run.digests == workshop.digests
 
 
 def test_the_same_seed_gives_the_same_trace_with_the_real_parts(signed: Profile, workshop: Workshop) -> None:
