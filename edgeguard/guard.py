@@ -24,7 +24,6 @@ from edgeguard.gate.gate import Gated, gate, safe_command
 from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
-    NO_VALUES,
     Answer,
     Authority,
     Cause,
@@ -251,9 +250,8 @@ class Guard:
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
 
     def _take_events(self) -> tuple[Event, ...]:
-        if (
-            self._state.mode is Mode.INIT
-        ):  # what the operator asks for meanwhile waits for the end of the start-up
+        if self._state.mode is Mode.INIT:
+            # what the operator asks for meanwhile waits for the end of the start-up
             return (self._events.popleft(),)
         # an event that arrives meanwhile, from another thread, waits for the next step
         return tuple([self._events.popleft() for _ in range(len(self._events))])
@@ -287,8 +285,6 @@ class Guard:
         chosen: int,
         now: float,
     ) -> Gated:
-        if suggested is None and not self.program.envelope:
-            suggested = NO_VALUES  # a policy without actuators gates the answer alone
         gated = gate(
             self.program.envelope,
             self.program.fallback,

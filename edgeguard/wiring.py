@@ -62,9 +62,8 @@ def build_perception(
         AdmissionError, ContractError: as `Guard.open`.
 
     """
-    if not getattr(
-        policy, "policy_signer", ""
-    ):  # by what it is, not by its type: importing that weighs pydantic
+    # by what it is, not by its type: importing that weighs pydantic
+    if not getattr(policy, "policy_signer", ""):
         raise UsageError(
             "a guard runs only a policy from `load_policy`: a draft's signatures were not verified"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -373,13 +373,15 @@ def test_the_human_drives_after_taking_over() -> None:
     assert drive.link.sent[-1][1] is Authority.HUMAN
 
 
-def test_a_policy_without_actuators_gates_the_answer_alone() -> None:
-    from dataclasses import replace
-
+def test_without_actuators_and_without_a_planner_the_model_is_given_nothing() -> None:
     drive = Drive(None)
     drive.guard = Guard(replace(PROGRAM, envelope=(), fallback=()), cast("Any", drive.perception))
-    verdict = drive.arm().step()
-    assert (verdict.gate, verdict.command.values) == (GateDecision.ALLOW, {})
+    for _ in range(3):
+        drive.step()
+    drive.guard.operator(Event.ARM)
+    verdict = drive.step()
+    assert verdict.mode is Mode.NOMINAL
+    assert (verdict.authority, verdict.command.values) == (Authority.SAFE_STATE, {})
 
 
 def test_the_runtime_and_the_line_are_signals_too() -> None:
