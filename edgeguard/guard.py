@@ -17,10 +17,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgeguard.decision.causes import CauseChain
-from edgeguard.decision.machine import Inputs, Outcome, initial, step
-from edgeguard.decision.table import Truth
+from edgeguard.decision.machine import Inputs, Outcome, idle, initial, step
+from edgeguard.decision.notices import Notices
+from edgeguard.decision.table import Truth, calm
 from edgeguard.errors import UsageError
-from edgeguard.gate.gate import Gated, gate, safe_command
+from edgeguard.gate.gate import Gated, gate, is_command, safe_command
+from edgeguard.signals.labels import Labels
 from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
@@ -90,6 +92,11 @@ class Guard:
             (spec.name, i) for i, spec in enumerate(program.signals) if spec.source == "context"
         )
         self._chain = CauseChain(program.table, self._names, program.thresholds)
+        self._labels = Labels(program.signals)
+        self._notices = Notices(program.watched, self._names, program.thresholds)
+        # what clears is only asked for while a rule is active; a fault clears nothing
+        rows = len(program.table.rules) + len(program.watched)
+        self._unasked, self._quiet = (Truth.FAULT,) * rows, calm(rows)
         self._state = initial(program.table)
         self._events: deque[Event] = deque((Event.READY,))
         self._signals: dict[str, Signal] = {}
@@ -172,15 +179,21 @@ class Guard:
         seen = self._see(frame, now)
         self._collect(context, now)
         values, healthy, readings = read(self.program.signals, self._signals, now)
-        evaluation = self.program.evaluate(values, healthy)
         before = self._state.mode
-        inputs = Inputs(evaluation.when, evaluation.clear, seen, self._take_events())
+        inputs, watched = self._inputs(values, healthy, seen)
         self._state, outcome = step(self.program.table, self._state, inputs, now)
-        if any(evaluation.when):
-            readings = self._suspect(evaluation.when, readings)
-            self._chain.remember(evaluation.when, values, [reading.status for reading in readings])
+        if inputs.when is not self.program.table.calm:
+            readings = self._suspect(inputs.when, readings)
+            self._chain.remember(inputs.when, values, [reading.status for reading in readings])
+        notices = ()
+        if self.program.watched:
+            statuses = [reading.status for reading in readings]
+            notices = self._notices.step(before, watched, values, statuses, now)
         suggested = self._suggest(values)
-        gated = self._gate(outcome, suggested, manual, evaluation.fallback, now)
+        chosen = -1
+        if outcome.authority is not Authority.MODEL or not is_command(self.program.envelope, suggested):
+            chosen = self.program.choose(values, healthy)
+        gated = self._gate(outcome, suggested, manual, chosen, now)
         self._send(gated, before, outcome.mode, now)
         self._count += 1
         authority, causes = self._who_acts(outcome, gated, now)
@@ -197,6 +210,7 @@ class Guard:
             answer=self._answer,
             suggested=None if suggested is None else Command(suggested),
             takeover_deadline=outcome.deadline,
+            notices=notices,
             digests=self._digests,
         )
         if self._log is not None:
@@ -226,7 +240,7 @@ class Guard:
             self._signals.clear()
             return True
         self._answer = observation.answer
-        for signal in observation.signals:
+        for signal in (*observation.signals, *self._labels.signals(observation.answer, frame.at)):
             self._signals[signal.name] = signal
         return True
 
@@ -248,6 +262,24 @@ class Guard:
             signals["link_age"] = Signal("link_age", now - status.last_heard, now, "link")
             signals["link_rejected"] = Signal("link_rejected", float(status.rejected), now, "link")
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
+
+    def _inputs(
+        self, values: tuple[float, ...], healthy: tuple[bool, ...], seen: bool
+    ) -> tuple[Inputs, Inputs]:
+        """What the decision sees, and what the rules that only tell see."""
+        program, count = self.program, len(self.program.table.rules)
+        when = program.when(values, healthy)
+        clear = self._unasked
+        if self._state.rules is not idle(count) or self._notices.active:
+            clear = program.clear(values, healthy)
+        events = self._take_events()
+        if not program.watched:
+            return Inputs(when, clear, seen, events), Inputs((), (), seen, events)
+        enforced = program.table.calm if when is self._quiet else when[:count]
+        return (
+            Inputs(enforced, clear[:count], seen, events),
+            Inputs(when[count:], clear[count:], seen, events),
+        )
 
     def _take_events(self) -> tuple[Event, ...]:
         if self._state.mode is Mode.INIT:

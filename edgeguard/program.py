@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from edgeguard.decision.table import Table, Truth
+from edgeguard.decision.table import RuleRow, Table, Truth
 from edgeguard.types import Authority, Command, no_values
 
 
@@ -26,6 +26,19 @@ class SignalSpec:
     unit: str = ""
     line: int = 0
     on_fault: Authority = Authority.SAFE_STATE
+    kind: str = "number"
+    """`number`, `bool` (0 or 1) or `class` (the index of a label, -1 for every other class)."""
+    labels: tuple[str, ...] = ()
+    """Only of a `class`: the labels the policy tells apart, by index."""
+    worse: str = ""
+    """`higher` or `lower`: the direction of doubt; empty: neither."""
+    nominal: float = 0.0
+    """Its value when all is well: where tests, explanations and pages start from."""
+    whole: bool = field(init=False, default=False)
+    """Whether only whole numbers are values of it: of kinds other than `number`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "whole", self.kind != "number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +94,11 @@ class ModelRef:
     """Name of the worker process it runs in; empty: in the host's own process."""
 
 
-class Evaluation(NamedTuple):
-    """What the compiled expressions gave this step."""
+Conditions = Callable[[Sequence[float], Sequence[bool]], tuple[Truth, ...]]
+"""(values, healthy) by signal index -> one truth a rule. An unhealthy value is never read. Total: it never raises."""
 
-    when: tuple[Truth, ...]
-    """One a rule of the table, in its order."""
-    clear: tuple[Truth, ...]
-    """One a rule: its clear condition. FAULT never clears."""
-    fallback: int
-    """Index of the first fallback rule that holds; -1: none, so the safe command."""
-
-
-Evaluate = Callable[[Sequence[float], Sequence[bool]], Evaluation]
-"""(values, healthy) by signal index -> Evaluation. An unhealthy value is never read. Total: it never raises."""
+Choice = Callable[[Sequence[float], Sequence[bool]], int]
+"""(values, healthy) by signal index -> index of the first fallback rule that holds; -1: none, so the safe command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +111,16 @@ class Program:
     """Hex SHA-256 of the policy file's bytes."""
     signals: tuple[SignalSpec, ...]
     table: Table
-    evaluate: Evaluate
+    """The rules that take authority: declared ones in file order, then one fault rule a signal."""
+    when: Conditions
+    """The condition of every rule of `table`, then of every rule of `watched`."""
+    clear: Conditions
+    """The clear condition of the same rules; FAULT clears nothing. Only asked for while a rule is active."""
+    choose: Choice
     fallback: tuple[FallbackRow, ...]
     envelope: tuple[ActuatorLimit, ...]
+    watched: tuple[RuleRow, ...] = ()
+    """Rules in mode `warn` and `audit`: they are told, and take nothing."""
     models: tuple[ModelRef, ...] = ()
     signers: tuple[Signer, ...] = ()
     """The public keys that may sign models and the calibration, by absolute path."""
@@ -123,6 +135,8 @@ class Program:
     """Fault-tolerant time interval the policy states (s)."""
     period: float = 0.02
     """Control period (s): how often the runtime calls the decision, with or without a new frame."""
+    frame_period: float = 0.05
+    """Time between two pictures (s), as the policy states it."""
     disclosure: str = "top1"
     log_flush: float = 1.0
     """Longest time a log record stays unflushed (s); a change of authority is flushed at once."""

@@ -169,6 +169,10 @@ class Cause:
     """What would give authority back, in words."""
     expired: bool = False
     """A human was asked and nobody took over in time: `demands` is what followed."""
+    mode: str = "enforce"
+    """`warn` or `audit`: the rule only tells, `demands` is what it would have demanded."""
+    says: str = ""
+    """What the policy's author wants people to be told about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,5 +192,7 @@ class Verdict:
     suggested: Command | None = None
     takeover_deadline: float | None = None
     """When the safe state follows unless a human takes over (s), while a takeover is requested."""
+    notices: tuple[Cause, ...] = ()
+    """Rules in mode `warn` or `audit` that hold: they took nothing."""
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Admitted digest (hex) of every model, the policy and the calibration."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgeguard.admission import AdmittedModel, admit_bundle, load_pinned_keys
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.perception import Perception
+from edgeguard.signals.labels import unknown
 
 if TYPE_CHECKING:
     from edgeguard.policy.load import LoadedPolicy
@@ -52,6 +53,23 @@ def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel])
             )
 
 
+def check_labels(program: Program, models: Mapping[str, AdmittedModel]) -> None:
+    """Refuse labels that the admitted primary model does not know.
+
+    Raises:
+        ContractError: a label is no class of it, or of several.
+
+    """
+    if "primary" not in models:
+        return
+    wrong = unknown(program.signals, models["primary"].manifest.classes)
+    if wrong:
+        raise ContractError(
+            f"`{models['primary'].manifest.name}` has no single class for the label `{wrong[0]}` of the policy: "
+            "`edgeguard verify` shows the classes of a bundle"
+        )
+
+
 def build_perception(
     policy: LoadedPolicy, clock: Callable[[], float]
 ) -> tuple[Perception, Mapping[str, str]]:
@@ -69,6 +87,7 @@ def build_perception(
         )
     models = admit_models(policy.program)
     check_calibration(policy, models)
+    check_labels(policy.program, models)
     perception = Perception.build(models, policy.program.models, clock)
     try:
         perception.warm_up()

@@ -29,6 +29,7 @@ class Format(str, Enum):
     JSON = "json"
 
 
+PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to answer.")]
 
 

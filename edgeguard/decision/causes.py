@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgeguard.decision.machine import Outcome, State
+from edgeguard.decision.machine import Because, Outcome, State
 from edgeguard.decision.table import RuleRow, Table, Truth
 from edgeguard.types import Authority, Cause, Event, Mode, Status
 
@@ -49,7 +49,7 @@ class CauseChain:
 
     def causes(self, state: State, outcome: Outcome, now: float) -> tuple[Cause, ...]:
         """Return the causes of this outcome, the most restrictive first; empty only while the model acts."""
-        rules = tuple(self._rule(because.rule, because.since, now) for because in outcome.causes)
+        rules = tuple(self.cause(because, now) for because in outcome.causes)
         text = _EVENTS.get((outcome.mode, outcome.event))
         if text is None:
             return rules
@@ -59,7 +59,9 @@ class CauseChain:
             *rules,
         )
 
-    def _rule(self, index: int, since: float, now: float) -> Cause:
+    def cause(self, because: Because, now: float) -> Cause:
+        """Return one reason in full."""
+        index, since = because
         row = self._table.rules[index]
         expired = row.then is Authority.HUMAN and not now < since + row.within
         return Cause(
@@ -72,6 +74,8 @@ class CauseChain:
             thresholds=self._thresholds[index],
             clears=_clears(row),
             expired=expired,
+            mode=row.mode,
+            says=row.cause,
         )
 
 
@@ -82,6 +86,6 @@ def _clears(row: RuleRow) -> str:
         parts.append(f"for {row.clear.frames} frames")
     if row.clear.seconds:
         parts.append(f"for {row.clear.seconds:g} s")
-    if row.operator:
+    if row.latch:
         parts.append("and the operator's reset")
     return " ".join(parts)

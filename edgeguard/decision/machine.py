@@ -1,12 +1,13 @@
 """The decision machine: which mode the machine is in and who may act, as one pure step over a compiled table.
 
-No clock, no I/O, no signal names: time and truths are arguments; only `edgeguard.types` and the table are imported.
-Every branch fails closed: a rule clears only on its own evidence, the safe state is left only by the operator.
+No clock, no I/O, no signal names: time and truths are arguments. Two layers: `advance` moves every rule by itself;
+`next_mode` sees of the rules only a `Summary`, which has finitely many values, so that all of its runs can be enumerated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from edgeguard.decision.table import RuleRow, Table, Truth
@@ -49,6 +50,29 @@ class Inputs(NamedTuple):
     events: Collection[Event] = ()
 
 
+class Summary(NamedTuple):
+    """All that the mode layer knows of the rules."""
+
+    demand: Authority
+    """The most restrictive demand of the active rules."""
+    active: bool
+    """Some rule is active."""
+    pending: bool
+    """Some rule is on its way: its condition holds and is not believed yet, or its clear condition does."""
+    fresh: bool
+    """Some active rule that demands the safe state became so since this mode was entered."""
+
+
+class Seat(NamedTuple):
+    """All that the mode layer remembers."""
+
+    mode: Mode
+    event: Event | None = None
+    """What a person or the runtime did that led to this mode, if that did."""
+    entries: int = 0
+    """Entries into the safe state since start."""
+
+
 class Because(NamedTuple):
     """One reason: the rule's index in the table, and since when it has held (s)."""
 
@@ -86,11 +110,18 @@ _DEMANDED: dict[Authority, Mode] = {
     Authority.SAFE_STATE: Mode.SAFE_STATE,
 }
 _IDLE = RuleState()
+_ACTS = Outcome(Mode.NOMINAL, Authority.MODEL, (), None, None)
+
+
+@lru_cache(maxsize=8)
+def idle(count: int) -> tuple[RuleState, ...]:
+    """`count` idle rules; the same object every time, so that a quiet step is known at a glance."""
+    return (_IDLE,) * count
 
 
 def initial(table: Table) -> State:
     """The state at power-up: INIT, every rule idle."""
-    return State(Mode.INIT, (_IDLE,) * len(table.rules))
+    return State(Mode.INIT, idle(len(table.rules)))
 
 
 def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State, Outcome]:
@@ -99,27 +130,41 @@ def step(table: Table, state: State, inputs: Inputs, now: float) -> tuple[State,
     Total: any truths, any events, any mode. A rule whose condition is FAULT counts as holding and never clears.
     """
     rules = state.rules
+    if (
+        inputs.when is table.calm
+        and rules is idle(len(table.rules))
+        and state.mode is Mode.NOMINAL
+        and state.event is None
+        and not inputs.events
+    ):
+        return state, _ACTS  # what the rest of this function comes to, in most steps of most days
     if state.mode is not Mode.INIT:
-        reset = Event.RESET in inputs.events
-        latching = state.mode is not Mode.STANDBY
-        rules = tuple(
-            rule
-            if when is Truth.FALSE and rule is _IDLE  # nothing to do for most rules in most steps
-            else _advance(
-                row, rule, when, clear, now, counted=inputs.new_frame, released=reset or not latching
-            )
-            for row, rule, when, clear in zip(table.rules, rules, inputs.when, inputs.clear)
-        )
-    demand = _demand(table, rules, now)
-    mode, event = _next_mode(table, state, rules, demand, inputs.events)
-    after = _enter(table, state, rules, mode, event, now)
+        opened = state.mode is Mode.STANDBY or Event.RESET in inputs.events
+        rules = advance(table.rules, rules, inputs, now, opened=opened)
+    seat = Seat(state.mode, state.event, state.safe_entries)
+    summary = summarise(table, rules, state.since, now)
+    after = _enter(state, rules, next_mode(table.lockout_after, seat, summary, inputs.events), now)
     return after, _outcome(table, after, now)
 
 
+def advance(
+    rows: Sequence[RuleRow], rules: tuple[RuleState, ...], inputs: Inputs, now: float, *, opened: bool
+) -> tuple[RuleState, ...]:
+    """The rule layer: every rule by itself, one step. `opened`: latches are open (the operator's reset, or STANDBY)."""
+    found = tuple(
+        rule
+        if when is Truth.FALSE and rule is _IDLE  # nothing to do for most rules in most steps
+        else _advance(row, rule, when, clear, now, counted=inputs.new_frame, opened=opened)
+        for row, rule, when, clear in zip(rows, rules, inputs.when, inputs.clear)
+    )
+    quiet = idle(len(found))
+    return quiet if found == quiet else found
+
+
 def _advance(
-    row: RuleRow, rule: RuleState, when: Truth, clear: Truth, now: float, *, counted: bool, released: bool
+    row: RuleRow, rule: RuleState, when: Truth, clear: Truth, now: float, *, counted: bool, opened: bool
 ) -> RuleState:
-    """One rule, one step. `counted`: this step has a new frame. `released`: the operator's latch is open."""
+    """One rule, one step. `counted`: this step has a new frame."""
     holds = when is not Truth.FALSE
     counts = (clear is Truth.TRUE and not holds) if rule.active else holds
     if not counts:
@@ -128,7 +173,7 @@ def _advance(
     frames = rule.frames + counted
     span = row.clear if rule.active else row.hold
     if rule.active:
-        if frames >= span.frames and now - start >= span.seconds and (released or not row.operator):
+        if frames >= span.frames and now - start >= span.seconds and (opened or not row.latch):
             return _IDLE
     elif frames >= span.frames and not now - start < span.seconds:  # a broken clock activates, never clears
         return RuleState(active=True, since=now)
@@ -148,75 +193,83 @@ def _rule_demand(row: RuleRow, rule: RuleState, now: float) -> Authority:
     return row.then
 
 
-def _demand(table: Table, rules: tuple[RuleState, ...], now: float) -> Authority:
-    """The most restrictive demand of all active rules; MODEL when there is none."""
-    demand = Authority.MODEL
+def summarise(table: Table, rules: tuple[RuleState, ...], since: float, now: float) -> Summary:
+    """What the rules come to for a mode entered at `since` (s)."""
+    demand, active, pending, fresh = Authority.MODEL, False, False, False
     for row, rule in zip(table.rules, rules):
         if rule.active:
+            active = True
             demand = max(demand, _rule_demand(row, rule, now))
-    return demand
+            fresh = fresh or (row.then is Authority.SAFE_STATE and rule.since >= since)
+        pending = pending or rule.start is not None
+    return Summary(demand, active, pending, fresh)
 
 
-def _next_mode(
-    table: Table, state: State, rules: tuple[RuleState, ...], demand: Authority, events: Collection[Event]
-) -> tuple[Mode, Event | None]:
-    """The mode after this step and the event that led there, None where rules or nothing did."""
-    mode = state.mode
+def next_mode(lockout_after: int, seat: Seat, summary: Summary, events: Collection[Event]) -> Seat:
+    """The mode layer: where to after this step. `lockout_after`: as in `Table`."""
+    mode, event = _leave(seat, summary, events)
+    entries = seat.entries
+    if mode is Mode.SAFE_STATE and seat.mode is not mode:
+        entries += 1
+        if lockout_after and entries >= lockout_after:
+            mode = Mode.LOCKOUT
+    return Seat(mode, event, entries)
+
+
+def _leave(seat: Seat, summary: Summary, events: Collection[Event]) -> tuple[Mode, Event | None]:
+    """The next mode and the event that leads there, None where rules or nothing do."""
+    mode = seat.mode
     if mode is Mode.LOCKOUT or Event.INTEGRITY in events:
-        return Mode.LOCKOUT, Event.INTEGRITY if Event.INTEGRITY in events else state.event
+        return Mode.LOCKOUT, Event.INTEGRITY if Event.INTEGRITY in events else seat.event
     if mode is Mode.INIT:
         return (Mode.STANDBY, Event.READY) if Event.READY in events else (Mode.INIT, None)
     if mode is Mode.STANDBY:
-        quiet = not any(
-            rule.active or rule.start is not None for rule in rules
-        )  # nor holds what is not believed yet
-        ready = Event.ARM in events and Event.STOP not in events and quiet
-        return (Mode.NOMINAL, Event.ARM) if ready else (Mode.STANDBY, state.event)
+        return _leave_standby(seat, summary, events)
     if Event.STOP in events:
         return Mode.SAFE_STATE, Event.STOP
     if mode is Mode.SAFE_STATE:
-        return _leave_safe_state(state, rules, events)
+        return _leave_safe_state(seat, summary, events)
     if mode is Mode.MANUAL:
-        return _leave_manual(table, state, rules, demand, events)
-    if Event.TAKE in events and demand is not Authority.SAFE_STATE:
+        return _leave_manual(seat, summary, events)
+    if Event.TAKE in events and summary.demand is not Authority.SAFE_STATE:
         return Mode.MANUAL, Event.TAKE
-    return _DEMANDED[demand], None
+    return _DEMANDED[summary.demand], None
 
 
-def _leave_safe_state(
-    state: State, rules: tuple[RuleState, ...], events: Collection[Event]
-) -> tuple[Mode, Event | None]:
+def _leave_standby(seat: Seat, summary: Summary, events: Collection[Event]) -> tuple[Mode, Event | None]:
+    """By hand at once; to the model only while no rule holds, nor holds what is not believed yet."""
+    if Event.STOP in events:
+        return Mode.STANDBY, seat.event
+    if Event.TAKE in events:
+        return Mode.MANUAL, Event.TAKE
+    if Event.ARM in events and not (summary.active or summary.pending):
+        return Mode.NOMINAL, Event.ARM
+    return Mode.STANDBY, seat.event
+
+
+def _leave_safe_state(seat: Seat, summary: Summary, events: Collection[Event]) -> tuple[Mode, Event | None]:
     """Only the operator leaves the safe state: by hand at once, or back to standby when no rule holds any more."""
     if Event.TAKE in events:
         return Mode.MANUAL, Event.TAKE
-    if Event.RESET in events and not any(rule.active for rule in rules):
+    if Event.RESET in events and not summary.active:
         return Mode.STANDBY, Event.RESET
-    return Mode.SAFE_STATE, state.event
+    return Mode.SAFE_STATE, seat.event
 
 
-def _leave_manual(
-    table: Table, state: State, rules: tuple[RuleState, ...], demand: Authority, events: Collection[Event]
-) -> tuple[Mode, Event | None]:
+def _leave_manual(seat: Seat, summary: Summary, events: Collection[Event]) -> tuple[Mode, Event | None]:
     """What the human saw when they took over is theirs to bear; a safe-state rule that fires then or later wins."""
-    for row, rule in zip(table.rules, rules):
-        if rule.active and row.then is Authority.SAFE_STATE and rule.since >= state.since:
-            return Mode.SAFE_STATE, None
+    if summary.fresh:
+        return Mode.SAFE_STATE, None
     if Event.RELEASE in events:
-        return _DEMANDED[demand], Event.RELEASE
-    return Mode.MANUAL, state.event
+        return _DEMANDED[summary.demand], Event.RELEASE
+    return Mode.MANUAL, seat.event
 
 
-def _enter(
-    table: Table, state: State, rules: tuple[RuleState, ...], mode: Mode, event: Event | None, now: float
-) -> State:
-    """The state after the step: counts entries into the safe state and remembers what led there."""
+def _enter(state: State, rules: tuple[RuleState, ...], seat: Seat, now: float) -> State:
+    """The state after the step: remembers what led into a mode that holds everything safe."""
+    mode, event, entries = seat
     if mode is state.mode:
         return state._replace(rules=rules, event=event)
-    entries = state.safe_entries
-    if mode is Mode.SAFE_STATE:
-        entries += 1
-        if table.lockout_after and entries >= table.lockout_after:
-            mode = Mode.LOCKOUT
     if AUTHORITY[mode] is Authority.SAFE_STATE and mode is not Mode.STANDBY:
         latched = tuple(i for i, rule in enumerate(rules) if rule.active)
         since = tuple(rules[i].since for i in latched)
@@ -226,7 +279,7 @@ def _enter(
 
 def _outcome(table: Table, state: State, now: float) -> Outcome:
     if state.mode is Mode.NOMINAL:  # no rule is active, or the mode would be another
-        return Outcome(state.mode, Authority.MODEL, (), state.event, None)
+        return _ACTS if state.event is None else _ACTS._replace(event=state.event)
     because = [Because(i, rule.since) for i, rule in enumerate(state.rules) if rule.active]
     seen = {cause.rule for cause in because}
     because += [Because(i, t) for i, t in zip(state.latched, state.latched_since) if i not in seen]

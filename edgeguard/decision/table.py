@@ -5,8 +5,9 @@ Imports only `edgeguard.types`. Built by `edgeguard.policy`, consumed by `edgegu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 from edgeguard.types import Authority
 
@@ -30,7 +31,7 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class RuleRow:
     """One trigger. It demands `then` from when its condition held for `hold` until its clear condition held for
-    `clear`; with `operator` it also needs the operator's reset."""
+    `clear`; with `latch` it also needs the operator's reset."""
 
     id: str
     line: int
@@ -39,7 +40,8 @@ class RuleRow:
     hold: Span = Span()
     clear: Span = Span()
     clear_text: str = ""
-    operator: bool = False
+    latch: bool = False
+    """Once active it stays so until the operator's reset, and its clear condition has held besides."""
     within: float = 0.0
     """Takeover time budget (s); only where `then` is HUMAN."""
     otherwise: Authority = Authority.SAFE_STATE
@@ -48,6 +50,16 @@ class RuleRow:
     """Indices of the signals its condition reads."""
     thresholds: tuple[str, ...] = ()
     """Names of the calibrated thresholds its condition reads."""
+    mode: str = "enforce"
+    """`enforce`; or `warn` (told to the operator) and `audit` (only logged), which demand nothing."""
+    cause: str = ""
+    """What the policy's author wants people to be told, in words."""
+
+
+@lru_cache(maxsize=64)
+def calm(count: int) -> tuple[Truth, ...]:
+    """No rule of `count` holds; the same object every time, so that a quiet step is known at a glance."""
+    return (Truth.FALSE,) * count
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +69,8 @@ class Table:
     rules: tuple[RuleRow, ...]
     lockout_after: int = 3
     """Entries into the safe state since start after which only a restart helps; 0: never."""
+    calm: tuple[Truth, ...] = field(init=False, repr=False, compare=False)
+    """The conditions of a step in which no rule holds."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calm", calm(len(self.rules)))

@@ -35,6 +35,8 @@ class CauseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thresholds: dict[str, float | None] = {}
     clears: str = ""
     expired: bool = False
+    mode: str = "enforce"
+    says: str = ""
 
 
 class AnswerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +81,7 @@ class VerdictRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     answer: AnswerRecord | None = None
     suggested: dict[str, float | None] | None = None
     deadline: float | None = None
+    notices: list[CauseRecord] = []
     digests: dict[str, str] | None = None
     """Only when they differ from those of the record before."""
     lost: int = 0
@@ -121,6 +124,8 @@ def _cause(cause: Cause) -> dict[str, object]:
         "thresholds": cause.thresholds,
         "clears": cause.clears,
         "expired": cause.expired,
+        "mode": cause.mode,
+        "says": cause.says,
     }
 
 
@@ -147,6 +152,8 @@ def verdict_body(seq: int, verdict: Verdict, digests: Mapping[str, str] | None, 
         fields["suggested"] = verdict.suggested.values
     if verdict.takeover_deadline is not None:
         fields["deadline"] = verdict.takeover_deadline
+    if verdict.notices:
+        fields["notices"] = [_cause(c) for c in verdict.notices]
     if digests is not None:
         fields["digests"] = digests
     if lost:
@@ -210,6 +217,8 @@ def _restore_cause(record: CauseRecord) -> Cause:
         thresholds=_numbers(record.thresholds),
         clears=record.clears,
         expired=record.expired,
+        mode=record.mode,
+        says=record.says,
     )
 
 
@@ -231,5 +240,6 @@ def restore(record: VerdictRecord, digests: Mapping[str, str]) -> Verdict:
         answer=_answer(record.answer),
         suggested=None if record.suggested is None else Command(_numbers(record.suggested)),
         takeover_deadline=record.deadline,
+        notices=tuple(_restore_cause(c) for c in record.notices),
         digests=digests,
     )

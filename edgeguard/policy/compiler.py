@@ -14,7 +14,7 @@ from edgeguard.policy.calibration import Calibration
 from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
-from edgeguard.policy.expr.codegen import Trigger, build
+from edgeguard.policy.expr.codegen import Condition, build
 from edgeguard.policy.schema import Actuator, Clear, Model, Policy, Rule, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
 from edgeguard.policy.timing import frame_period
@@ -41,10 +41,10 @@ def compile_policy(
     signals = signal_specs(document)
     index = {spec.name: i for i, spec in enumerate(signals)}
     trees = document.conditions
-    evaluate = build(
+    compiled = build(
         list(index),
         thresholds,
-        [_trigger(trees, i) for i in range(len(policy.rules))],
+        [_condition(trees, i) for i in range(len(policy.rules))],
         [
             trees.get(("fallback", i, "when"), tree.Bool(0, 0, value=True))
             for i in range(len(policy.fallback))
@@ -59,7 +59,9 @@ def compile_policy(
         digest=document.digest,
         signals=signals,
         table=Table((*explicit, *implicit), policy.lockout_after),
-        evaluate=evaluate,
+        when=compiled.when,
+        clear=compiled.clear,
+        choose=compiled.choose,
         fallback=tuple(
             FallbackRow(document.line(("fallback", i)), row.when or "otherwise", Command(dict(row.command)))
             for i, row in enumerate(policy.fallback)
@@ -74,6 +76,7 @@ def compile_policy(
         handover=tuple((s.after, s.alert) for s in policy.handover.escalate) if policy.handover else (),
         ftti=policy.ftti,
         period=policy.period,
+        frame_period=frame_period(policy),
         disclosure=policy.disclosure.outputs,
         log_flush=policy.log.flush,
     )
@@ -172,8 +175,8 @@ def _overflow(node: tree.Node, thresholds: Mapping[str, float]) -> tree.Node | N
     return None
 
 
-def _trigger(trees: Mapping[tuple[str | int, ...], tree.Node], i: int) -> Trigger:
-    return Trigger(trees[("rules", i, "when")], trees.get(("rules", i, "clear", "when")))
+def _condition(trees: Mapping[tuple[str | int, ...], tree.Node], i: int) -> Condition:
+    return Condition(trees[("rules", i, "when")], trees.get(("rules", i, "clear", "when")))
 
 
 def _rule_row(document: PolicyDocument, i: int, rule: Rule, index: Mapping[str, int]) -> RuleRow:
@@ -187,7 +190,7 @@ def _rule_row(document: PolicyDocument, i: int, rule: Rule, index: Mapping[str, 
         hold=hold,
         clear=_clear_span(rule, hold),
         clear_text=rule.clear.when if isinstance(rule.clear, Clear) else f"!({rule.when})",
-        operator=rule.clear == "operator",
+        latch=rule.latch,
         within=rule.within or 0.0,
         otherwise=_AUTHORITY[rule.otherwise or "safe_state"],
         reads=tuple(index[name] for name in tree.names(node)),

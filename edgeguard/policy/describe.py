@@ -72,7 +72,7 @@ def _rule(row: RuleRow, signals: Sequence[SignalSpec]) -> dict[str, Json]:
         "when": row.text,
         "then": row.then.name.lower(),
         "for": _span(row.hold),
-        "clear": {"when": row.clear_text, "for": _span(row.clear), "operator": row.operator},
+        "clear": {"when": row.clear_text, "for": _span(row.clear), "latch": row.latch},
         "within": row.within or None,
         "otherwise": row.otherwise.name.lower() if row.within else None,
         "reads": [signals[i].name for i in row.reads],

@@ -29,7 +29,7 @@ def readings(
 
     Returns (values, healthy, readings). A value is NaN where the signal has none; it must not be read where
     `healthy` is False. First match: no signal or no value -> UNKNOWN; not a finite number or outside its inclusive
-    range -> FAIL; older than `max_age`, or from more than `CLOCK_SLACK` in the future -> STALE; else PASS.
+    range, or no whole number where the kind wants one -> FAIL; older than `max_age`, or from more than `CLOCK_SLACK` in the future -> STALE; else PASS.
     """
     values: list[float] = []
     healthy: list[bool] = []
@@ -42,9 +42,13 @@ def readings(
             healthy.append(False)
             rows.append(Reading(spec.name, None, age, Status.UNKNOWN))
             continue
-        value = signal.value if type(signal.value) is float else number(signal.value)
+        value = (
+            signal.value if type(signal.value) is float else number(signal.value, truth=spec.kind == "bool")
+        )
         age = now - (signal.at if type(signal.at) is float else number(signal.at))
-        if not (spec.low <= value <= spec.high and math.isfinite(value)):
+        if not (spec.low <= value <= spec.high and math.isfinite(value)) or (
+            spec.whole and not value.is_integer()
+        ):
             status = Status.FAIL
         elif not -CLOCK_SLACK <= age <= spec.max_age:  # false for NaN, so an age of NaN is stale
             status = Status.STALE
@@ -56,9 +60,9 @@ def readings(
     return tuple(values), tuple(healthy), tuple(rows)
 
 
-def number(value: object) -> float:
-    """`value` as a float; NaN for what is not a real number (a truth value is none)."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+def number(value: object, *, truth: bool = False) -> float:
+    """`value` as a float; NaN for what is not a real number. A truth value is one only where `truth` is wanted."""
+    if (isinstance(value, bool) and not truth) or not isinstance(value, Real):
         return _NAN
     try:
         return float(value)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from edgeguard.decision.table import Table
-from edgeguard.program import Evaluation, Program, SignalSpec
+from edgeguard.program import Program, SignalSpec
 from edgeguard.types import (
     Answer,
     Authority,
@@ -33,7 +33,9 @@ def program() -> Program:
         digest="00" * 32,
         signals=tuple(SignalSpec(name, "primary", low, high, 0.1) for name, (low, high) in ranges.items()),
         table=Table(()),
-        evaluate=lambda _values, _healthy: Evaluation((), (), -1),
+        when=lambda _values, _healthy: (),
+        clear=lambda _values, _healthy: (),
+        choose=lambda _values, _healthy: -1,
         fallback=(),
         envelope=(),
         thresholds={"certainty": 0.8, "novelty": 4.0},

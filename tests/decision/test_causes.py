@@ -20,7 +20,7 @@ UNSURE = RuleRow(
     reads=(0,),
     thresholds=("certainty",),
 )
-SPLIT = RuleRow("split", 20, "disagreement > 0.5", Authority.HUMAN, operator=True, within=3.0, reads=(1,))
+SPLIT = RuleRow("split", 20, "disagreement > 0.5", Authority.HUMAN, latch=True, within=3.0, reads=(1,))
 TABLE = Table((UNSURE, SPLIT))
 NAMES = ("certainty", "disagreement")
 

@@ -16,7 +16,7 @@ from edgeguard.types import Authority, Event, Mode
 
 T, F, X = Truth.TRUE, Truth.FALSE, Truth.FAULT
 RULES = RuleRow("unsure", 10, "certainty < 0.9", Authority.RULES, hold=Span(frames=2), clear=Span(frames=3))
-HUMAN = RuleRow("split", 20, "disagreement > 0.5", Authority.HUMAN, operator=True, within=3.0)
+HUMAN = RuleRow("split", 20, "disagreement > 0.5", Authority.HUMAN, latch=True, within=3.0)
 STOP = RuleRow("blind", 30, "frame_age > 0.2", Authority.SAFE_STATE, hold=Span(seconds=0.1))
 TABLE = Table((RULES, HUMAN, STOP))
 QUIET = (F, F, F)
@@ -141,7 +141,7 @@ def test_takeover_is_requested_with_a_deadline_then_the_safe_state(armed: Machin
 
 
 def test_an_unanswered_takeover_may_end_in_rules() -> None:
-    row = RuleRow("ask", 5, "x", Authority.HUMAN, operator=True, within=1.0, otherwise=Authority.RULES)
+    row = RuleRow("ask", 5, "x", Authority.HUMAN, latch=True, within=1.0, otherwise=Authority.RULES)
     machine = arm(Machine(Table((row,))))
     assert machine((T,)).mode is Mode.TAKEOVER_REQUEST
     assert machine((T,), dt=1.1).mode is Mode.DEGRADED
@@ -261,7 +261,7 @@ QUIET_TRANSITIONS: dict[tuple[Mode, Event], Mode] = {
     },
     **{
         (mode, Event.TAKE): Mode.MANUAL
-        for mode in (Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.SAFE_STATE)
+        for mode in (Mode.STANDBY, Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.SAFE_STATE)
     },
     (Mode.INIT, Event.READY): Mode.STANDBY,
     (Mode.STANDBY, Event.ARM): Mode.NOMINAL,
@@ -284,7 +284,7 @@ def test_every_mode_and_event(mode: Mode, event: Event) -> None:
 def test_every_mode_and_event_while_a_safe_state_rule_fires(mode: Mode, event: Event) -> None:
     table = Table((RuleRow("now", 1, "x", Authority.SAFE_STATE),))
     outcome = Machine(table, initial(table)._replace(mode=mode, since=99.0))((T,), event)
-    taken = mode is Mode.SAFE_STATE and event is Event.TAKE
+    taken = mode in (Mode.SAFE_STATE, Mode.STANDBY) and event is Event.TAKE
     assert outcome.authority is (Authority.HUMAN if taken else Authority.SAFE_STATE)
 
 
@@ -299,7 +299,7 @@ rows = st.builds(
     then=authorities,
     hold=spans,
     clear=spans,
-    operator=st.booleans(),
+    latch=st.booleans(),
     within=st.sampled_from([0.0, 0.5, 3.0]),
     otherwise=st.sampled_from([Authority.RULES, Authority.SAFE_STATE]),
 )
@@ -369,7 +369,7 @@ def test_no_run_leaves_the_safe_state_without_the_operator(table: Table, trace: 
 def test_no_run_opens_a_latch_without_the_operator(table: Table, trace: Trace) -> None:
     def check(before: State, inputs: Inputs, after: State, outcome: Outcome, now: float) -> None:
         for row, was, rule in zip(table.rules, before.rules, after.rules):
-            if was.active and not rule.active and row.operator and before.mode is not Mode.STANDBY:
+            if was.active and not rule.active and row.latch and before.mode is not Mode.STANDBY:
                 assert Event.RESET in inputs.events
 
     run(table, trace, check)

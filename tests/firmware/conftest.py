@@ -14,7 +14,7 @@ from edgeguard.link import link_over, messages, wire
 from edgeguard.link.keys import TEST_KEY
 from edgeguard.link.link import TransportLink
 from edgeguard.link.messages import Action, Hello, Open, Request, Status
-from edgeguard.program import ActuatorLimit, Evaluation, LinkSettings, Program
+from edgeguard.program import ActuatorLimit, LinkSettings, Program
 from edgeguard.types import Authority
 from hil.mcu import VirtualMcu
 
@@ -28,7 +28,9 @@ def make_program() -> Program:
         digest=sha256(b"firmware-test").hexdigest(),
         signals=(),
         table=Table(()),
-        evaluate=lambda _values, _healthy: Evaluation((), (), -1),
+        when=lambda _values, _healthy: (),
+        clear=lambda _values, _healthy: (),
+        choose=lambda _values, _healthy: -1,
         fallback=(),
         envelope=(
             ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0),

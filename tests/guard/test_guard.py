@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edgeguard.decision.table import RuleRow, Span, Table, Truth
 from edgeguard.errors import UsageError
 from edgeguard.guard import Guard
-from edgeguard.program import ActuatorLimit, Evaluation, FallbackRow, Program, SignalSpec
+from edgeguard.program import ActuatorLimit, FallbackRow, Program, SignalSpec
 from edgeguard.types import (
     Answer,
     Authority,
@@ -49,10 +49,13 @@ TABLE = Table(
 )  # fmt: skip
 
 
-def evaluate(values: Sequence[float], healthy: Sequence[bool]) -> Evaluation:
+def conditions(values: Sequence[float], healthy: Sequence[bool]) -> tuple[Truth, ...]:
     unsure = Truth(values[0] < 0.9) if healthy[0] else Truth.FAULT
-    when = (unsure, *(Truth.FALSE if ok else Truth.FAULT for ok in healthy))
-    return Evaluation(when, tuple(Truth.TRUE if w is Truth.FALSE else Truth.FALSE for w in when), 0)
+    return (unsure, *(Truth.FALSE if ok else Truth.FAULT for ok in healthy))
+
+
+def clears(values: Sequence[float], healthy: Sequence[bool]) -> tuple[Truth, ...]:
+    return tuple(Truth.TRUE if w is Truth.FALSE else Truth.FALSE for w in conditions(values, healthy))
 
 
 PROGRAM = Program(
@@ -61,7 +64,9 @@ PROGRAM = Program(
     digest="00" * 32,
     signals=SPECS,
     table=TABLE,
-    evaluate=evaluate,
+    when=conditions,
+    clear=clears,
+    choose=lambda _values, _healthy: 0,
     fallback=(FallbackRow(40, "true", Command({"brake": 0.4})),),
     envelope=(ActuatorLimit("brake", 0.0, 1.0, 100.0, 100.0, 1.0),),
     thresholds={"certainty": 0.9},

@@ -49,7 +49,7 @@ def row(rule: str) -> RuleRow:
 
 def test_rule_without_for_and_clear_holds_at_once_and_clears_on_its_opposite_after_one_frame() -> None:
     found = row("{id: fast, when: speed > 8.0, then: rules}")
-    assert (found.hold, found.clear, found.operator) == (Span(), Span(frames=1), False)
+    assert (found.hold, found.clear, found.latch) == (Span(), Span(frames=1), False)
     assert found.clear_text == "!(speed > 8.0)"
     assert (found.reads, found.line, found.then, found.text) == ((0,), 7, Authority.RULES, "speed > 8.0")
 
@@ -60,8 +60,8 @@ def test_rule_without_clear_clears_after_the_span_of_its_debounce() -> None:
 
 
 def test_clear_by_operator_needs_the_opposite_and_the_operator() -> None:
-    found = row("{id: fast, when: speed > 8.0, for: 2 frames, then: safe_state, clear: operator}")
-    assert (found.operator, found.clear, found.clear_text) == (True, Span(frames=2), "!(speed > 8.0)")
+    found = row("{id: fast, when: speed > 8.0, for: 2 frames, then: safe_state, latch: true}")
+    assert (found.latch, found.clear, found.clear_text) == (True, Span(frames=2), "!(speed > 8.0)")
 
 
 def test_clear_has_its_own_condition_and_span() -> None:
@@ -73,9 +73,9 @@ def test_clear_has_its_own_condition_and_span() -> None:
         (7.0, Truth.FALSE, Truth.FALSE),
         (5.0, Truth.FALSE, Truth.TRUE),
     ):
-        result = program.evaluate([speed, 0.0], [True, True])
-        assert (result.when[0], result.clear[0]) == (when, clear)
-    assert program.evaluate([5.0, 0.0], [False, True]).clear[0] is Truth.FAULT
+        given = [speed, 0.0], [True, True]
+        assert (program.when(*given)[0], program.clear(*given)[0]) == (when, clear)
+    assert program.clear([5.0, 0.0], [False, True])[0] is Truth.FAULT
 
 
 def test_clear_without_for_uses_the_debounce() -> None:
@@ -100,8 +100,8 @@ def test_every_signal_has_an_implicit_fault_rule_after_the_declared_ones() -> No
     assert (speed.then, speed.line, speed.hold, speed.reads) == (Authority.SAFE_STATE, 4, Span(), (0,))
     assert (distance.then, distance.within, distance.otherwise) == (Authority.HUMAN, 2.0, Authority.RULES)
     assert speed.clear == Span(seconds=0.25)
-    assert program.evaluate([1.0, 1.0], [True, False]).when == (Truth.FALSE, Truth.FALSE, Truth.FAULT)
-    assert program.evaluate([1.0, 1.0], [True, False]).clear == (Truth.TRUE, Truth.TRUE, Truth.FAULT)
+    assert program.when([1.0, 1.0], [True, False]) == (Truth.FALSE, Truth.FALSE, Truth.FAULT)
+    assert program.clear([1.0, 1.0], [True, False]) == (Truth.TRUE, Truth.TRUE, Truth.FAULT)
 
 
 def test_fault_of_a_signal_of_the_models_clears_after_five_healthy_frames(
@@ -121,7 +121,7 @@ def test_rates_not_given_are_unlimited() -> None:
 def test_without_fallback_rules_the_safe_command_follows() -> None:
     program = small("{id: f, when: speed > 8.0, then: rules}")
     assert program.fallback == ()
-    assert program.evaluate([9.0, 0.0], [True, True]).fallback == -1
+    assert program.choose([9.0, 0.0], [True, True]) == -1
 
 
 def test_paths_count_from_the_folder_of_the_policy() -> None:

@@ -10,7 +10,7 @@ import pytest
 from edgeguard.decision.table import Truth
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.checker import Scope, check
-from edgeguard.policy.expr.codegen import Trigger, build
+from edgeguard.policy.expr.codegen import Condition, build
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.tokens import Problem
 from edgeguard.policy.expr.tree import Kind
@@ -78,7 +78,7 @@ def test_compiled_conditions_mean_what_the_reference_says(seed: int) -> None:
     rng = random.Random(seed)
     nodes = conditions(rng, (1, 5, 35)[seed % 3])
     clears = [node if rng.random() < 0.5 else None for node in reversed(nodes)]
-    evaluate = build(SIGNALS, THRESHOLDS, [Trigger(n, c) for n, c in zip(nodes, clears)], nodes[:4])
+    compiled = build(SIGNALS, THRESHOLDS, [Condition(n, c) for n, c in zip(nodes, clears)], nodes[:4])
     opposite = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.FAULT: Truth.FAULT}
     for _ in range(60):
         values = [rng.choice((*VALUES, rng.uniform(-5, 5))) for _ in SIGNALS]
@@ -87,7 +87,6 @@ def test_compiled_conditions_mean_what_the_reference_says(seed: int) -> None:
         env |= {name: value if fine else None for name, value, fine in zip(SIGNALS, values, healthy)}
         expected = [interpreter.truth(node, env) for node in nodes]
         clear = [opposite[t] if c is None else interpreter.truth(c, env) for t, c in zip(expected, clears)]
-        result = evaluate(values, healthy)
-        assert result.when[: len(nodes)] == tuple(expected)
-        assert result.clear[: len(nodes)] == tuple(clear)
-        assert result.fallback == first_that_holds(expected[:4])
+        assert compiled.when(values, healthy)[: len(nodes)] == tuple(expected)
+        assert compiled.clear(values, healthy)[: len(nodes)] == tuple(clear)
+        assert compiled.choose(values, healthy) == first_that_holds(expected[:4])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgeguard.decision.table import Truth
 from edgeguard.policy.expr import codegen, interpreter, tree
 from edgeguard.policy.expr.checker import Scope, check
-from edgeguard.policy.expr.codegen import Trigger, build
+from edgeguard.policy.expr.codegen import Condition, build
 from edgeguard.policy.expr.opcodes import forbidden
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.tokens import Problem
@@ -79,7 +79,7 @@ def reference(node: tree.Node, values: list[float], healthy: list[bool]) -> Trut
 
 
 def compiled(text: str, values: list[float], healthy: tuple[bool, ...] = (True, True, True)) -> Truth:
-    return build(SIGNALS, THRESHOLDS, [Trigger(tree_of(text))], [])(values, healthy).when[0]
+    return build(SIGNALS, THRESHOLDS, [Condition(tree_of(text))], []).when(values, healthy)[0]
 
 
 @settings(max_examples=60)
@@ -92,15 +92,14 @@ def test_compiled_condition_means_what_the_reference_says(
         assert node.code == "EG1202"
         return
     assert check(node, SCOPE) == ()
-    evaluate = build(SIGNALS, THRESHOLDS, [Trigger(node), Trigger(node, node)], [node])
+    compiled = build(SIGNALS, THRESHOLDS, [Condition(node), Condition(node, node)], [node])
     for row in [*inputs, *((*i[:3], True, True, True) for i in inputs)]:
         values, healthy = list(row[:3]), [bool(x) for x in row[3:]]
         expected = reference(node, values, healthy)
-        result = evaluate(values, healthy)
-        assert result.when[:2] == (expected, expected)
+        assert compiled.when(values, healthy)[:2] == (expected, expected)
         opposite = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.FAULT: Truth.FAULT}[expected]
-        assert result.clear[:2] == (opposite, expected)
-        assert result.fallback == (0 if expected is Truth.TRUE else -1)
+        assert compiled.clear(values, healthy)[:2] == (opposite, expected)
+        assert compiled.choose(values, healthy) == (0 if expected is Truth.TRUE else -1)
 
 
 @settings(max_examples=50)
@@ -202,7 +201,7 @@ def test_denormal_numbers_are_numbers() -> None:
 
 
 def test_too_few_or_strange_values_are_a_fault_of_every_rule() -> None:
-    evaluate = build(SIGNALS, THRESHOLDS, [Trigger(tree_of("a < 1"))], [tree.Bool(0, 0, value=True)])
+    program = build(SIGNALS, THRESHOLDS, [Condition(tree_of("a < 1"))], [tree.Bool(0, 0, value=True)])
     for values, healthy in (
         ([0.0], [True] * 3),
         ([0.0] * 3, [True]),
@@ -210,10 +209,9 @@ def test_too_few_or_strange_values_are_a_fault_of_every_rule() -> None:
         ([0.0, "1", 0.0], [True] * 3),
         (None, None),
     ):
-        result = evaluate(values, healthy)  # type: ignore[arg-type]
-        assert set(result.when) == set(result.clear) == {Truth.FAULT}
-        assert len(result.when) == len(result.clear) == 4
-        assert result.fallback == -1
+        when, clear = program.when(values, healthy), program.clear(values, healthy)  # type: ignore[arg-type]
+        assert when == clear == (Truth.FAULT,) * 4
+        assert program.choose(values, healthy) == -1  # type: ignore[arg-type]
 
 
 def test_an_unhealthy_value_is_never_read() -> None:
@@ -229,27 +227,28 @@ def test_an_unhealthy_value_is_never_read() -> None:
 
 def test_a_fallback_condition_that_faults_ends_the_search_with_the_safe_command() -> None:
     rows = [tree_of("a > 1"), tree_of("b > 1"), tree.Bool(0, 0, value=True)]
-    evaluate = build(SIGNALS, THRESHOLDS, [], rows)
-    assert evaluate([2, 0, 0], [True] * 3).fallback == 0
-    assert evaluate([0, 2, 0], [True] * 3).fallback == 1
-    assert evaluate([0, 0, 0], [True] * 3).fallback == 2
-    assert evaluate([0, 0, 0], [False, True, True]).fallback == -1
-    assert evaluate([0, 0, 0], [True, False, True]).fallback == -1
-    assert evaluate([2, 0, 0], [True, False, True]).fallback == 0
+    choose = build(SIGNALS, THRESHOLDS, [], rows).choose
+    assert choose([2, 0, 0], [True] * 3) == 0
+    assert choose([0, 2, 0], [True] * 3) == 1
+    assert choose([0, 0, 0], [True] * 3) == 2
+    assert choose([0, 0, 0], [False, True, True]) == -1
+    assert choose([0, 0, 0], [True, False, True]) == -1
+    assert choose([2, 0, 0], [True, False, True]) == 0
 
 
 def test_without_signals_rules_or_fallback_there_is_nothing_and_the_safe_command() -> None:
-    assert build((), {}, [], [])((), ()) == ((), (), -1)
+    program = build((), {}, [], [])
+    assert (program.when((), ()), program.clear((), ()), program.choose((), ())) == ((), (), -1)
 
 
 def test_compiled_code_has_only_allowed_instructions_and_no_names() -> None:
     node = tree_of("(a + b * calibrated.low < c ? -a : b / 2) in [1, 2] || !(a == b) && true != (c >= 1)")
-    code = codegen._compile(
-        codegen._Writer(dict(zip(SIGNALS, range(3))), THRESHOLDS).function([Trigger(node)], [node])
-    )
-    assert forbidden(code) == ()
-    assert code.co_names == ()
-    assert not any(isinstance(constant, CodeType) for constant in code.co_consts)
+    writer = codegen._Writer(dict(zip(SIGNALS, range(3))), THRESHOLDS, 1, [Condition(node)])
+    for body in (writer.when(), writer.clear(), writer.choose([node])):
+        code = codegen._compile(body)
+        assert forbidden(code) == ()
+        assert code.co_names == ()
+        assert not any(isinstance(constant, CodeType) for constant in code.co_consts)
 
 
 @pytest.mark.parametrize(
@@ -360,8 +359,9 @@ def test_reference_and_compiler_agree_on_a_constant_that_overflows() -> None:
 
 @pytest.mark.parametrize("count", [27, 28, 57, 58, 93, 300])
 def test_any_number_of_rules_keeps_its_order(count: int) -> None:
-    triggers = [Trigger(tree_of(f"a * {i} < b + 40")) for i in range(count)]
-    result = build(SIGNALS, THRESHOLDS, triggers, [])([1.0, 0.0, 3.0], [True, True, False])
+    triggers = [Condition(tree_of(f"a * {i} < b + 40")) for i in range(count)]
+    program = build(SIGNALS, THRESHOLDS, triggers, [])
+    given = [1.0, 0.0, 3.0], [True, True, False]
     truths = [Truth.TRUE if i < 40 else Truth.FALSE for i in range(count)]
-    assert result.when == (*truths, Truth.FALSE, Truth.FALSE, Truth.FAULT)
-    assert result.clear[count:] == (Truth.TRUE, Truth.TRUE, Truth.FAULT)
+    assert program.when(*given) == (*truths, Truth.FALSE, Truth.FALSE, Truth.FAULT)
+    assert program.clear(*given)[count:] == (Truth.TRUE, Truth.TRUE, Truth.FAULT)

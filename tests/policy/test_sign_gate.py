@@ -50,10 +50,10 @@ def authority_after(
         row = {**dict.fromkeys(names, 0.0), **GOOD, **(given if i >= 30 else {})}
         values = [v if isinstance(v, float) else math.nan for v in (row[n] for n in names)]
         healthy = [isinstance(row[n], float) and math.isfinite(float(row[n])) for n in names]
-        evaluation = program.evaluate(values, healthy)
+        when, clear = program.when(values, healthy), program.clear(values, healthy)
         events = (Event.ARM,) if i == 20 else ()
         state, outcome = step(
-            program.table, state, Inputs(evaluation.when, evaluation.clear, True, events), now
+            program.table, state, Inputs(when, clear, True, events), now
         )
         if i == 29:
             assert outcome.authority is Authority.MODEL
@@ -114,9 +114,10 @@ def test_evaluation_is_total_and_a_fault_is_seen_by_every_rule_that_reads_it(
     program: Program, values: list[float], healthy: list[bool]
 ) -> None:
     count = len(program.signals)
-    result = program.evaluate(values[:count], healthy[:count])
-    assert len(result.when) == len(result.clear) == len(program.table.rules)
-    for row, when, clear in zip(program.table.rules, result.when, result.clear):
+    conditions = program.when(values[:count], healthy[:count])
+    clears = program.clear(values[:count], healthy[:count])
+    assert len(conditions) == len(clears) == len(program.table.rules)
+    for row, when, clear in zip(program.table.rules, conditions, clears):
         if any(not healthy[i] or not math.isfinite(values[i]) for i in row.reads):
             assert when is Truth.FAULT
             assert clear is not Truth.TRUE or not row.reads
@@ -129,7 +130,7 @@ def test_fallback_brakes_to_a_stand_before_the_sign(program: Program) -> None:
         speed, distance, brake = start, start * start / (2 * 4.0) + 8.0, 0.0
         for _ in range(3000):
             row = {**dict.fromkeys(names, 0.0), **GOOD, "speed": speed, "distance": distance}
-            chosen = program.evaluate([row[n] for n in names], [True] * len(names)).fallback
+            chosen = program.choose([row[n] for n in names], [True] * len(names))
             wanted = program.fallback[chosen].command.values["brake"]
             brake = min(wanted, brake + 4.0 * 0.02)
             speed = max(0.0, speed - 8.0 * brake * 0.02)

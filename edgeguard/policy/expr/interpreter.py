@@ -47,15 +47,18 @@ def number(node: tree.Node, env: Env) -> float | None:
 
 
 def _value(node: tree.Node, env: Env) -> float | bool | None:
-    if isinstance(node, (tree.Number, tree.Bool)):
+    if isinstance(node, (tree.Number, tree.Bool, tree.Label)):
         return node.value
     if isinstance(node, tree.Name):
         return _finite(env.get(node.name))
+    if isinstance(node, tree.Flag):
+        known = _finite(env.get(node.name))
+        return None if known is None else known != 0.0
     if isinstance(node, tree.Member):
         return _finite(env.get(f"{node.base}.{node.name}"))
     parts = [_value(part, env) for part in tree.children(node)]
-    known = [part for part in parts if part is not None]
-    return _combine(node, known) if len(known) == len(parts) else None
+    values = [part for part in parts if part is not None]
+    return _combine(node, values) if len(values) == len(parts) else None
 
 
 def _combine(node: tree.Inner, parts: list[float | bool]) -> float | bool | None:

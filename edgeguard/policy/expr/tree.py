@@ -6,8 +6,8 @@ Nothing here evaluates. `at` and `end` are offsets (characters) into the express
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -17,6 +17,7 @@ class Kind(Enum):
     NUMBER = "a number"
     TRUTH = "true or false"
     AUTHORITY = "an authority"
+    CLASS = "a class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,26 @@ class Member:
     end: int
     base: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A signal of type `bool`, read as a truth."""
+
+    at: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """`SIGNAL.LABEL`: one label of a signal of type `class`, as the number that stands for it."""
+
+    at: int
+    end: int
+    signal: str
+    label: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +142,7 @@ class Conditional:
 
 
 Inner = Unary | Arithmetic | Compare | Logic | Within | Conditional
-Node = Number | Bool | Name | Member | Inner
+Node = Number | Bool | Name | Flag | Member | Label | Inner
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -145,8 +166,8 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def names(node: Node) -> tuple[str, ...]:
-    """Every plain name the text mentions, each once, in order of appearance."""
-    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, Name)))
+    """Every plain name (of a signal, as a rule) the text mentions, each once, in order of appearance."""
+    return tuple(dict.fromkeys(n.name for n in walk(node) if isinstance(n, (Name, Flag))))
 
 
 def calibrated(node: Node) -> tuple[Member, ...]:
@@ -168,7 +189,34 @@ def skeleton(node: Node) -> tuple[object, ...]:
     )
 
 
+def moved(node: Node, at: int, end: int) -> Node:
+    """The same tree with every position in it replaced by one: where a named expression is used."""
+    return _rebuilt(replace(node, at=at, end=end), [moved(part, at, end) for part in children(node)])
+
+
+def shifted(node: Node, by: int) -> Node:
+    """The same tree, `by` characters further on."""
+    parts = [shifted(part, by) for part in children(node)]
+    return _rebuilt(replace(node, at=node.at + by, end=node.end + by), parts)
+
+
+def with_parts(node: Node, parts: Sequence[Node]) -> Node:
+    """`node` with other direct parts, in the order of `children`."""
+    return _rebuilt(node, list(parts))
+
+
+def _rebuilt(node: Node, parts: list[Node]) -> Node:
+    if isinstance(node, (Arithmetic, Compare, Logic)):
+        return replace(node, left=parts[0], right=parts[1])
+    if isinstance(node, (Unary, Within)):
+        return replace(node, operand=parts[0])
+    if isinstance(node, Conditional):
+        return replace(node, test=parts[0], then=parts[1], otherwise=parts[2])
+    return node
+
+
 def _is_node(value: object) -> bool:
     return isinstance(
-        value, (Number, Bool, Name, Member, Unary, Arithmetic, Compare, Logic, Within, Conditional)
+        value,
+        (Number, Bool, Name, Flag, Member, Label, Unary, Arithmetic, Compare, Logic, Within, Conditional),
     )

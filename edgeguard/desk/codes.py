@@ -1,0 +1,44 @@
+"""The stable codes of what the desk finds in a policy that loads. Never reused or renumbered; each has a page in
+`docs/errors/` and a policy under `tests/desk/` that triggers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+FINDINGS: Mapping[str, str] = MappingProxyType(
+    {
+        # 14xx: `policy lint`
+        "EG1401": "a signal that nothing reads",
+        "EG1402": "a macro that nothing uses",
+        "EG1403": "a rule that can never clear",
+        "EG1404": "a demand that nothing carries out",
+        "EG1405": "a handover ladder that no rule uses, or a handover without one",
+        "EG1406": "a rule that holds while all is well",
+        "EG1407": "a rule without hysteresis",
+        "EG1408": "a rule that holds and clears on the same values",
+        "EG1409": "a comparison that always comes out the same",
+        # 15xx: `policy test`
+        "EG1501": "a test that did not see what it expects",
+        "EG1502": "coverage below what was asked for",
+        "EG1503": "a policy that cannot be armed while all is well",
+        "EG1504": "a cases file that cannot be used",
+        "EG1505": "an invariant broken during a test",
+        # 16xx: `policy prove` and `policy analyze`
+        "EG1601": "not total: an input for which the rules command nothing",
+        "EG1602": "a rule or fallback row that is never reached, or shadowed",
+        "EG1603": "the model acts while a cause holds",
+        "EG1604": "more doubt gives more authority",
+        "EG1605": "the safe state is left by somebody else than the operator",
+        "EG1606": "a state from which a human cannot take over",
+        "EG1607": "two causes together have no defined outcome",
+        "EG1608": "modes change for ever while the input stays the same",
+        "EG1609": "an invariant does not hold",
+        "EG1610": "neither proved nor refuted",
+        "EG1611": "a rule that repeats what others say",
+        "EG1612": "an outcome that depends on the order of rows",
+        # 17xx: `policy compare`
+        "EG1701": "more permissive than before",
+        "EG1702": "neither stricter nor more permissive",
+    }
+)
