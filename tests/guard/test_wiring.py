@@ -10,7 +10,8 @@ import pytest
 
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.guard import Guard
-from edgeguard.wiring import check_calibration
+from edgeguard.program import SignalSpec
+from edgeguard.wiring import check_calibration, check_labels
 
 
 @dataclass
@@ -73,3 +74,16 @@ def test_models_that_fail_to_warm_up_leave_no_process_behind(monkeypatch: pytest
     with pytest.raises(ContractError, match="no usable answer"):
         Guard.open(policy)
     assert closed == [True]
+
+
+def test_a_label_that_the_model_does_not_know_is_refused() -> None:
+    spec = SignalSpec("sign", "primary", -1.0, 0.0, 0.1, kind="class", labels=("stop",))
+    program: Any = SimpleNamespace(signals=(spec,))
+    known: Any = {
+        "primary": SimpleNamespace(manifest=SimpleNamespace(name="signs", classes=("Stop", "none")))
+    }
+    other: Any = {"primary": SimpleNamespace(manifest=SimpleNamespace(name="signs", classes=("go", "none")))}
+    check_labels(program, known)
+    check_labels(program, {})
+    with pytest.raises(ContractError, match="`signs` has no single class for the label `stop`"):
+        check_labels(program, other)

@@ -99,3 +99,27 @@ def test_readings_keep_the_declared_order(declared: list[str], present: set[str]
     assert list(healthy) == [name in present for name in declared]
     for name, value, ok in zip(declared, values, healthy):
         assert (value == ord(name) / 200) is ok
+
+
+DOOR = SignalSpec("doubt", "context", 0.0, 1.0, 0.1, kind="bool")
+SIGN = SignalSpec("doubt", "primary", -1.0, 2.0, 0.1, kind="class", labels=("a", "b", "c"))
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, True, False, np.float64(1.0)])
+def test_a_truth_is_zero_or_one(value: Any) -> None:
+    assert status(value, spec=DOOR) is Status.PASS
+
+
+@pytest.mark.parametrize("value", [0.5, -1, 2, math.nan, math.inf, "true", 1e-300])
+def test_what_is_neither_zero_nor_one_is_no_truth(value: Any) -> None:
+    assert status(value, spec=DOOR) is Status.FAIL
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1.0, 2])
+def test_a_class_is_a_whole_number_of_its_labels(value: Any) -> None:
+    assert status(value, spec=SIGN) is Status.PASS
+
+
+@pytest.mark.parametrize("value", [-2, 3, 0.5, True, math.nan])
+def test_what_is_no_whole_number_of_its_labels_is_no_class(value: Any) -> None:
+    assert status(value, spec=SIGN) is Status.FAIL
