@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from edgeguard.decision.causes import CauseChain
 from edgeguard.decision.machine import Inputs, Outcome, initial, step
+from edgeguard.decision.notices import Notices
 from edgeguard.decision.table import Span, Truth
 from edgeguard.errors import EdgeguardError, UsageError
 from edgeguard.explain import summary
@@ -109,7 +110,9 @@ class Trial:
         self.program = program
         self._names = frozenset(spec.name for spec in program.signals)
         self._state = initial(program.table)
-        self._chain = CauseChain(program.table, [spec.name for spec in program.signals], program.thresholds)
+        names = [spec.name for spec in program.signals]
+        self._chain = CauseChain(program.table, names, program.thresholds)
+        self._notices = Notices(program.watched, names, program.thresholds)
         self._safe = safe_command(program.envelope).values
         self._command = safe_command(program.envelope)
         self._last = math.nan
@@ -137,7 +140,14 @@ class Trial:
 
     def fork(self) -> Trial:
         """A second trial that goes on from here, independent of this one."""
-        shared = (self.program, self.program.table, self._state, self._command, self._safe)
+        shared = (
+            self.program,
+            self.program.table,
+            self.program.watched,
+            self._state,
+            self._command,
+            self._safe,
+        )
         return copy.deepcopy(self, {id(part): part for part in shared})
 
     def step(
@@ -160,11 +170,14 @@ class Trial:
         now = 0.0 if math.isnan(self._last) else self._last + (self.program.period if dt is None else dt)
         program, events = self.program, () if event is None else (event,)
         numbers, healthy, rows = read(program.signals, self._signals(values, now), now)
+        statuses = [row.status for row in rows]
         when, clear = program.when(numbers, healthy), program.clear(numbers, healthy)
-        inputs = Inputs(when, clear, new_frame, events)
+        count, before = len(program.table.rules), self._state.mode
+        inputs = Inputs(when[:count], clear[:count], new_frame, events)
         self._state, outcome = step(program.table, self._state, inputs, now)
-        if any(when):
-            self._chain.remember(when, numbers, [row.status for row in rows])
+        self._chain.remember(inputs.when, numbers, statuses)
+        watched = Inputs(when[count:], clear[count:], new_frame, events)
+        notices = self._notices.step(before, watched, numbers, statuses, now)
         suggested = self._safe if suggest is None else suggest
         chosen = program.choose(numbers, healthy)
         gated = self._gate(outcome, suggested, manual, chosen, now)
@@ -177,7 +190,7 @@ class Trial:
             mode=outcome.mode,
             authority=authority,
             causes=causes,
-            notices=(),
+            notices=notices,
             command=gated.command,
             gate=gated.decision,
             fallback=chosen,
