@@ -1,0 +1,92 @@
+"""How soon each rule's command is at the microcontroller at worst, term by term, as people and programs read it.
+
+Adds up declared times only; whether they are short enough is checked when a policy loads (`edgeguard.policy.timing`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeguard.policy.document import PolicyDocument
+from edgeguard.policy.expr import tree
+from edgeguard.policy.sources import FAULT_PREFIX
+from edgeguard.policy.timing import SLACK, debounce, reaction_time
+from edgeguard.policy.units import duration_text
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One trigger's worst case. Times in s."""
+
+    id: str
+    """A rule's or relation's id, or `signal:NAME` for a signal's fault."""
+    line: int
+    waited: float
+    """How long the fault is not yet believed: the debounce, or a signal's `max_age`."""
+    period: float
+    """Until the runtime's next step."""
+    link: float
+    """Until the microcontroller has the command, or has noticed that the line is dead."""
+    ftti: float | None
+    """What the policy states; None: nothing."""
+    covered: str = ""
+    """The rule that acts in time on the very same condition, where this one is late."""
+
+    @property
+    def total(self) -> float:
+        """The sum (s)."""
+        return self.waited + self.period + self.link
+
+    @property
+    def late(self) -> bool:
+        """Whether the sum is longer than the stated interval."""
+        return self.ftti is not None and self.total > self.ftti + SLACK
+
+    def __str__(self) -> str:
+        """One line, like `fast: 100ms debounce + 20ms period + 100ms link and microcontroller = 220ms of 300ms`."""
+        what = "max_age" if self.id.startswith(FAULT_PREFIX) else "debounce"
+        sums = (
+            f"{self.id}: {duration_text(self.waited)} {what} + {duration_text(self.period)} period + "
+            f"{duration_text(self.link)} link and microcontroller = {duration_text(self.total)}"
+        )
+        if self.ftti is None:
+            return f"{sums}, no ftti stated"
+        within = f"{sums} of {duration_text(self.ftti)}"
+        return f"{within}: late, but {self.covered} acts in time" if self.late else within
+
+
+def budgets(document: PolicyDocument) -> tuple[Budget, ...]:
+    """The budget of every enforced trigger in file order, then of every signal's fault."""
+    policy = document.policy
+    link = reaction_time(policy, 0.0) - policy.period
+    enforced = [trigger for trigger in document.triggers if trigger.mode == "enforce"]
+    waits = {t.id: debounce(policy, t.hold, tree.names(t.when)) for t in enforced}
+    limit = float("inf") if policy.ftti is None else policy.ftti + SLACK
+    in_time: dict[tuple[object, ...], str] = {}
+    for trigger in enforced:
+        if reaction_time(policy, waits[trigger.id]) <= limit:
+            in_time.setdefault(tree.skeleton(trigger.when), trigger.id)
+    rules = (
+        Budget(
+            trigger.id,
+            trigger.line,
+            waits[trigger.id],
+            policy.period,
+            link,
+            policy.ftti,
+            in_time.get(tree.skeleton(trigger.when), ""),
+        )
+        for trigger in enforced
+    )
+    faults = (
+        Budget(
+            FAULT_PREFIX + name,
+            document.line(("signals", name)),
+            signal.max_age,
+            policy.period,
+            link,
+            policy.ftti,
+        )
+        for name, signal in policy.signals.items()
+    )
+    return (*rules, *faults)
