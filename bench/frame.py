@@ -73,8 +73,8 @@ rules:
   - {{id: reconstruction-shift, when: reconstruction > 0.4, for: 2 frames, then: rules}}
   - {{id: squeezing-shift, when: squeezing > 0.4, for: 2 frames, then: rules}}
   - {{id: late-frame, when: frame_age > 0.12 || latency > 0.1, then: rules}}
-  - {{id: frozen-camera, when: frozen_for > 0.2, clear: operator, then: safe_state}}
-  - {{id: blank-camera, when: contrast < 0.01, for: 2 frames, clear: operator, then: safe_state}}
+  - {{id: frozen-camera, when: frozen_for > 0.2, latch: true, then: safe_state}}
+  - {{id: blank-camera, when: contrast < 0.01, for: 2 frames, latch: true, then: safe_state}}
 fallback:
   - {{when: speed > 8.0, command: {{brake: 0.4}}}}
   - {{command: {{brake: 0.1}}}}

@@ -127,7 +127,7 @@ rules:
   # - id: unsure-for-long           # ask a human, and go to the safe state when nobody takes over in time
   #   when: certainty < calibrated.certainty
   #   for: 3s
-  #   clear: operator
+  #   latch: true
   #   then: human
   #   within: 10s
   #   otherwise: safe_state

@@ -35,6 +35,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1107": "not one of the allowed words",
         "EG1108": "a version of the policy language that is not known",
         "EG1109": "a demand that this version does not carry out",
+        "EG1110": "an unknown unit",
         # 12xx: expressions
         "EG1201": "an expression that cannot be read",
         "EG1202": "an expression too long, too deep or too large",
@@ -42,12 +43,14 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1204": "an expression whose kinds do not fit",
         "EG1205": "division by something other than a non-zero literal",
         "EG1206": "a constant that overflows",
+        "EG1207": "units that do not fit",
+        "EG1208": "a named expression that is not defined yet",
         # 13xx: what the sections say together
         "EG1301": "the same rule id twice",
         "EG1302": "a reference to something that is not declared",
         "EG1303": "a human handover without a time budget, or a budget without a handover",
         "EG1304": "an envelope that contradicts itself",
-        "EG1305": "a fallback command that does not name exactly the actuators of the envelope",
+        "EG1305": "a command that does not name exactly the actuators of the envelope",
         "EG1306": "a command outside the envelope",
         "EG1307": "a calibrated threshold without a calibration",
         "EG1308": "a threshold that the calibration does not hold",
@@ -61,5 +64,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1316": "nothing to admit models or calibration with",
         "EG1317": "a threshold that its signal can never cross",
         "EG1318": "models whose answers may grow old unseen",
+        "EG1319": "the calibration does not vouch for the stated risk",
+        "EG1320": "one name for two things",
+        "EG1321": "a signal whose keys contradict each other",
+        "EG1322": "a test of two forms at once",
+        "EG1323": "a redundancy relation that relates nothing",
     }
 )

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from edgeguard.decision.table import RuleRow, Span, Table
 from edgeguard.policy.calibration import Calibration
+from edgeguard.policy.declared import declared, limits
 from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Condition, build
-from edgeguard.policy.schema import Actuator, Clear, Model, Policy, Rule, SignalDeclaration
+from edgeguard.policy.risk import check_risk
+from edgeguard.policy.schema import Actuator, Model, Policy, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
 from edgeguard.policy.timing import frame_period
+from edgeguard.policy.triggers import Trigger
 from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec, Signer
 from edgeguard.types import NO_VALUES, Authority, Command
 
@@ -41,16 +44,19 @@ def compile_policy(
     signals = signal_specs(document)
     index = {spec.name: i for i, spec in enumerate(signals)}
     trees = document.conditions
+    enforced = [trigger for trigger in document.triggers if trigger.mode == "enforce"]
+    watched = [trigger for trigger in document.triggers if trigger.mode != "enforce"]
     compiled = build(
         list(index),
         thresholds,
-        [_condition(trees, i) for i in range(len(policy.rules))],
+        [Condition(trigger.when, trigger.clear) for trigger in enforced],
         [
             trees.get(("fallback", i, "when"), tree.Bool(0, 0, value=True))
             for i in range(len(policy.fallback))
         ],
+        [Condition(trigger.when, trigger.clear) for trigger in watched],
     )
-    explicit = [_rule_row(document, i, rule, index) for i, rule in enumerate(policy.rules)]
+    explicit = [_rule_row(trigger, index) for trigger in enforced]
     implicit = [_fault_row(document, i, spec) for i, spec in enumerate(signals)]
     admission = policy.admission
     return Program(
@@ -66,6 +72,7 @@ def compile_policy(
             FallbackRow(document.line(("fallback", i)), row.when or "otherwise", Command(dict(row.command)))
             for i, row in enumerate(policy.fallback)
         ),
+        watched=tuple(_rule_row(trigger, index) for trigger in watched),
         envelope=tuple(_limit(name, actuator) for name, actuator in policy.envelope.items()),
         models=model_refs(document, base=base),
         signers=signers(document, base=base),
@@ -84,25 +91,31 @@ def compile_policy(
 
 def signal_specs(document: PolicyDocument) -> tuple[SignalSpec, ...]:
     """The declared signals in file order."""
-    return tuple(
-        SignalSpec(
-            name=name,
-            source=_source(signal),
-            low=signal.range[0],
-            high=signal.range[1],
-            max_age=signal.max_age,
-            unit=signal.unit,
-            line=document.line(("signals", name)),
-            on_fault=_AUTHORITY[signal.on_fault],
-        )
-        for name, signal in document.policy.signals.items()
+    return tuple(_signal(document, name, signal) for name, signal in document.policy.signals.items())
+
+
+def _signal(document: PolicyDocument, name: str, signal: SignalDeclaration) -> SignalSpec:
+    spec = declared(name, signal)
+    return SignalSpec(
+        name=name,
+        source=_source(signal),
+        low=spec.low,
+        high=spec.high,
+        max_age=signal.max_age,
+        unit=spec.unit,
+        line=document.line(("signals", name)),
+        on_fault=_AUTHORITY[signal.on_fault],
+        kind=spec.kind,
+        labels=spec.labels,
+        worse=spec.worse,
+        nominal=spec.nominal,
     )
 
 
 def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
     """Where the policy's model bundles lie and how each is run: primary, redundant, filter, as far as declared."""
     policy = document.policy
-    declared: dict[str, Model | None] = {
+    given: dict[str, Model | None] = {
         "primary": policy.models.primary if policy.models else None,
         "redundant": policy.models.redundant if policy.models else None,
         "filter": policy.filter,
@@ -111,7 +124,7 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
     runs: dict[str, str] = {role: name for name, worker in workers.items() for role in worker.runs}
     return tuple(
         ModelRef(role, _path(base, model.bundle), model.backend, runs.get(role, ""))
-        for role, model in declared.items()
+        for role, model in given.items()
         if model is not None
     )
 
@@ -151,7 +164,7 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
                 message = f"the calibration has no threshold for {quote(part.name)}"
                 report.add("EG1308", message, place, suggest(part.name, known))
         for part in tree.calibrated(node):
-            low, high = document.policy.signals[part.name].range
+            low, high = limits(document.policy.signals[part.name])
             if not low <= known.get(part.name, low) <= high:
                 message = f"the threshold {known[part.name]:g} is outside the range of {quote(part.name)}"
                 hint = f"its range is {low:g} to {high:g}: calibrate again with `edgeguard calibrate`"
@@ -159,6 +172,7 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
         overflow = None if missing else _overflow(node, known)
         if overflow is not None:
             report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))
+    check_risk(document, None, report)
     report.raise_if_any()
 
 
@@ -175,34 +189,23 @@ def _overflow(node: tree.Node, thresholds: Mapping[str, float]) -> tree.Node | N
     return None
 
 
-def _condition(trees: Mapping[tuple[str | int, ...], tree.Node], i: int) -> Condition:
-    return Condition(trees[("rules", i, "when")], trees.get(("rules", i, "clear", "when")))
-
-
-def _rule_row(document: PolicyDocument, i: int, rule: Rule, index: Mapping[str, int]) -> RuleRow:
-    node = document.conditions[("rules", i, "when")]
-    hold = rule.for_ or Span()
+def _rule_row(trigger: Trigger, index: Mapping[str, int]) -> RuleRow:
     return RuleRow(
-        id=rule.id,
-        line=document.line(("rules", i)),
-        text=rule.when,
-        then=_AUTHORITY[rule.then],
-        hold=hold,
-        clear=_clear_span(rule, hold),
-        clear_text=rule.clear.when if isinstance(rule.clear, Clear) else f"!({rule.when})",
-        latch=rule.latch,
-        within=rule.within or 0.0,
-        otherwise=_AUTHORITY[rule.otherwise or "safe_state"],
-        reads=tuple(index[name] for name in tree.names(node)),
-        thresholds=tree.thresholds(node),
+        id=trigger.id,
+        line=trigger.line,
+        text=trigger.text,
+        then=trigger.then,
+        hold=trigger.hold,
+        clear=trigger.let_go,
+        clear_text=trigger.clear_text,
+        latch=trigger.latch,
+        within=trigger.within,
+        otherwise=trigger.otherwise,
+        reads=tuple(index[name] for name in tree.names(trigger.when)),
+        thresholds=tree.thresholds(trigger.when),
+        mode=trigger.mode,
+        cause=trigger.cause,
     )
-
-
-def _clear_span(rule: Rule, hold: Span) -> Span:
-    """As declared, else as long as the debounce; never at once, so that a single good frame gives nothing back."""
-    declared = rule.clear.for_ if isinstance(rule.clear, Clear) else None
-    chosen = declared or hold
-    return chosen if chosen.frames or chosen.seconds else Span(frames=1)
 
 
 def _fault_row(document: PolicyDocument, i: int, spec: SignalSpec) -> RuleRow:

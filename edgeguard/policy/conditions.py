@@ -1,4 +1,4 @@
-"""Every expression of a policy: finds them, parses them and checks their names against what the policy declares.
+"""Every expression of a policy: finds them, parses them, checks them, and fills in what they name.
 
 Works on plain values, so that a mistake elsewhere in the file does not hide a mistake in a condition.
 """
@@ -6,59 +6,85 @@ Works on plain values, so that a mistake elsewhere in the file does not hide a m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from edgeguard.policy.diagnostics import Report
 from edgeguard.policy.expr import tree
-from edgeguard.policy.expr.checker import Scope, check
+from edgeguard.policy.expr.checker import check
+from edgeguard.policy.expr.expand import expand
 from edgeguard.policy.expr.parser import parse_expression
+from edgeguard.policy.expr.scope import Scope
 from edgeguard.policy.expr.tokens import Problem
-from edgeguard.policy.expr.tree import Kind
+from edgeguard.policy.lets import lets
+from edgeguard.policy.scopes import invariant_scope, scope_of, with_lets
 from edgeguard.policy.source import Path, Source, Value
 
-AUTHORITIES = ("model", "rules", "human", "safe_state")
+_KEYS = (
+    ("redundancy", ("if", "expect")),
+    ("rules", ("when",)),
+    ("fallback", ("when",)),
+    ("invariants", ("never",)),
+)
+_CLEARED = ("redundancy", "rules")
 
 
-def conditions(values: Mapping[str, Value], source: Source, report: Report) -> dict[Path, tree.Node]:
-    """The checked tree of every expression, by its place in the file; those with findings are left out."""
-    in_rules, in_invariants = _scopes(values)
-    found: dict[Path, tree.Node] = {}
+class Expressions(NamedTuple):
+    """The tree of every expression by its place in the file; those with findings are left out."""
+
+    written: Mapping[Path, tree.Node]
+    """As it stands, with its names; those of `let` as well."""
+    filled: Mapping[Path, tree.Node]
+    """As it is compiled: named expressions filled in, truths and labels told apart."""
+
+
+def conditions(values: Mapping[str, Value], source: Source, report: Report) -> Expressions:
+    """The checked trees of the policy's expressions, with a finding for everything that does not fit."""
+    plain = scope_of(values)
+    known, let_trees = lets(values, plain, source, report)
+    in_rules = with_lets(plain, known)
+    in_invariants = invariant_scope(values, in_rules)
+    written, filled = dict(let_trees), dict[Path, tree.Node]()
     for path, text in _expressions(values):
         if path in source.tainted:
             continue
         if report.full:
             break
-        scope = in_invariants if path[0] == "invariants" else in_rules
         node = parse_expression(text)
-        problems = (node,) if isinstance(node, Problem) else check(node, scope)
-        for problem in problems:
+        result = _filled(node, in_invariants if path[0] == "invariants" else in_rules)
+        if not isinstance(node, Problem):
+            written[path] = node
+        if not isinstance(result, tuple):
+            filled[path] = result
+            continue
+        for problem in result:
             report.add(problem.code, problem.message, source.inside(path, problem.at), problem.hint)
-        if not isinstance(node, Problem) and not problems:
-            found[path] = node
-    return found
+    return Expressions(written, filled)
+
+
+def _filled(node: tree.Node | Problem, scope: Scope) -> tree.Node | tuple[Problem, ...]:
+    """The tree to compile, or why there is none (nothing, when a name in it has a finding of its own)."""
+    if isinstance(node, Problem):
+        return (node,)
+    problems = check(node, scope)
+    if problems:
+        return problems
+    result = expand(node, scope)
+    if result is None:
+        return ()
+    return (result,) if isinstance(result, Problem) else result
 
 
 def _expressions(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
-    for section, key in (("rules", "when"), ("fallback", "when"), ("invariants", "never")):
+    for section, keys in _KEYS:
         entries = values.get(section)
         for i, entry in enumerate(entries if isinstance(entries, tuple) else ()):
             if not isinstance(entry, Mapping):
                 continue
-            text = entry.get(key)
-            if isinstance(text, str):
-                yield (section, i, key), text
+            for key in keys:
+                text = entry.get(key)
+                if isinstance(text, str):
+                    yield (section, i, key), text
             clear = entry.get("clear")
             inner = clear.get("when") if isinstance(clear, Mapping) else None
-            if section == "rules" and isinstance(inner, str):
+            if section in _CLEARED and isinstance(inner, str):
                 yield (section, i, "clear", "when"), inner
-
-
-def _scopes(values: Mapping[str, Value]) -> tuple[Scope, Scope]:
-    signals, envelope = (values.get(key) for key in ("signals", "envelope"))
-    names = dict.fromkeys(signals, Kind.NUMBER) if isinstance(signals, Mapping) else {}
-    actuators = frozenset(envelope) if isinstance(envelope, Mapping) else frozenset[str]()
-    calibrated = {"calibrated": frozenset(names)}
-    elsewhere = dict.fromkeys(("authority", *AUTHORITIES), "authority is only known in `invariants`")
-    in_rules = Scope(names, calibrated, elsewhere)
-    words = dict.fromkeys(("authority", *AUTHORITIES), Kind.AUTHORITY)
-    in_invariants = Scope({**names, **words}, {**calibrated, "command": actuators})
-    return in_rules, in_invariants

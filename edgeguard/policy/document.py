@@ -14,9 +14,11 @@ from edgeguard.policy.diagnostics import Report
 from edgeguard.policy.expr import tree
 from edgeguard.policy.meaning import check_meaning
 from edgeguard.policy.reader import read
+from edgeguard.policy.relations import agreement
 from edgeguard.policy.schema import Policy
 from edgeguard.policy.shape import shape
 from edgeguard.policy.source import Path, Source
+from edgeguard.policy.triggers import Trigger, triggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,13 @@ class PolicyDocument:
     policy: Policy
     source: Source
     conditions: Mapping[Path, tree.Node]
-    """The checked tree of every expression, by its path, like `("rules", 0, "when")`."""
+    """The checked tree of every expression, by its path, like `("rules", 0, "when")`, with named expressions filled in;
+    of two signals that `agree` the condition that they do not, by `("redundancy", 0, "agree")`, its offsets counting
+    in `relations.agreement_text`."""
+    written: Mapping[Path, tree.Node]
+    """The tree of every expression as it stands, names and all; also of `let`, by `("let", NAME)`."""
+    triggers: tuple[Trigger, ...]
+    """Every rule, then every relation, in file order."""
 
     def line(self, path: Path) -> int:
         """Line (from 1) where the thing at `path` stands."""
@@ -50,10 +58,18 @@ def parse(data: bytes, *, file: str) -> PolicyDocument:
     """
     report = Report(file)
     values, source = read(data, report)
-    trees = conditions(values, source, report)
+    found = conditions(values, source, report)
     policy = shape(values, source, report)
-    if policy is not None and not source.tainted:
-        check_meaning(policy, trees, source, report)
-    if policy is None or report.found:
+    if policy is None or source.tainted:
         raise report.error()
-    return PolicyDocument(file, hashlib.sha256(data).hexdigest(), policy, source, trees)
+    trees = {**found.filled, **_agreements(policy)}
+    rules = triggers(policy, trees, source)
+    check_meaning(policy, trees, rules, source, report)
+    report.raise_if_any()
+    digest = hashlib.sha256(data).hexdigest()
+    return PolicyDocument(file, digest, policy, source, trees, found.written, rules)
+
+
+def _agreements(policy: Policy) -> dict[Path, tree.Node]:
+    found = ((("redundancy", i, "agree"), agreement(r)) for i, r in enumerate(policy.redundancy))
+    return {path: node for path, node in found if node is not None}

@@ -15,8 +15,12 @@ from pydantic_core import PydanticCustomError
 
 from edgeguard.decision.table import Span
 from edgeguard.policy import units
+from edgeguard.policy.diagnostics import suggest
+from edgeguard.policy.dimension import UNITS, UnknownUnitError, parse_unit
 
 LONGEST_DURATION = 86_400.0
+
+_LONGEST_UNIT = 24
 
 
 def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
@@ -98,11 +102,41 @@ def _one_or_more(value: object) -> object:
 
 
 def _given(value: object) -> object:
-    if isinstance(value, str) and value not in ("missing", "stale", "nan"):
-        raise _fail("EG1107", f"`{value[:40]}` is neither a number nor `missing`, `stale` or `nan`")
-    if isinstance(value, (bool, tuple, Mapping)):
-        raise _fail("EG1103", "a signal is given as a number, or as `missing`, `stale` or `nan`")
+    if isinstance(value, (tuple, Mapping)):
+        hint = "as a number, `true`, `false` or a label, or as `missing`, `stale` or `nan`"
+        raise _fail("EG1103", "a signal is given as one value", hint)
     return value
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _fail("EG1103", "this must be a number between 0 and 1")
+    if not 0.0 < value < 1.0:
+        raise _fail("EG1106", f"`{value:g}` is not between 0 and 1", "both ends are excluded")
+    return float(value)
+
+
+def _toggle(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _fail("EG1103", "this must be `true` or `false`")
+    return value
+
+
+def _unit(value: object) -> str:
+    if not isinstance(value, str):
+        raise _fail("EG1103", "a unit is text", "like `m/s` or `ms`")
+    try:
+        parse_unit(value[:_LONGEST_UNIT])
+    except UnknownUnitError as error:
+        symbol = error.symbol[:_LONGEST_UNIT]
+        raise _fail("EG1110", f"`{symbol}` is not a known unit", _near(symbol)) from None
+    if len(value) > _LONGEST_UNIT:
+        raise _fail("EG1106", f"a unit has at most {_LONGEST_UNIT} characters")
+    return value
+
+
+def _near(symbol: str) -> str:
+    return suggest(symbol, UNITS) or "like `m/s`, `m/s2`, `ms`, `N*m`; leave it out for a plain number"
 
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
@@ -125,4 +159,10 @@ OneOrMore = Annotated[
 ]
 Choice = Literal["frame", "context", "link", "runtime"]
 Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]
-Given = Annotated[float | str, BeforeValidator(_given)]
+Given = Annotated[float | bool | str, BeforeValidator(_given)]
+"""What a signal is given as: a number, a truth, or a word (a label, `missing`, `stale`, `nan`)."""
+Share = Annotated[float, BeforeValidator(_share)]
+"""More than 0, less than 1."""
+Toggle = Annotated[bool, BeforeValidator(_toggle)]
+UnitText = Annotated[str, BeforeValidator(_unit)]
+"""A unit that `dimension.parse_unit` reads; empty: a plain number."""

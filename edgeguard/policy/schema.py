@@ -23,12 +23,17 @@ from edgeguard.policy.fields import (
     Limits,
     OneOrMore,
     Rate,
+    Share,
     SpanField,
     Text,
+    Toggle,
+    UnitText,
 )
 
 Authority = Literal["rules", "human", "safe_state"]
 AnyAuthority = Literal["model", "rules", "human", "safe_state"]
+AnyMode = Literal["standby", "nominal", "degraded", "takeover_request", "manual", "safe_state", "lockout"]
+AnyEvent = Literal["arm", "take", "release", "reset", "stop"]
 
 
 class Section(BaseModel):
@@ -90,13 +95,38 @@ class Isolation(Section):
     workers: Mapping[Label, Worker]
 
 
+class Constant(Section):
+    """A number with its unit, by name."""
+
+    is_: float = Field(alias="is")
+    unit: UnitText = ""
+
+
+def _let_tag(value: object) -> str:
+    return "<section>" if isinstance(value, Mapping | Constant) else "<expression>"
+
+
+# tags in angle brackets cannot be mistaken for a key of the file when an error is traced back to its place
+LetField = Annotated[
+    Annotated[Expression | float, Tag("<expression>")] | Annotated[Constant, Tag("<section>")],
+    Discriminator(_let_tag),
+]
+
+
 class SignalDeclaration(Section):
-    """One signal: from models (`of`) or from elsewhere (`from`), with its range and how old it may be."""
+    """One signal: from models (`of`) or from elsewhere (`from`), with its range and how old it may be.
+
+    What is left out has a default that depends on the type and the name: see `declared`.
+    """
 
     of: OneOrMore | None = None
     from_: Choice | None = Field(default=None, alias="from")
-    unit: Annotated[str, Field(max_length=24)] = ""
-    range: Limits
+    type: Literal["number", "bool", "class"] = "number"
+    labels: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=64)] | None = None
+    unit: UnitText = ""
+    range: Limits | None = None
+    worse: Literal["lower", "higher"] | None = None
+    nominal: Given | None = None
     max_age: Duration
     on_fault: Authority = "safe_state"
     within: Duration | None = None
@@ -110,27 +140,40 @@ class Clear(Section):
     for_: SpanField | None = Field(default=None, alias="for")
 
 
-def _clear_tag(value: object) -> str:
-    return "<section>" if isinstance(value, Mapping | Clear) else "<word>"
-
-
-# tags in angle brackets cannot be mistaken for a key of the file when an error is traced back to its place
-ClearField = Annotated[
-    Annotated[Literal["operator"], Tag("<word>")] | Annotated[Clear, Tag("<section>")],
-    Discriminator(_clear_tag),
-]
-
-
-class Rule(Section):
-    """One trigger: when what holds for how long, who acts, and what gives authority back."""
+class Reaction(Section):
+    """What rules and relations have in common: how long, who acts, and what gives authority back."""
 
     id: Label
-    when: Expression
     for_: SpanField | None = Field(default=None, alias="for")
-    clear: ClearField | None = None
+    clear: Clear | None = None
+    latch: Toggle = False
     then: Authority
     within: Duration | None = None
     otherwise: Literal["rules", "safe_state"] | None = None
+    mode: Literal["enforce", "warn", "audit"] = "enforce"
+    cause: Text | None = None
+
+
+class Rule(Reaction):
+    """One trigger: when what holds for how long, who acts, and what gives authority back."""
+
+    when: Expression
+
+
+class Relation(Reaction):
+    """Redundancy: two signals that `agree` within a `tolerance`, or what to `expect` `if` something holds."""
+
+    agree: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=2)] | None = None
+    tolerance: Annotated[float, Field(ge=0.0)] | None = None
+    if_: Expression | None = Field(default=None, alias="if")
+    expect: Expression | None = None
+
+
+class Risk(Section):
+    """What the calibration's certificate must vouch for: a wrong answer acts at most so often, said so surely."""
+
+    at_most: Share
+    confidence: Share
 
 
 class Fallback(Section):
@@ -148,6 +191,7 @@ class Actuator(Section):
     rise: Rate | None = None
     fall: Rate | None = None
     safe: float
+    unit: UnitText = ""
 
 
 class Escalation(Section):
@@ -192,9 +236,10 @@ class Log(Section):
 
 
 class Never(Section):
-    """An invariant: this never holds."""
+    """An invariant: this never holds; with `for`, never so long without a break."""
 
     never: Expression
+    for_: SpanField | None = Field(default=None, alias="for")
 
 
 class Leave(Section):
@@ -214,21 +259,36 @@ Invariant = Annotated[
 ]
 
 
+Situation = Mapping[Identifier, Given]
+"""Signals and what they are given as; those not named keep their nominal value."""
+
+
 class Expectation(Section):
-    """What an embedded test expects at its end."""
+    """What an embedded test expects at the end of its span."""
 
     authority: AnyAuthority | None = None
+    mode: AnyMode | None = None
     rule: Text | None = None
     command: Command | None = None
 
 
-class Case(Section):
-    """An embedded test: these signals for so long, from a healthy start."""
+class Stage(Section):
+    """What a test or one step of it does: these signals, commands and this event, for so long."""
+
+    given: Situation | None = None
+    suggest: Command | None = None
+    manual: Command | None = None
+    event: AnyEvent | None = None
+    for_: SpanField | None = Field(default=None, alias="for")
+    expect: Expectation | None = None
+
+
+class Case(Stage):
+    """An embedded test, from a healthy start: one stage, one for each of `each`, or `steps` one after another."""
 
     name: Text
-    given: Mapping[Identifier, Given]
-    for_: SpanField | None = Field(default=None, alias="for")
-    expect: Expectation
+    each: Annotated[tuple[Situation, ...], Field(min_length=1, max_length=256)] | None = None
+    steps: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=256)] | None = None
 
 
 class Policy(Section):
@@ -242,8 +302,11 @@ class Policy(Section):
     calibration: Text | None = None
     isolation: Isolation | None = None
     frame: FrameRate | None = None
+    let: Annotated[Mapping[Identifier, LetField], Field(max_length=256)] = {}
     signals: Annotated[Mapping[Identifier, SignalDeclaration], Field(min_length=1)]
+    redundancy: tuple[Relation, ...] = ()
     rules: tuple[Rule, ...] = ()
+    risk: Risk | None = None
     fallback: Annotated[tuple[Fallback, ...], Field(max_length=64)] = ()
     envelope: Annotated[Mapping[Identifier, Actuator], Field(min_length=1, max_length=64)]
     handover: Handover | None = None

@@ -22,7 +22,7 @@ LANGUAGE = 1
 """The version of the policy language that this package reads."""
 
 LATER: frozenset[str] = frozenset({
-    "risk", "let", "redundancy", "channels", "assessment", "memory", "sandbox", "rate", "mode", "latch", "digest",
+    "channels", "assessment", "memory", "sandbox", "rate", "digest",
 })  # fmt: skip
 """Keys of the language that a later version carries out. Refused, so that no policy relies on them in vain."""
 

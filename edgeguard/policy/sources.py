@@ -15,9 +15,16 @@ MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
         "reconstruction": frozenset({"primary", "filter"}),
         "squeezing": frozenset({"primary"}),
         "novelty": frozenset({"primary"}),
+        "answer": frozenset({"primary"}),
     }
 )
-"""Signals of doubt, with the models that they are computed from."""
+"""Signals of doubt, and the answer itself, with the models that they are computed from."""
+
+ANSWERS = frozenset({"answer"})
+"""Signals of models that are a class; every other one that the guard measures is a number."""
+
+TRUTHS = frozenset({"mcu_fallback"})
+"""Numbers of the guard that are 0 or 1, and may be declared as truths."""
 
 OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -27,6 +34,20 @@ OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """Signals of the camera's picture, the guard's own running and its line. Sources not listed may give any name."""
+
+SECONDS = frozenset({"frame_age", "frozen_for", "latency", "link_age"})
+"""Signals of the guard that are measured in seconds; every other one is a plain number."""
+
+FAULT_WORDS = ("missing", "stale", "nan")
+"""How a test says that a signal is at fault."""
+
+WORSE: Mapping[str, str] = MappingProxyType({
+    **dict.fromkeys(("certainty", "contrast"), "lower"),
+    **dict.fromkeys(("disagreement", "reconstruction", "squeezing", "novelty"), "higher"),
+    **dict.fromkeys(("frame_age", "frozen_for", "latency", "log_failures"), "higher"),
+    **dict.fromkeys(("link_age", "link_rejected", "mcu_fallback"), "higher"),
+})  # fmt: skip
+"""The direction in which a known signal tells of doubt, where the policy does not say."""
 
 FAULT_PREFIX = "signal:"
 """A signal's implicit fault rule is called `signal:NAME`."""

@@ -5,7 +5,7 @@ Arithmetic over declared times only; what the times really are is measured on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from edgeguard.decision.table import Span
 from edgeguard.policy.diagnostics import Report, quote
@@ -13,6 +13,7 @@ from edgeguard.policy.expr import tree
 from edgeguard.policy.schema import Policy
 from edgeguard.policy.source import Path, Source
 from edgeguard.policy.sources import bound_to_frames
+from edgeguard.policy.triggers import Trigger
 from edgeguard.policy.units import duration_text
 
 FRAME_PERIOD = 0.05
@@ -46,12 +47,14 @@ def _framed(policy: Policy, name: str) -> bool:
     return bound_to_frames(policy.signals[name].from_ or "models")
 
 
-def check_timing(policy: Policy, trees: Mapping[Path, tree.Node], source: Source, report: Report) -> None:
+def check_timing(policy: Policy, triggers: Sequence[Trigger], source: Source, report: Report) -> None:
     """Report what is too slow for `ftti` (EG1309), and contradictory ladders and link times (EG1310, EG1315).
 
-    A rule may be slow when another rule takes the same condition's authority away in time: it escalates.
+    A rule may be slow when another rule takes the same condition's authority away in time: it escalates. Rules that
+    only warn or audit take nothing, so they neither have to be in time nor make another one's condition in time.
     """
-    _ladder(policy, source, report)
+    enforced = [trigger for trigger in triggers if trigger.mode == "enforce"]
+    _ladder(policy, enforced, source, report)
     if policy.link is not None and not policy.link.heartbeat < policy.link.lost_after:
         place = source.key(("link", "lost_after"))
         report.add(
@@ -59,35 +62,16 @@ def check_timing(policy: Policy, trees: Mapping[Path, tree.Node], source: Source
         )
     if policy.ftti is None:
         return
-    times = _rule_times(policy, trees)
+    times = [(t, debounce(policy, t.hold, tree.names(t.when)), tree.skeleton(t.when)) for t in enforced]
     limit = policy.ftti + SLACK
-    in_time = {
-        tree.skeleton(node) for node, waited in times.values() if reaction_time(policy, waited) <= limit
-    }
-    for i, (node, waited) in times.items():
-        if tree.skeleton(node) not in in_time:
-            _fits(
-                policy,
-                waited,
-                f"rule {quote(policy.rules[i].id)}",
-                source,
-                report,
-                ("rules", i, "for"),
-                "debounce",
-            )
+    in_time = {what for _, waited, what in times if reaction_time(policy, waited) <= limit}
+    for trigger, waited, what in times:
+        if what not in in_time:
+            who = f"rule {quote(trigger.id)}"
+            _fits(policy, waited, who, source, report, (*trigger.path, "for"), "debounce")
     for name, signal in policy.signals.items():
         path = ("signals", name, "max_age")
         _fits(policy, signal.max_age, f"signal {quote(name)}", source, report, path, "`max_age`")
-
-
-def _rule_times(policy: Policy, trees: Mapping[Path, tree.Node]) -> dict[int, tuple[tree.Node, float]]:
-    """Each readable rule's condition and debounce (s), by its index."""
-    found: dict[int, tuple[tree.Node, float]] = {}
-    for i, rule in enumerate(policy.rules):
-        node = trees.get(("rules", i, "when"))
-        if node is not None:
-            found[i] = node, debounce(policy, rule.for_ or Span(), tree.names(node))
-    return found
 
 
 def _fits(
@@ -104,10 +88,11 @@ def _fits(
     report.add("EG1309", message, source.key(path), sums)
 
 
-def _ladder(policy: Policy, source: Source, report: Report) -> None:
+def _ladder(policy: Policy, enforced: Sequence[Trigger], source: Source, report: Report) -> None:
     if policy.handover is None:
         return
-    budgets = [rule.within for rule in policy.rules] + [signal.within for signal in policy.signals.values()]
+    budgets = [trigger.within or None for trigger in enforced]
+    budgets += [signal.within for signal in policy.signals.values()]
     shortest = min((budget for budget in budgets if budget is not None), default=None)
     before = 0.0
     for i, step in enumerate(policy.handover.escalate):

@@ -82,7 +82,7 @@ def test_missing_context_value_is_safe(program: Program) -> None:
 
 
 def test_misspelt_signal_never_becomes_a_program(sign_gate: PolicyDocument) -> None:
-    bad = sign_gate.source.text.replace("certainty < (", "certianty < (").encode()
+    bad = sign_gate.source.text.replace("certainty < enough", "certianty < enough").encode()
     with pytest.raises(PolicyError, match=r"EG1203.*did you mean `certainty`"):
         parse(bad, file="sign_gate.yaml")
 

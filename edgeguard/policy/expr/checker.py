@@ -1,31 +1,34 @@
-"""Does an expression make sense: are its names declared and do its kinds fit? Finds everything, changes nothing."""
+"""Does an expression make sense: are its names declared, do its kinds and units fit? Finds everything, changes nothing.
+
+Works on the tree as written: a named expression counts with the kind and unit that it has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from edgeguard.policy.diagnostics import suggest
+from edgeguard.policy.diagnostics import quote, suggest
+from edgeguard.policy.dimension import ONE, Unit, shown
 from edgeguard.policy.expr import tree
+from edgeguard.policy.expr.scope import Scope, Type
 from edgeguard.policy.expr.tokens import Problem
 from edgeguard.policy.expr.tree import Kind
 
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What an expression may name: plain names with their kind, and the members of each base, all numbers."""
-
-    names: Mapping[str, Kind]
-    members: Mapping[str, frozenset[str]]
-    foreign: Mapping[str, str] = field(default_factory=dict)
-    """Names that mean something elsewhere, with what to say about them here."""
+__all__ = ["Scope", "check", "examine"]
 
 
 def check(node: tree.Node, scope: Scope, wanted: Kind = Kind.TRUTH) -> tuple[Problem, ...]:
-    """Every problem of `node` in `scope` when it must give `wanted` (EG1203, EG1204, EG1205), in text order."""
+    """Every problem of `node` in `scope` when it must give `wanted` (EG1203-EG1205, EG1207, EG1208), in text order."""
     checker = _Checker(scope, [])
     checker.want(node, wanted, "the whole expression")
-    return tuple(sorted(checker.found, key=lambda p: p.at))
+    return checker.sorted()
+
+
+def examine(node: tree.Node, scope: Scope) -> tuple[Type | None, tuple[Problem, ...]]:
+    """What `node` gives, whatever that is (None: it cannot be known), and every problem in it."""
+    checker = _Checker(scope, [])
+    found = checker.type(node)
+    return found, checker.sorted()
 
 
 @dataclass(slots=True)
@@ -33,82 +36,152 @@ class _Checker:
     scope: Scope
     found: list[Problem]
 
-    def want(self, node: tree.Node, wanted: Kind, role: str) -> None:
-        """Check `node` and that it gives `wanted`."""
-        kind = self.kind(node)
-        if kind is not None and kind is not wanted:
-            hint = "compare it with something" if kind is Kind.NUMBER and wanted is Kind.TRUTH else ""
-            self.add("EG1204", f"{role} must be {wanted.value}, and this is {kind.value}", node, hint)
+    def sorted(self) -> tuple[Problem, ...]:
+        return tuple(sorted(self.found, key=lambda p: p.at))
 
     def add(self, code: str, message: str, node: tree.Node, hint: str = "") -> None:
         self.found.append(Problem(code, message, node.at, hint))
 
-    def kind(self, node: tree.Node) -> Kind | None:
-        """What `node` gives; None when that cannot be known, after a finding."""
-        if isinstance(node, tree.Number):
-            return Kind.NUMBER
-        if isinstance(node, tree.Bool):
-            return Kind.TRUTH
-        if isinstance(node, (tree.Name, tree.Member)):
-            return self.named(node)
-        if isinstance(node, tree.Conditional):
-            return self.conditional(node)
-        if isinstance(node, tree.Compare):
-            self.compare(node)
-            return Kind.TRUTH
-        if isinstance(node, tree.Within):
-            self.want(node.operand, Kind.NUMBER, "what stands before `in`")
-            return Kind.TRUTH
-        wanted = Kind.TRUTH if isinstance(node, tree.Logic) or node.op == "!" else Kind.NUMBER
-        for part in tree.children(node):
-            self.want(part, wanted, f"what `{node.op}` takes")
-        if isinstance(node, tree.Arithmetic) and node.op == "/":
-            self.divisor(node.right)
-        return wanted
-
-    def named(self, node: tree.Name | tree.Member) -> Kind | None:
-        if isinstance(node, tree.Member):
-            return self.member(node)
-        kind = self.scope.names.get(node.name)
-        if kind is None:
-            hint = self.scope.foreign.get(node.name) or suggest(node.name, self.scope.names)
-            self.add("EG1203", f"nothing is called `{node.name}`", node, hint)
-        return kind
-
-    def member(self, node: tree.Member) -> Kind | None:
-        known = self.scope.members.get(node.base)
-        if known is None:
-            hint = suggest(node.base, self.scope.members)
-            self.add("EG1203", f"`{node.base}` has no members", node, hint)
-        elif node.name not in known:
-            self.add("EG1203", f"`{node.base}` has no `{node.name}`", node, suggest(node.name, known))
-        else:
-            return Kind.NUMBER
+    def want(self, node: tree.Node, wanted: Kind, role: str) -> Type | None:
+        """Check `node` and that it gives `wanted`; its type only if so."""
+        found = self.type(node)
+        if found is None or found.kind is wanted:
+            return found
+        hint = "compare it with something" if wanted is Kind.TRUTH and found.kind is Kind.NUMBER else ""
+        if found.kind is Kind.CLASS:
+            hint = "compare it with one of its labels, by `==` or `!=`"
+        self.add("EG1204", f"{role} must be {wanted.value}, and this is {found.kind.value}", node, hint)
         return None
 
-    def conditional(self, node: tree.Conditional) -> Kind | None:
-        self.want(node.test, Kind.TRUTH, "what stands before `?`")
-        then, otherwise = self.kind(node.then), self.kind(node.otherwise)
-        if then is not None and otherwise is not None and then is not otherwise:
-            self.add("EG1204", f"one branch is {then.value}, the other {otherwise.value}", node)
+    def type(self, node: tree.Node) -> Type | None:
+        """What `node` gives; None when that cannot be known, after a finding."""
+        if isinstance(node, tree.Number):
+            return Type(Kind.NUMBER)
+        if isinstance(node, tree.Name):
+            return self.name(node)
+        if isinstance(node, (tree.Member, tree.Label)):
+            return self.member(node)
+        if isinstance(node, tree.Conditional):
+            return self.conditional(node)
+        if isinstance(node, tree.Arithmetic):
+            return self.arithmetic(node)
+        if isinstance(node, tree.Unary) and node.op == "-":
+            return self.want(node.operand, Kind.NUMBER, "what `-` takes")
+        self.truth(node)
+        return Type(Kind.TRUTH)
+
+    def truth(self, node: tree.Node) -> None:
+        """Check what gives true or false, whatever is in it."""
+        if isinstance(node, tree.Compare):
+            self.compare(node)
+        elif isinstance(node, tree.Within):
+            self.want(node.operand, Kind.NUMBER, "what stands before `in`")
+        elif isinstance(node, (tree.Logic, tree.Unary)):
+            for part in tree.children(node):
+                self.want(part, Kind.TRUTH, f"what `{node.op}` takes")
+
+    def name(self, node: tree.Name) -> Type | None:
+        if node.name in self.scope.names:
+            return self.scope.named(node.name)
+        if node.name in self.scope.lets:
+            return self.scope.lets[node.name].type
+        if node.name in self.scope.later:
+            message = f"{quote(node.name)} is not defined yet"
+            self.add("EG1208", message, node, "a name may use only those that stand above it")
             return None
-        return then or otherwise
+        hint = self.scope.foreign.get(node.name) or suggest(node.name, self.scope.known())
+        self.add("EG1203", f"nothing is called `{node.name}`", node, hint)
+        return None
+
+    def member(self, node: tree.Member | tree.Label) -> Type | None:
+        base, name = (node.base, node.name) if isinstance(node, tree.Member) else (node.signal, node.label)
+        known = self.scope.members.get(base)
+        if known is None:
+            hint = suggest(base, self.scope.members)
+            self.add("EG1203", f"`{base}` has no members", node, hint)
+        elif name not in known:
+            self.add("EG1203", f"`{base}` has no `{name}`", node, suggest(name, known))
+        else:
+            return self.scope.member(base, name)
+        return None
+
+    def conditional(self, node: tree.Conditional) -> Type | None:
+        self.want(node.test, Kind.TRUTH, "what stands before `?`")
+        then, otherwise = self.type(node.then), self.type(node.otherwise)
+        if then is None or otherwise is None:
+            return None
+        if then.kind is not otherwise.kind:
+            message = f"one branch is {then.kind.value}, the other {otherwise.kind.value}"
+            self.add("EG1204", message, node)
+            return None
+        if then.owner != otherwise.owner:
+            self.add("EG1204", f"one branch is of `{then.owner}`, the other of `{otherwise.owner}`", node)
+            return None
+        label = then.label and otherwise.label
+        return then._replace(unit=self.same(then, otherwise, "`?:` gives", "or", node), label=label)
 
     def compare(self, node: tree.Compare) -> None:
-        left, right = self.kind(node.left), self.kind(node.right)
+        left, right = self.type(node.left), self.type(node.right)
         if left is None or right is None:
             return
-        if left is not right:
-            self.add("EG1204", f"`{node.op}` compares {left.value} with {right.value}", node)
-        elif left is Kind.TRUTH and node.op not in ("==", "!="):
-            self.add(
-                "EG1204", f"`{node.op}` cannot order true and false", node, "use `==`, `!=`, `&&` or `||`"
-            )
+        if left.kind is not right.kind:
+            self.add("EG1204", f"`{node.op}` compares {left.kind.value} with {right.kind.value}", node)
+        elif left.kind is Kind.CLASS:
+            self.classes(node, left, right)
+        elif left.kind is Kind.TRUTH and node.op not in ("==", "!="):
+            hint = "use `==`, `!=`, `&&` or `||`"
+            self.add("EG1204", f"`{node.op}` cannot order true and false", node, hint)
+        elif left.kind is Kind.NUMBER:
+            self.same(left, right, f"`{node.op}` compares", "with", node)
 
-    def divisor(self, node: tree.Node) -> None:
-        if not isinstance(node, tree.Number):
-            self.add(
-                "EG1205", "only a number written out may divide", node, "multiply the other side instead"
-            )
-        elif node.value == 0.0:
+    def classes(self, node: tree.Compare, left: Type, right: Type) -> None:
+        """A class signal against one of its own labels: every other class is one number, so two signals that have it
+        need not agree."""
+        if node.op not in ("==", "!="):
+            self.add("EG1204", f"`{node.op}` cannot order classes", node, "use `==` or `!=`")
+        elif left.label is right.label:
+            what = "two labels" if left.label else "two signals"
+            hint = f"compare with a label, like `{left.owner}.NAME`"
+            self.add("EG1204", f"`{node.op}` compares {what}, not a signal with a label", node, hint)
+        elif left.owner != right.owner:
+            message = f"`{node.op}` compares a class of `{left.owner}` with one of `{right.owner}`"
+            self.add("EG1204", message, node, f"write a label of `{(right if left.label else left).owner}`")
+
+    def arithmetic(self, node: tree.Arithmetic) -> Type | None:
+        role = f"what `{node.op}` takes"
+        left, right = self.want(node.left, Kind.NUMBER, role), self.want(node.right, Kind.NUMBER, role)
+        if node.op == "/" and right is not None and not self.divides(node.right):
+            return None
+        if left is None or right is None:
+            return None
+        if node.op in ("+", "-"):
+            return Type(Kind.NUMBER, self.same(left, right, f"`{node.op}` takes", "and", node))
+        return Type(Kind.NUMBER, _product(left.unit, right.unit, divide=node.op == "/"))
+
+    def same(self, left: Type, right: Type, does: str, joiner: str, node: tree.Node) -> Unit | None:
+        """The common unit of two parts; a finding when there is none."""
+        if left.unit is not None and right.unit is not None and left.unit != right.unit:
+            message = f"{does} {shown(left.unit)} {joiner} {shown(right.unit)}"
+            self.add("EG1207", message, node, "units are never converted: bring both to the same one")
+        return right.unit if left.unit is None else left.unit
+
+    def divides(self, node: tree.Node) -> bool:
+        """Whether `node` is a written-out number other than zero, or a name for one; else after a finding."""
+        plain: tree.Node | None = node
+        if isinstance(node, tree.Name) and node.name in self.scope.lets:
+            plain = self.scope.lets[node.name].node
+        if isinstance(plain, tree.Number) and plain.value != 0.0:
+            return True
+        if isinstance(plain, tree.Number):
             self.add("EG1205", "division by zero", node)
+        elif plain is not None:
+            hint = "multiply the other side instead"
+            self.add("EG1205", "only a number written out may divide", node, hint)
+        return False
+
+
+def _product(left: Unit | None, right: Unit | None, *, divide: bool) -> Unit | None:
+    """A bare literal is a plain number as a factor; a product of literals alone is a literal still."""
+    if left is None and right is None:
+        return None
+    return (left or ONE) / (right or ONE) if divide else (left or ONE) * (right or ONE)

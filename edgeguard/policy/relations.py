@@ -1,0 +1,73 @@
+"""Redundancy relations: what each says, as a condition that holds when it is broken, and whether that makes sense."""
+
+from __future__ import annotations
+
+from edgeguard.policy.diagnostics import quote, suggest
+from edgeguard.policy.dimension import parse_unit, shown
+from edgeguard.policy.expr import tree
+from edgeguard.policy.expr.parser import parse_expression
+from edgeguard.policy.expr.tokens import Problem
+from edgeguard.policy.findings import Findings
+from edgeguard.policy.schema import Relation
+from edgeguard.policy.source import Path
+
+_WAYS = "write `agree` with `tolerance`, or `if` with `expect`"
+
+
+def check_relations(findings: Findings) -> None:
+    """Report every relation that is not one of the two forms, or compares what cannot agree."""
+    for i, relation in enumerate(findings.policy.redundancy):
+        path: Path = ("redundancy", i)
+        agrees = (relation.agree is not None, relation.tolerance is not None)
+        expects = (relation.if_ is not None, relation.expect is not None)
+        if not (agrees == (True, True) and not any(expects)) and not (
+            expects == (True, True) and not any(agrees)
+        ):
+            findings.at_key(
+                "EG1323", f"relation {quote(relation.id)} is neither of the two forms", path, _WAYS
+            )
+        elif relation.agree is not None:
+            _agreement(findings, relation.agree, (*path, "agree"))
+
+
+def _agreement(findings: Findings, names: tuple[str, ...], path: Path) -> None:
+    signals = findings.policy.signals
+    for i, name in enumerate(names):
+        if name not in signals:
+            hint = suggest(name, signals)
+            findings.at_value("EG1302", f"there is no signal {quote(name)}", (*path, i), hint)
+        elif signals[name].type != "number":
+            hint = "write `if` and `expect`"
+            findings.at_value("EG1323", f"{quote(name)} is not a number", (*path, i), hint)
+    if names[0] == names[1]:
+        findings.at_value("EG1323", f"{quote(names[0])} always agrees with itself", (*path, 1))
+    elif all(name in signals for name in names):
+        left, right = (parse_unit(signals[name].unit) for name in names)
+        if left != right:
+            message = f"{quote(names[0])} is {shown(left)}, {quote(names[1])} is {shown(right)}"
+            hint = "units are never converted: bring both to the same one"
+            findings.at_value("EG1207", message, (*path, 1), hint)
+
+
+def agreement_text(relation: Relation) -> str:
+    """The condition under which two signals do not agree; empty for a relation of the other form."""
+    if relation.agree is None or relation.tolerance is None:
+        return ""
+    (left, right), most = relation.agree, relation.tolerance
+    return f"{left} - {right} > {most!r} || {right} - {left} > {most!r}"
+
+
+def agreement(relation: Relation) -> tree.Node | None:
+    """`agreement_text` as a tree."""
+    text = agreement_text(relation)
+    node = parse_expression(text) if text else None
+    return None if isinstance(node, Problem) else node
+
+
+def broken(holds: tree.Node, expected: tree.Node, texts: tuple[str, str]) -> tuple[tree.Node, str]:
+    """The condition that `if` holds and `expect` does not, and its text; offsets count in that text."""
+    first, second = texts
+    text = f"({first}) && !({second})"
+    start = len(first) + len("() && !")
+    denied = tree.Unary(start - 1, len(text), "!", tree.shifted(expected, start + 1))
+    return tree.Logic(0, len(text), "&&", tree.shifted(holds, 1), denied), text
