@@ -24,7 +24,6 @@ from edgeguard.program import Program
 from edgeguard.types import Authority, GateDecision
 
 Kind = Literal["rule", "comparison", "row"]
-KINDS: tuple[Kind, ...] = ("rule", "comparison", "row")
 _OUTCOMES: Mapping[Kind, tuple[str, ...]] = {
     "rule": ("held", "not held"),
     "comparison": ("true", "false"),
@@ -61,14 +60,13 @@ class Coverage:
     file: str
     points: tuple[Point, ...]
 
-    def counted(self, kind: Kind | None = None) -> tuple[int, int]:
-        """Outcomes seen, and outcomes there are; of one kind, or of all."""
-        chosen = [point for point in self.points if kind in (None, point.kind)]
-        return sum(len(p.wanted) - len(p.missing) for p in chosen), sum(len(p.wanted) for p in chosen)
+    def by_kind(self) -> dict[Kind, tuple[int, int]]:
+        """Outcomes seen, and outcomes there are, of each kind."""
+        return {kind: _counted([p for p in self.points if p.kind == kind]) for kind in _OUTCOMES}
 
-    def percent(self, kind: Kind | None = None) -> float:
-        """Share of the outcomes seen, 0 to 100; 100 where there is nothing to see."""
-        seen, there = self.counted(kind)
+    def percent(self) -> float:
+        """Share of all outcomes seen, 0 to 100; 100 where there is nothing to see."""
+        seen, there = _counted(self.points)
         return 100.0 * seen / there if there else 100.0
 
     def gaps(self) -> tuple[Finding, ...]:
@@ -104,11 +102,17 @@ def expressions(document: PolicyDocument) -> Iterator[tuple[str, Path, tree.Node
             yield f"fallback row {i + 1}", path, trees[path]
 
 
+def _counted(points: Sequence[Point]) -> tuple[int, int]:
+    there = sum(len(point.wanted) for point in points)
+    return there - sum(len(point.missing) for point in points), there
+
+
 def _gap(point: Point) -> str:
-    text = "never " + " and never ".join(point.missing)
-    if point.kind == "comparison":
-        return f"`{point.where}`: `{point.text}` was {text}"
-    return f"`{point.where}` was {text}"
+    if point.kind == "rule":
+        missing = {"held": "never held", "not held": "never let go"}
+        return f"`{point.where}` {' and '.join(missing[outcome] for outcome in point.missing)}"
+    text = f"was never {' and never '.join(point.missing)}"
+    return f"`{point.where}` {text}" if point.kind == "row" else f"`{point.where}`: `{point.text}` {text}"
 
 
 class _Measure:
