@@ -52,9 +52,14 @@ def ask(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Found:
     return Found(answer, tuple(search.settle(space) for space in spaces))
 
 
+def judge(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
+    """What the solver knows about `formula`, without making a witness plain."""
+    return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0]
+
+
 def never(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> bool:
     """Whether it is proved that no input satisfies `formula`."""
-    return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0] is Answer.NEVER
+    return judge(formula, *spaces, timeout=timeout) is Answer.NEVER
 
 
 @dataclass(slots=True)
