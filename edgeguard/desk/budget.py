@@ -5,7 +5,7 @@ Adds up declared times only; whether they are short enough is checked when a pol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import tree
@@ -67,26 +67,17 @@ def budgets(document: PolicyDocument) -> tuple[Budget, ...]:
         if reaction_time(policy, waits[trigger.id]) <= limit:
             in_time.setdefault(tree.skeleton(trigger.when), trigger.id)
     rules = (
-        Budget(
-            trigger.id,
-            trigger.line,
-            waits[trigger.id],
-            policy.period,
-            link,
-            policy.ftti,
-            in_time.get(tree.skeleton(trigger.when), ""),
-        )
+        Budget(trigger.id, trigger.line, waits[trigger.id], policy.period, link, policy.ftti)
         for trigger in enforced
+    )
+    covered = (
+        replace(budget, covered=in_time.get(tree.skeleton(trigger.when), "")) if budget.late else budget
+        for budget, trigger in zip(rules, enforced)
     )
     faults = (
         Budget(
-            FAULT_PREFIX + name,
-            document.line(("signals", name)),
-            signal.max_age,
-            policy.period,
-            link,
-            policy.ftti,
+            FAULT_PREFIX + name, document.line(("signals", name)), s.max_age, policy.period, link, policy.ftti
         )
-        for name, signal in policy.signals.items()
+        for name, s in policy.signals.items()
     )
-    return (*rules, *faults)
+    return (*covered, *faults)

@@ -41,7 +41,9 @@ def test_a_bad_policy_as_json_has_every_finding(call: Call, project: Any) -> Non
     found = json.loads(said.out)
     assert (said.code, found["valid"], said.err) == (3, False, "")
     assert len(found["diagnostics"]) == 4
-    assert set(found["diagnostics"][0]) == {"code", "message", "file", "line", "column", "hint"}
+    assert set(found["diagnostics"][0]) == {
+        "code", "severity", "message", "file", "line", "column", "hint",
+    }  # fmt: skip
 
 
 def test_a_missing_policy_is_a_wrong_call(call: Call, tmp_path: Path) -> None:

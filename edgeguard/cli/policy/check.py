@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, PolicyArgument, print_json
-from edgeguard.errors import PolicyError
+from edgeguard.cli.findings import FindingsFormat, FindingsFormatOption, policy_errors, report
+from edgeguard.cli.output import PolicyArgument
 
 if TYPE_CHECKING:
+    from edgeguard.desk.budget import Budget
     from edgeguard.policy import PolicyDocument
+
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
-    group.command(epilog="Example: edgeguard policy check policies/sign_gate.yaml")(check)
+    group.command(epilog="Example: edgeguard policy check policies/sign_gate.yaml --timing")(check)
 
 
-def check(file: PolicyArgument, output: FormatOption = Format.TEXT) -> None:
+def check(
+    file: PolicyArgument,
+    timing: Annotated[
+        bool,
+        typer.Option("--timing", help="Also print how soon each rule's command is at the microcontroller."),
+    ] = False,
+    output: FindingsFormatOption = FindingsFormat.TEXT,
+) -> None:
     """Find everything that is wrong with a policy, with line and column. Needs no signature and no calibration."""
     from edgeguard.policy import check_policy
 
-    try:
+    with policy_errors(output, facts={"file": str(file), "valid": False}):
         document = check_policy(file)
-    except PolicyError as error:
-        if output is Format.TEXT:
-            raise
-        findings = [dataclasses.asdict(d) for d in error.diagnostics]
-        print_json({"file": str(file), "valid": False, "diagnostics": findings})
-        raise typer.Exit(error.exit_code) from None
-    if output is Format.JSON:
-        print_json({"file": str(file), "valid": True, "diagnostics": [], **_facts(document)})
-        return
     facts = _facts(document)
-    typer.echo(
-        f"{file}: valid: {facts['name']} version {facts['version']}: {facts['rules']} rules on "
-        f"{facts['signals']} signals, {facts['actuators']} actuators"
-    )
+    budgets = _budgets(document) if timing else ()
+    told = {"timing": [_as_json(b) for b in budgets]} if timing else {}
+    report((), output, facts={"file": str(file), "valid": True, **facts, **told})
+    if output is FindingsFormat.TEXT:
+        typer.echo(
+            f"{file}: valid: {facts['name']} version {facts['version']}: {facts['rules']} rules on "
+            f"{facts['signals']} signals, {facts['actuators']} actuators"
+        )
+        for budget in budgets:
+            typer.echo(str(budget))
+
+
+def _budgets(document: PolicyDocument) -> tuple[Budget, ...]:
+    from edgeguard.desk.budget import budgets
+
+    return budgets(document)
 
 
 def _facts(document: PolicyDocument) -> dict[str, object]:
@@ -51,3 +63,7 @@ def _facts(document: PolicyDocument) -> dict[str, object]:
         "actuators": len(policy.envelope),
         "thresholds": list(document.thresholds()),
     }
+
+
+def _as_json(budget: Budget) -> dict[str, object]:
+    return {**dataclasses.asdict(budget), "total": budget.total, "late": budget.late}

@@ -27,6 +27,7 @@ _CHECKS = (
     conditions.flickering,
     conditions.overlapping,
     conditions.constant_comparisons,
+    conditions.constant_conditions,
 )
 
 

@@ -11,7 +11,6 @@ from edgeguard.decision.table import Truth
 from edgeguard.desk.findings import Finding, Severity
 from edgeguard.desk.lint.ranges import Box, Interval, outcomes
 from edgeguard.desk.lint.subject import Subject
-from edgeguard.policy.diagnostics import Place, quote
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.timing import frame_period
 from edgeguard.policy.triggers import Trigger
@@ -30,15 +29,12 @@ _MOST_NAMED = 3
 def constant_comparisons(subject: Subject) -> Iterator[Finding]:
     """EG1409. Invariants may well be impossible within the ranges: that is what they are for."""
     for path, node in subject.document.conditions.items():
-        if path[0] in ("invariants", "let"):
+        if path[0] == "invariants" or path not in subject.document.source.texts:
             continue
-        found = list(_constants(node, subject.box(node)))
-        for part, outcome in found:
+        for part, outcome in _constants(node, subject.box(node)):
             message = f"{subject.written(path, part)} is {'always' if outcome else 'never'} true"
             hint = _ranges(subject, part)
             yield subject.finding("EG1409", message, subject.inside(path, part), hint)
-        if not found and path[-1] == "when" and "clear" not in path:
-            yield from _whole(subject, path, node)
 
 
 def _constants(node: tree.Node, box: Box) -> Iterator[tuple[tree.Node, bool]]:
@@ -50,12 +46,33 @@ def _constants(node: tree.Node, box: Box) -> Iterator[tuple[tree.Node, bool]]:
                 yield part, next(iter(can))
 
 
-def _whole(subject: Subject, path: tuple[str | int, ...], node: tree.Node) -> Iterator[Finding]:
-    """A condition whose comparisons contradict or complete each other."""
-    for outcome, word in ((True, "never"), (False, "always")):
-        if not subject.search.covers(node, outcome, subject.box(node)):
-            message = f"this condition {word} holds"
-            yield subject.finding("EG1409", message, subject.value(*path), _ranges(subject, node))
+def constant_conditions(subject: Subject) -> Iterator[Finding]:
+    """EG1409: comparisons that contradict or complete each other. A rule that always holds never clears (EG1403)."""
+    for trigger in subject.document.triggers:
+        agree = (
+            *trigger.path,
+            "agree",
+        ) in subject.document.conditions  # not written out: nothing is told about it yet
+        if _only(subject, trigger.when, outcome=False) and (agree or not _told_of(subject, trigger.when)):
+            message = f"{subject.who(trigger)} never holds"
+            yield subject.finding("EG1409", message, subject.start(trigger), _ranges(subject, trigger.when))
+    for i in range(len(subject.document.policy.fallback)):
+        node = subject.document.conditions.get(("fallback", i, "when"))
+        for outcome, word in ((False, "never"), (True, "always")):
+            if node is not None and _only(subject, node, outcome=outcome) and not _told_of(subject, node):
+                place = subject.value("fallback", i, "when")
+                message = f"the condition of this row {word} holds"
+                yield subject.finding("EG1409", message, place, _ranges(subject, node))
+
+
+def _only(subject: Subject, node: tree.Node, *, outcome: bool) -> bool:
+    """Whether a condition only comes out so."""
+    return not subject.search.covers(node, not outcome, subject.box(node))
+
+
+def _told_of(subject: Subject, node: tree.Node) -> bool:
+    """Whether a comparison in it explains that already."""
+    return any(_constants(node, subject.box(node)))
 
 
 def _ranges(subject: Subject, node: tree.Node) -> str:
@@ -68,11 +85,9 @@ def endless(subject: Subject) -> Iterator[Finding]:
     """EG1403: nothing within the ranges fulfils the clear condition and not the condition itself."""
     for trigger in subject.document.triggers:
         if _never_clears(subject, trigger):
-            message = f"rule {quote(trigger.id)} can never clear"
+            message = f"{subject.who(trigger)} can never clear"
             hint = "its clear condition must be able to hold while its condition does not"
-            place = (
-                subject.value(*trigger.path, "clear", "when") if trigger.clear else _place(subject, trigger)
-            )
+            place = subject.value(*trigger.path, "clear", "when") if trigger.clear else subject.start(trigger)
             yield subject.finding("EG1403", message, place, hint, "error")
 
 
@@ -89,10 +104,10 @@ def holding_at_rest(subject: Subject) -> Iterator[Finding]:
     for trigger in subject.document.triggers:
         if subject.calibrated(trigger.when) and interpreter.truth(trigger.when, env) is not Truth.FALSE:
             told = _told(nominal, tree.names(trigger.when))
-            message = f"rule {quote(trigger.id)} holds while every signal is nominal: {told}"
+            message = f"{subject.who(trigger)} holds while every signal is nominal: {told}"
             hint = "declare a `nominal` value at which all is well, or mend the condition"
             severity: Severity = "error" if trigger.mode == "enforce" else "warning"
-            yield subject.finding("EG1406", message, _place(subject, trigger), hint, severity)
+            yield subject.finding("EG1406", message, subject.start(trigger), hint, severity)
 
 
 def flickering(subject: Subject) -> Iterator[Finding]:
@@ -102,9 +117,9 @@ def flickering(subject: Subject) -> Iterator[Finding]:
         brief = trigger.let_go.frames <= 1 and trigger.let_go.seconds <= frame_period(subject.document.policy)
         no_gap = trigger.clear is None or _opposite(trigger.when, trigger.clear)
         if analogue and brief and no_gap and not trigger.latch:
-            message = f"rule {quote(trigger.id)} clears as soon as its condition ends, and may flicker"
+            message = f"{subject.who(trigger)} clears as soon as its condition ends, and may flicker"
             hint = "add `clear: {when: ..., for: 10 frames}` with a gap to the condition, or `latch: true`"
-            yield subject.finding("EG1407", message, _place(subject, trigger), hint, "note")
+            yield subject.finding("EG1407", message, subject.start(trigger), hint, "note")
 
 
 def _opposite(one: tree.Node, other: tree.Node) -> bool:
@@ -130,7 +145,7 @@ def overlapping(subject: Subject) -> Iterator[Finding]:
         witness = _witness(subject, trigger.when, clear)
         if witness is not None:
             told = _told(witness, tuple(dict.fromkeys(tree.names(trigger.when) + tree.names(clear))))
-            message = f"rule {quote(trigger.id)} holds and clears on the same values: {told}"
+            message = f"{subject.who(trigger)} holds and clears on the same values: {told}"
             hint = "while its condition holds a rule does not clear; leave a gap between the two"
             yield subject.finding("EG1408", message, subject.value(*trigger.path, "clear", "when"), hint)
 
@@ -162,7 +177,3 @@ def _told(values: Mapping[str, float], names: Sequence[str]) -> str:
     told = [f"`{name}` {values[name]:g}" for name in names[:_MOST_NAMED] if name in values]
     more = ["..."] if len(names) > _MOST_NAMED else []
     return ", ".join(told + more) or "whatever the signals say"
-
-
-def _place(subject: Subject, trigger: Trigger) -> Place:
-    return subject.value(*trigger.path, "when")

@@ -12,7 +12,6 @@ from edgeguard.desk.findings import Finding, Severity
 from edgeguard.desk.lint.subject import Subject
 from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.expr import tree
-from edgeguard.policy.expr.tokens import Problem, tokenize
 from edgeguard.policy.source import Path
 from edgeguard.types import Authority
 
@@ -33,8 +32,7 @@ def unread_signals(subject: Subject) -> Iterator[Finding]:
 def unused_macros(subject: Subject) -> Iterator[Finding]:
     """EG1402: not used by any expression, not even through another macro."""
     macros = subject.document.policy.let
-    texts = subject.document.source.texts
-    uses = {path: _words(texts[path][2]) & set(macros) for path in _expressions(subject)}
+    uses = {path: set(tree.names(node)) for path, node in subject.document.written.items()}
     used = {name for path, names in uses.items() if path[0] != "let" for name in names}
     waiting = list(used)
     while waiting:
@@ -47,31 +45,14 @@ def unused_macros(subject: Subject) -> Iterator[Finding]:
             yield subject.finding("EG1402", f"nothing uses {quote(name)}", place, "use it, or remove it")
 
 
-def _expressions(subject: Subject) -> Iterator[Path]:
-    """The path of every text that may be an expression with names in it."""
-    for path in subject.document.source.texts:
-        named = path[0] in ("rules", "redundancy", "fallback", "invariants")
-        if (named and path[-1] in ("when", "if", "expect", "never")) or (path[0] == "let" and len(path) == 2):
-            yield path
-
-
-def _words(text: str) -> set[str]:
-    """Every name in an expression that is not the member of another."""
-    tokens = tokenize(text)
-    if isinstance(tokens, Problem):
-        return set()
-    members = {after.at for before, after in pairwise(tokens) if before.text == "."}
-    return {token.text for token in tokens if token.kind == "name" and token.at not in members}
-
-
 def idle_demands(subject: Subject) -> Iterator[Finding]:
-    """EG1404: authority goes to rule-based logic that is not there."""
+    """EG1404: authority goes to rule-based logic that is not there; the safe command acts in its place."""
     if subject.document.policy.fallback:
         return
     for path, who in _demands(subject, "rules"):
         message = f"{who} gives authority to the rules, and there is no `fallback` rule"
         hint = "add a `fallback` section, or demand `safe_state`, whose command acts anyway"
-        yield subject.finding("EG1404", message, subject.value(*path), hint, "error")
+        yield subject.finding("EG1404", message, subject.value(*path), hint)
 
 
 def ladders(subject: Subject) -> Iterator[Finding]:
@@ -100,9 +81,9 @@ def _demands(subject: Subject, authority: str) -> Iterator[tuple[Path, str]]:
         if trigger.mode != "enforce":
             continue
         if trigger.then is Authority[authority.upper()]:
-            yield (*trigger.path, "then"), f"rule {quote(trigger.id)}"
+            yield (*trigger.path, "then"), subject.who(trigger)
         elif trigger.then is Authority.HUMAN and trigger.otherwise is Authority[authority.upper()]:
-            yield (*trigger.path, "otherwise"), f"rule {quote(trigger.id)}"
+            yield (*trigger.path, "otherwise"), subject.who(trigger)
     for name, signal in subject.document.policy.signals.items():
         if signal.on_fault == authority:
             yield ("signals", name, "on_fault"), f"signal {quote(name)}"
@@ -116,13 +97,11 @@ def repeated_conditions(subject: Subject) -> Iterator[Finding]:
     for trigger in subject.document.triggers:
         what = (trigger.mode, trigger.hold, tree.skeleton(trigger.when))
         if what in first:
-            message = f"rule {quote(trigger.id)} holds exactly when {first[what]} does"
+            message = f"{subject.who(trigger)} holds exactly when {first[what]} does"
             hint = "keep the one with the more restrictive demand"
-            yield subject.finding("EG1410", message, subject.value(*trigger.path, "when"), hint)
-        first.setdefault(what, f"rule {quote(trigger.id)} at line {trigger.line}")
+            yield subject.finding("EG1410", message, subject.start(trigger), hint)
+        first.setdefault(what, f"{subject.who(trigger)} at line {trigger.line}")
     for path, node in subject.document.conditions.items():
-        if path[0] == "let":
-            continue
         for part in _repeats(node):
             message = f"{subject.written(path, part)} stands here a second time"
             yield subject.finding("EG1410", message, subject.inside(path, part), "remove it, or mend it")

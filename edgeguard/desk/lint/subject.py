@@ -15,6 +15,7 @@ from edgeguard.policy.diagnostics import Place, quote
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import tree
 from edgeguard.policy.source import Path
+from edgeguard.policy.triggers import Trigger
 from edgeguard.program import SignalSpec
 
 MOST_VISITS = 50_000
@@ -45,6 +46,14 @@ class Subject:
     def value(self, *path: str | int) -> Place:
         """Place of a value."""
         return self.document.source.value(path)
+
+    def start(self, trigger: Trigger) -> Place:
+        """Where a trigger's condition begins, or what it is about."""
+        return self.document.source.inside((*trigger.path, "when"), 0)
+
+    def who(self, trigger: Trigger) -> str:
+        """A trigger as messages call it."""
+        return f"{'rule' if trigger.path[0] == 'rules' else 'the breach of'} {quote(trigger.id)}"
 
     def inside(self, path: Path, node: tree.Node) -> Place:
         """Place of a node of the expression at `path`."""
