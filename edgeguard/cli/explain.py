@@ -49,7 +49,7 @@ def explain(
     if changes:
         _changes(entries, run, output)
         return
-    entry = _find(entries, at, run)
+    entry = find(entries, at, run)
     if entry is None:
         where = f" at `{at}`" if at else ""
         message = f"`{file}` has no verdict{where}: see `edgeguard explain {file} --changes` for what it has"
@@ -83,7 +83,7 @@ def _changes(entries: Iterator[Entry], run: int | None, output: Format) -> None:
         print_json(found)
 
 
-def _find(entries: Iterator[Entry], at: str | None, run: int | None) -> Entry | None:
+def find(entries: Iterator[Entry], at: str | None, run: int | None) -> Entry | None:
     """The verdict in force then: by record number anywhere, by time in the chosen run, which is the last by default."""
     number, seconds = parse_at(at)
     best: Entry | None = None
