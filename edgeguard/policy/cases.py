@@ -67,9 +67,12 @@ def _given(findings: Findings, given: Mapping[str, float | bool | str], path: Pa
                 findings.at_value("EG1103", f"{quote(name)} is not `true` or `false`", (*path, name))
         elif isinstance(value, str):
             words = (*(signal.labels or ()), *FAULT_WORDS)
-            if value not in words:
-                message = f"{quote(value)} is no value of {quote(name)}"
-                findings.at_value("EG1107", message, (*path, name), suggest(value, words))
+            if value in words:
+                continue
+            quoted = signal.type == "bool" and value in ("true", "false")
+            hint = "write it without quotes" if quoted else suggest(value, words)
+            message = f"{quote(value)} is no value of {quote(name)}"
+            findings.at_value("EG1107", message, (*path, name), hint)
 
 
 def _expected(findings: Findings, expect: Expectation, path: Path, ids: Collection[str]) -> None:

@@ -37,6 +37,9 @@ class Unit:
         return "/".join(["*".join(above) or "1", *below])
 
 
+LONGEST_UNIT = 24
+"""Characters of a unit's text."""
+
 ONE = Unit(Fraction(1), ())
 """A plain number: what a signal without a unit is, and what counts things."""
 
@@ -72,6 +75,14 @@ def _entry(symbol: str, scale: Fraction | int, powers: Mapping[str, int]) -> Uni
 UNITS: Mapping[str, Unit] = MappingProxyType({name: _entry(name, *row) for name, row in _TABLE.items()})
 """Every symbol that a unit may be made of. Angles, temperatures in degC, pixels and light keep to themselves."""
 
+OTHERWISE_CALLED: Mapping[str, str] = MappingProxyType({
+    "sec": "s", "msec": "ms", "usec": "us", "hr": "h", "hour": "h", "minute": "min",
+    "kmh": "km/h", "kph": "km/h", "kmph": "km/h", "mps": "m/s", "rpm": "1/min", "fps": "1/s", "bpm": "1/min",
+    "meter": "m", "metre": "m", "Newton": "N", "percent": "%", "degree": "deg", "degrees": "deg", "radian": "rad",
+    "C": "degC", "celsius": "degC", "Kelvin": "K", "pixel": "px", "pixels": "px", "lux": "lx", "volt": "V",
+})  # fmt: skip
+"""How else people write a unit: only for the hint."""
+
 _FACTOR = re.compile(r"([A-Za-z]+|%|1)([2-9]?)\Z")
 
 
@@ -94,7 +105,7 @@ def parse_unit(text: str) -> Unit:
     for sign, factor in _factors(text):
         match = _FACTOR.match(factor)
         if match is None or match[1] not in UNITS:
-            raise UnknownUnitError(match[1] if match else factor)
+            raise UnknownUnitError(match[1] if match else factor or text)
         for _ in range(int(match[2] or 1)):
             found = _product(found, UNITS[match[1]], sign)
     return found

@@ -16,11 +16,15 @@ from pydantic_core import PydanticCustomError
 from edgeguard.decision.table import Span
 from edgeguard.policy import units
 from edgeguard.policy.diagnostics import suggest
-from edgeguard.policy.dimension import UNITS, UnknownUnitError, parse_unit
+from edgeguard.policy.dimension import (
+    LONGEST_UNIT,
+    OTHERWISE_CALLED,
+    UNITS,
+    UnknownUnitError,
+    parse_unit,
+)
 
 LONGEST_DURATION = 86_400.0
-
-_LONGEST_UNIT = 24
 
 
 def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
@@ -108,6 +112,13 @@ def _given(value: object) -> object:
     return value
 
 
+def _meaning(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        hint = "write an expression, a number, or `{is: 5.0, unit: m/s2}`"
+        raise _fail("EG1103", "this cannot have a name", hint)
+    return value
+
+
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _fail("EG1103", "this must be a number between 0 and 1")
@@ -118,25 +129,35 @@ def _share(value: object) -> float:
 
 def _toggle(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _fail("EG1103", "this must be `true` or `false`")
+        raise _fail("EG1103", "this must be `true` or `false`", "without quotes")
     return value
 
 
 def _unit(value: object) -> str:
     if not isinstance(value, str):
         raise _fail("EG1103", "a unit is text", "like `m/s` or `ms`")
+    if len(value) > LONGEST_UNIT:
+        raise _fail("EG1106", f"a unit has at most {LONGEST_UNIT} characters")
     try:
-        parse_unit(value[:_LONGEST_UNIT])
+        parse_unit(value)
     except UnknownUnitError as error:
-        symbol = error.symbol[:_LONGEST_UNIT]
-        raise _fail("EG1110", f"`{symbol}` is not a known unit", _near(symbol)) from None
-    if len(value) > _LONGEST_UNIT:
-        raise _fail("EG1106", f"a unit has at most {_LONGEST_UNIT} characters")
+        raise _fail("EG1110", f"`{error.symbol}` is not a known unit", _near(error.symbol)) from None
     return value
 
 
 def _near(symbol: str) -> str:
+    if symbol in OTHERWISE_CALLED:
+        return f"write `{OTHERWISE_CALLED[symbol]}`"
     return suggest(symbol, UNITS) or "like `m/s`, `m/s2`, `ms`, `N*m`; leave it out for a plain number"
+
+
+def _cleared(value: object) -> object:
+    if isinstance(value, str):
+        hint = (
+            "write `clear: {when: CONDITION, for: SPAN}`, and `latch: true` to wait for the operator besides"
+        )
+        raise _fail("EG1103", "this is not a condition to clear by", hint)
+    return value
 
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
@@ -161,6 +182,10 @@ Choice = Literal["frame", "context", "link", "runtime"]
 Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]
 Given = Annotated[float | bool | str, BeforeValidator(_given)]
 """What a signal is given as: a number, a truth, or a word (a label, `missing`, `stale`, `nan`)."""
+Meaning = Annotated[str | float, BeforeValidator(_meaning)]
+"""What a name stands for: an expression, or a number, which is one too."""
+NotAWord = BeforeValidator(_cleared)
+"""For `clear`: says what to write instead of a word."""
 Share = Annotated[float, BeforeValidator(_share)]
 """More than 0, less than 1."""
 Toggle = Annotated[bool, BeforeValidator(_toggle)]

@@ -41,7 +41,7 @@ def _agreement(findings: Findings, names: tuple[str, ...], path: Path) -> None:
             findings.at_value("EG1323", f"{quote(name)} is not a number", (*path, i), hint)
     if names[0] == names[1]:
         findings.at_value("EG1323", f"{quote(names[0])} always agrees with itself", (*path, 1))
-    elif all(name in signals for name in names):
+    elif all(name in signals and signals[name].type == "number" for name in names):
         left, right = (parse_unit(signals[name].unit) for name in names)
         if left != right:
             message = f"{quote(names[0])} is {shown(left)}, {quote(names[1])} is {shown(right)}"

@@ -21,6 +21,8 @@ from edgeguard.policy.fields import (
     Identifier,
     Label,
     Limits,
+    Meaning,
+    NotAWord,
     OneOrMore,
     Rate,
     Share,
@@ -108,7 +110,7 @@ def _let_tag(value: object) -> str:
 
 # tags in angle brackets cannot be mistaken for a key of the file when an error is traced back to its place
 LetField = Annotated[
-    Annotated[Expression | float, Tag("<expression>")] | Annotated[Constant, Tag("<section>")],
+    Annotated[Meaning, Tag("<expression>")] | Annotated[Constant, Tag("<section>")],
     Discriminator(_let_tag),
 ]
 
@@ -145,7 +147,7 @@ class Reaction(Section):
 
     id: Label
     for_: SpanField | None = Field(default=None, alias="for")
-    clear: Clear | None = None
+    clear: Annotated[Clear | None, NotAWord] = None
     latch: Toggle = False
     then: Authority
     within: Duration | None = None
@@ -164,7 +166,7 @@ class Relation(Reaction):
     """Redundancy: two signals that `agree` within a `tolerance`, or what to `expect` `if` something holds."""
 
     agree: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=2)] | None = None
-    tolerance: Annotated[float, Field(ge=0.0)] | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
     if_: Expression | None = Field(default=None, alias="if")
     expect: Expression | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from edgeguard.policy.dimension import Unit, UnknownUnitError, parse_unit
+from edgeguard.policy.dimension import LONGEST_UNIT, Unit, UnknownUnitError, parse_unit
 from edgeguard.policy.expr.scope import Let, Scope
 from edgeguard.policy.expr.tree import Kind
 from edgeguard.policy.source import Value
@@ -59,7 +59,7 @@ def unit_of(entry: Value) -> Unit | None:
     if not isinstance(text, str):
         return None
     try:
-        return parse_unit(text) if len(text) <= 24 else None
+        return parse_unit(text) if len(text) <= LONGEST_UNIT else None
     except UnknownUnitError:
         return None
 

@@ -133,7 +133,8 @@ def _unknown_key(path: Path, source: Source, report: Report) -> None:
         hint = "remove it: a policy must not rely on what does not happen"
         report.add("EG1109", f"{_named(path)} is not carried out by this version", place, hint)
         return
-    report.add("EG1101", f"{_named(path)} is not a known key", place, suggest(key, known))
+    hint = "it does not go with the other keys here" if key in known else suggest(key, known)
+    report.add("EG1101", f"{_named(path)} is not a known key", place, hint)
 
 
 def _keys_at(path: Path) -> tuple[str, ...]:

@@ -104,7 +104,8 @@ def _measured(findings: Findings, name: str, signal: SignalDeclaration) -> None:
     path = ("signals", name)
     if signal.type not in allowed:
         message = f"{quote(name)} is {_ARTICLE[allowed[0]]}"
-        findings.at_value("EG1321", message, (*path, "type"), f"write `type: {allowed[0]}`")
+        spot = (*path, "type") if "type" in signal.model_fields_set else path
+        findings.at_key("EG1321", message, spot, f"write `type: {allowed[0]}`")
     real = parse_unit("s") if name in SECONDS else ONE
     if signal.unit and parse_unit(signal.unit) != real:
         message = f"{quote(name)} is measured as {shown(real)}, not in {quote(signal.unit)}"
