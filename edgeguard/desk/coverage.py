@@ -15,7 +15,8 @@ from edgeguard.desk.cases import Result
 from edgeguard.desk.findings import Finding
 from edgeguard.desk.monitor import environment
 from edgeguard.desk.trial import Seen
-from edgeguard.desk.wording import expression, place
+from edgeguard.desk.unparse import unparse
+from edgeguard.desk.wording import place
 from edgeguard.policy.diagnostics import Place
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
@@ -137,7 +138,7 @@ class _Measure:
         for where, path, node in expressions(document):
             key = (where, "clear" if "clear" in path else "when")
             self._comparisons.setdefault(key, []).extend(
-                (part, Point("comparison", where, expression(part), place(document, path, part)))
+                (part, Point("comparison", where, unparse(part), place(document, path, part)))
                 for part in tree.walk(node)
                 if isinstance(part, (tree.Compare, tree.Within, tree.Flag))
             )

@@ -13,7 +13,8 @@ from typing import Literal
 from edgeguard.decision.table import RuleRow, Span, Truth
 from edgeguard.desk.coverage import expressions
 from edgeguard.desk.levers import Env, Lever, lever
-from edgeguard.desk.wording import expression, place
+from edgeguard.desk.unparse import unparse
+from edgeguard.desk.wording import place
 from edgeguard.policy.diagnostics import Place
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
@@ -130,7 +131,7 @@ class _Search:
             sides = tree.children(part) or (part,)
             yield Compared(
                 place=place(self._document, path, part),
-                text=expression(part),
+                text=unparse(part),
                 outcome=interpreter.truth(part, self._env),
                 sides=tuple(interpreter.number(side, self._env) for side in sides),
             )
