@@ -1,0 +1,170 @@
+"""The modes of the decision machine and every way from one to another, as data, as Mermaid and as a drawing.
+
+Written down for people; a test enumerates `decision.machine.next_mode` and holds this list to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from edgeguard.decision.machine import AUTHORITY
+from edgeguard.types import Mode
+
+ARMED = (Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST)
+"""The modes among which the most restrictive demand of the active rules decides."""
+
+WHO: dict[Mode, str] = {
+    Mode.INIT: "starting up",
+    Mode.STANDBY: "nobody acts",
+    Mode.NOMINAL: "the model acts",
+    Mode.DEGRADED: "the rules act",
+    Mode.TAKEOVER_REQUEST: "a human is asked",
+    Mode.MANUAL: "a human acts",
+    Mode.SAFE_STATE: "safe values",
+    Mode.LOCKOUT: "until a restart",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From any of `sources` to `target` when `guard`."""
+
+    sources: tuple[Mode, ...]
+    target: Mode
+    guard: str
+
+
+def transitions(lockout_after: int) -> tuple[Transition, ...]:
+    """Every transition between two different modes. `lockout_after`: as in the table; 0: never."""
+    nominal, degraded, asked = ARMED
+    found = [
+        Transition((Mode.INIT,), Mode.STANDBY, "READY"),
+        Transition((Mode.STANDBY,), nominal, "ARM while no rule holds"),
+        Transition((Mode.STANDBY,), Mode.MANUAL, "TAKE"),
+        Transition((degraded, asked), nominal, "no rule is active"),
+        Transition((nominal, asked), degraded, "rules are demanded"),
+        Transition((nominal, degraded), asked, "a human is demanded"),
+        Transition(ARMED, Mode.MANUAL, "TAKE, unless the safe state is demanded"),
+        Transition((Mode.MANUAL,), nominal, "RELEASE, no rule is active"),
+        Transition((Mode.MANUAL,), degraded, "RELEASE, rules are demanded"),
+        Transition((Mode.MANUAL,), asked, "RELEASE, a human is demanded"),
+        Transition((Mode.SAFE_STATE,), Mode.MANUAL, "TAKE"),
+        Transition((Mode.SAFE_STATE,), Mode.STANDBY, "RESET while no rule is active"),
+    ]
+    if lockout_after != 1:
+        found += [
+            Transition(ARMED, Mode.SAFE_STATE, "the safe state is demanded, or STOP"),
+            Transition(
+                (Mode.MANUAL,),
+                Mode.SAFE_STATE,
+                "STOP, or a rule demands the safe state since the TAKE, or RELEASE while it is demanded",
+            ),
+        ]
+    if lockout_after:
+        instead = f"instead of the safe state at entry {lockout_after} since the start"
+        found.append(Transition((*ARMED, Mode.MANUAL), Mode.LOCKOUT, instead))
+    running = tuple(mode for mode in Mode if mode is not Mode.LOCKOUT)
+    found.append(Transition(running, Mode.LOCKOUT, "the guard's own integrity is broken"))
+    return tuple(found)
+
+
+def mermaid(lockout_after: int) -> str:
+    """The diagram as Mermaid `stateDiagram-v2`. `armed` stands for each of the modes in it."""
+    lines = ["stateDiagram-v2", "    direction LR"]
+    lines += [f'    state "{title(mode)} ({WHO[mode]})" as {mode.value}' for mode in Mode]
+    lines += ['    state "armed: the most restrictive demand decides" as armed {']
+    rest: list[str] = []
+    for way in transitions(lockout_after):
+        inside = set(way.sources) <= set(ARMED) and way.target in ARMED
+        for source in _grouped(way):
+            line = f"    {source} --> {way.target.value}: {way.guard}"
+            if inside:
+                lines.append(f"    {line}")
+            else:
+                rest.append(line)
+    return "\n".join([*lines, "    }", "    [*] --> init", *rest]) + "\n"
+
+
+def _grouped(way: Transition) -> tuple[str, ...]:
+    """The sources by name, the armed modes as one where all of them are."""
+    names = tuple(mode.value for mode in way.sources if mode not in ARMED)
+    return ("armed", *names) if set(ARMED) <= set(way.sources) else tuple(m.value for m in way.sources)
+
+
+def title(mode: Mode) -> str:
+    """A mode as people read it."""
+    return mode.value.upper().replace("_", " ")
+
+
+# --- the drawing ---
+
+_WIDTH, _HEIGHT = 150, 54
+_PLACES: dict[Mode, tuple[int, int]] = {
+    Mode.INIT: (10, 44),
+    Mode.STANDBY: (10, 200),
+    Mode.NOMINAL: (250, 44),
+    Mode.DEGRADED: (414, 44),
+    Mode.TAKEOVER_REQUEST: (578, 44),
+    Mode.MANUAL: (578, 200),
+    Mode.SAFE_STATE: (310, 360),
+    Mode.LOCKOUT: (578, 360),
+}
+_Label = tuple[int, int, str, str]
+"""x, y, anchor, text."""
+_TO_SAFE: tuple[tuple[str, tuple[_Label, ...]], ...] = (
+    ("M345 112 V360", ((337, 272, "end", "STOP, or the safe"), (337, 287, "end", "state is demanded"))),
+    ("M624 254 L460 376", ((560, 318, "start", "STOP, or newly demanded"),)),
+)
+_ARROWS: tuple[tuple[str, tuple[_Label, ...]], ...] = (
+    ("M85 98 V200", ((93, 154, "start", "ready"),)),
+    ("M150 200 L254 112", ((160, 136, "start", "ARM while"), (160, 151, "start", "no rule holds"))),
+    ("M160 227 H578", ((176, 219, "start", "TAKE"),)),
+    ("M684 112 V200", ((692, 161, "start", "TAKE"),)),
+    ("M622 200 V112", ((614, 161, "end", "RELEASE"),)),
+    ("M425 360 L586 254", ((478, 316, "end", "TAKE"),)),
+    ("M310 387 H85 V254", ((93, 404, "start", "RESET while no rule is active"),)),
+)
+
+
+def svg(lockout_after: int) -> str:
+    """The diagram as an SVG element. Every mode is a group with `data-mode`, for the page to light."""
+    arrows = [_arrow(path, labels) for path, labels in _ARROWS]
+    if lockout_after != 1:
+        arrows += [_arrow(path, labels) for path, labels in _TO_SAFE]
+    if lockout_after:
+        label = (519, 404, "middle", f"at entry {lockout_after}")
+        arrows.append(_arrow("M460 392 H578", (label,), kind="way dashed"))
+    parts = [
+        '<svg class="modes" viewBox="0 0 748 440" role="img" aria-labelledby="modes-title">',
+        '<title id="modes-title">The modes of the decision and the ways between them</title>',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">',
+        '<path class="tip" d="M0 0 L8 4 L0 8 Z"/></marker></defs>',
+        '<rect class="group" x="236" y="12" width="508" height="100" rx="12"/>',
+        '<text class="caption" x="250" y="33">armed: the most restrictive demand of all active rules decides</text>',
+        *arrows,
+        _label(653, 432, "middle", "any mode: integrity broken"),
+        *(_box(mode) for mode in Mode),
+        "</svg>",
+    ]
+    return "\n".join(parts)
+
+
+def _box(mode: Mode) -> str:
+    x, y = _PLACES[mode]
+    middle = x + _WIDTH // 2
+    return (
+        f'<g class="mode {AUTHORITY[mode].name.lower()}" data-mode="{mode.value}">'
+        f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
+        f'<text class="name" x="{middle}" y="{y + 23}">{escape(title(mode))}</text>'
+        f'<text x="{middle}" y="{y + 41}">{escape(WHO[mode])}</text></g>'
+    )
+
+
+def _arrow(path: str, labels: tuple[_Label, ...], kind: str = "way") -> str:
+    drawn = f'<path class="{kind}" d="{path}" marker-end="url(#tip)"/>'
+    return drawn + "".join(_label(*label) for label in labels)
+
+
+def _label(x: int, y: int, anchor: str, text: str) -> str:
+    return f'<text class="guard" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
