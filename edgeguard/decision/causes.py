@@ -18,6 +18,7 @@ _EVENTS: dict[tuple[Mode, Event | None], str] = {
     (Mode.STANDBY, Event.RESET): "reset by the operator, and not armed yet",
     (Mode.MANUAL, Event.TAKE): "the operator took over",
     (Mode.SAFE_STATE, Event.STOP): "the operator demanded the safe state",
+    (Mode.LOCKOUT, Event.STOP): "the operator demanded the safe state, which was entered too often",
     (Mode.LOCKOUT, Event.INTEGRITY): "the runtime found its own integrity broken",
 }
 _CLEARS: dict[Mode, str] = {

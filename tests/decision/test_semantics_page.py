@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from edgeguard.decision.causes import CauseChain
 from edgeguard.decision.machine import AUTHORITY, Inputs, RuleState, State, initial, step
 from edgeguard.decision.table import RuleRow, Span, Table, Truth
 from edgeguard.gate.gate import gate
@@ -190,6 +193,26 @@ def test_authority_of_each_mode_is_that_of_the_page() -> None:
         for mode in modes.split(",")
     }
     assert said == AUTHORITY
+
+
+def test_every_outcome_says_why_unless_the_model_acts() -> None:
+    chosen = random.Random(7)
+    table = Table(tuple(replace(row, hold=Span()) for row in ROWS[:5]), LOCKOUT_AFTER)
+    seen = set()
+    for _ in range(300):
+        state, chain, now = initial(table), CauseChain(table, (), {}), 0.0
+        for _ in range(40):
+            now += chosen.choice((0.1, 1.5))
+            when = tuple(chosen.choice((Truth.TRUE, *[Truth.FALSE] * 9)) for _ in table.rules)
+            clear = tuple(Truth.TRUE if truth is Truth.FALSE else Truth.FALSE for truth in when)
+            likely = [e for e in Event if e is not Event.INTEGRITY or chosen.random() < 0.1]
+            state, outcome = step(table, state, Inputs(when, clear, True, (chosen.choice(likely),)), now)
+            said = [cause.rule for cause in chain.causes(state, outcome, now)]
+            assert bool(said) is (outcome.mode is not Mode.NOMINAL), (outcome, state)
+            seen |= {(outcome.mode, name) for name in said if name.startswith("event:")}
+    pages = re.findall(r"`([A-Z_]+)` \(([^)]*)\)", PAGE[PAGE.index("- **S8.5**") : PAGE.index("- **S8.6**")])
+    said_by_page = {(Mode[m], f"event:{e.strip('` ')}") for m, events in pages for e in events.split(",")}
+    assert seen == said_by_page | {(Mode.INIT, "event:init")}
 
 
 class Example(NamedTuple):
