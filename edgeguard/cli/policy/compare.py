@@ -11,14 +11,16 @@ from edgeguard.cli.findings import FindingsFormat, FindingsFormatOption, policy_
 
 if TYPE_CHECKING:
     from edgeguard.desk.compare import Comparison, Difference
-    from edgeguard.desk.findings import Finding
+    from edgeguard.desk.findings import Finding, Severity
 
 FINDINGS_EXIT = 5
 
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
-    group.command(epilog="Example: edgeguard policy compare old.yaml new.yaml --deny-more-permissive")(compare)
+    group.command(epilog="Example: edgeguard policy compare old.yaml new.yaml --deny-more-permissive")(
+        compare
+    )
 
 
 def compare(
@@ -83,7 +85,7 @@ def _finding(comparison: Comparison, difference: Difference, *, deny: bool) -> F
     side = comparison.old if gone else comparison.new
     place = side.place(difference.new or difference.old)
     hint = f"seen: {difference.witness}" if difference.witness else ""
-    severity = "error" if deny else "warning"
+    severity: Severity = "error" if deny else "warning"
     code = codes[difference.order]
     return Finding(code, difference.text, side.document.file, place.line, place.column, hint, severity)
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from edgeguard.desk.compare.fallback import choices, fallback
 from edgeguard.desk.compare.order import Difference, Order, joined
 from edgeguard.desk.compare.pairing import Pairing, pair
-from edgeguard.desk.compare.rows import rows
+from edgeguard.desk.compare.rows import rows, stops_at_once
 from edgeguard.desk.compare.settings import settings
 from edgeguard.desk.compare.side import Side
 from edgeguard.desk.compare.triggers import Half, triggers
 from edgeguard.desk.compare.witness import Runner
+from edgeguard.desk.solve.backend import z3
 from edgeguard.desk.solve.search import TIMEOUT, Values
 from edgeguard.program import Program
 
@@ -55,7 +56,8 @@ def _differences(old: Side, new: Side, pairing: Pairing) -> Iterator[Difference]
     runner = Runner(programs)
     yield from triggers(*halves, pairing, runner)
     ways = choices(old.document, before, pairing.old), choices(new.document, after, pairing.new)
-    yield from fallback(*ways, pairing, runner)
+    acts = z3.Not(z3.Or(*(stops_at_once(half.rows) for half in halves)))
+    yield from fallback(*ways, acts, pairing, runner)
 
 
 def _compiled(side: Side, thresholds: Values) -> Program:

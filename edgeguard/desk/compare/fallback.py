@@ -54,21 +54,24 @@ def first_true(rows: Sequence[Truths]) -> tuple[Formula, ...]:
     return (*found, z3.Not(z3.Or(*found)))
 
 
-def fallback(before: Choices, after: Choices, pairing: Pairing, runner: Runner) -> Iterator[Difference]:
-    """One difference for every row of NEW (or none of them) that commands otherwise than OLD did on some input."""
+def fallback(
+    before: Choices, after: Choices, acts: Formula, pairing: Pairing, runner: Runner
+) -> Iterator[Difference]:
+    """One difference for every row of NEW (or none of them) that commands otherwise than OLD did on some input.
+
+    `acts`: the inputs on which a fallback rule of either policy could act.
+    """
     differs = _commands(before, after)
     for row, (chosen, command) in enumerate(zip(after.chosen, after.commands)):
-        others = [
-            formula for formula, was in zip(before.chosen, before.commands) if dict(was) != dict(command)
-        ]
+        others = [o for o, was in zip(before.chosen, before.commands) if dict(was) != dict(command)]
         if not others:
             continue
         unsolved = pairing.logic.unsolved
-        point = pairing.point(z3.And(chosen, z3.Or(*others)))
+        point = pairing.point(z3.And(acts, chosen, z3.Or(*others)))
         place: Path | None = ("fallback", row) if row + 1 < len(after.chosen) else None
         if point is not None:
             witness = runner.show((Stage(point, 1, 0.0),), differs)
-            text = "the fallback rules command otherwise on some inputs"
+            text = f"the fallback rules now command {said(command)} on some inputs"
             yield Difference(Order.INCOMPARABLE, text, None, place, witness)
         elif pairing.logic.unsolved > unsolved:
             text = "whether this row commands as before is not known: the solver gave no answer"

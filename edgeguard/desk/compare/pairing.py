@@ -5,7 +5,7 @@ Asks the solver and counts what it does not answer: a question without an answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -146,8 +146,6 @@ def _ties(before: SignalSpec, after: SignalSpec, old: Space, new: Space) -> list
     name = after.name
     (one, well), (other, fine) = ((s.values[name], s.healthy[name]) for s in (old, new))
     ties = [z3.Implies(z3.And(well, fine), one == other)]
-    if before.kind != "number":
-        return ties
     if after.max_age >= before.max_age:
         ties.append(z3.Implies(z3.And(well, _inside(one, after)), fine))
     if after.max_age <= before.max_age:
@@ -156,7 +154,9 @@ def _ties(before: SignalSpec, after: SignalSpec, old: Space, new: Space) -> list
 
 
 def _inside(value: Formula, spec: SignalSpec) -> Formula:
-    limit: Mapping[bool, Formula] = {True: z3.BoolVal(val=True)}
-    low = limit[True] if spec.low == float("-inf") else value >= real(spec.low)
-    high = limit[True] if spec.high == float("inf") else value <= real(spec.high)
-    return z3.And(low, high)
+    """A value that the signal's declaration lets pass."""
+    if spec.kind == "bool":
+        return z3.BoolVal(val=True)
+    low = [value >= real(spec.low)] if math.isfinite(spec.low) else []
+    high = [value <= real(spec.high)] if math.isfinite(spec.high) else []
+    return z3.And(*low, *high)

@@ -72,6 +72,11 @@ def _faults(program: Program, space: Space) -> Iterator[Row]:
         yield Row(table[FAULT_PREFIX + spec.name], path, z3.Not(fine), fine, seen(spec))
 
 
+def stops_at_once(found: Sequence[Row]) -> Formula:
+    """The inputs on which the safe state is demanded in the very step, so that no fallback rule acts."""
+    return z3.Or([r.holds for r in found if r.row.then is Authority.SAFE_STATE and r.row.hold == Span()])
+
+
 def cover(row: Row, others: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
     """Rows of `others` one of which is active, and demands as much, whenever `row` is; empty: none were found."""
     able = [other for other in others if _lets_go_no_sooner(other, row) and demands_as_much(other, row)]

@@ -5,8 +5,9 @@ OLD's uncovered triggers make NEW more permissive, NEW's make it stricter; each 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from edgeguard.decision.table import RuleRow, Span
@@ -149,8 +150,23 @@ class _Scripts:
     def all(self) -> Iterator[tuple[Stage, ...]]:
         for bad in self.setting_off():
             yield (self.until(bad),)
+            yield Stage(bad, 1, 0.0), Stage(bad, 0, self.longest.hold.seconds, still=True)
+        yield from self.alternating()
+        for bad in self.setting_off():
             for good in self.letting_go(bad):
                 yield from self.afterwards(bad, good)
+
+    def alternating(self) -> Iterator[tuple[Stage, ...]]:
+        """Frame by frame another input on which the trigger holds, and each time another one of the other policy."""
+        level = most(self.row.row)
+        rivals = [o.holds for o in self.weak.rows if most(o.row) >= level and o.path[0] != "signals"]
+        if not self.row.row.hold.frames or len(rivals) < 2:
+            return
+        alone = [z3.Not(z3.Or(*(other for other in rivals if other is not one))) for one in rivals]
+        points = list(self.points([z3.And(self.row.holds, one, only) for one, only in zip(rivals, alone)]))
+        if len(points) > 1:
+            turns = itertools.islice(itertools.cycle(points), self.row.row.hold.frames + 1)
+            yield tuple(Stage(point, 1, 0.0) for point in turns)
 
     def setting_off(self) -> Iterator[Point]:
         """Inputs on which the trigger holds, those first on which the least else does."""
@@ -183,37 +199,43 @@ class _Scripts:
 
     def until(self, bad: Point) -> Stage:
         """Long enough for both triggers to be active and for a human's time to be over."""
-        both = [self.row.row, *([self.twin.row] if self.twin else [])]
-        frames = max(row.hold.frames for row in both) + 1
-        seconds = max(row.hold.seconds for row in both)
-        budget = max(row.within for row in both)
+        frames, seconds = self.longest.hold.frames + 1, self.longest.hold.seconds
         period = self.strong.program.frame_period
-        if budget:
-            seconds = max(seconds, frames * period) + budget + period
+        if self.longest.within:
+            seconds = max(seconds, frames * period) + self.longest.within + period
         elif seconds:
             seconds += period
         return Stage(bad, frames, seconds)
 
-    def believed(self, bad: Point) -> Stage:
-        """Long enough for both triggers to be active."""
-        both = [self.row.row, *([self.twin.row] if self.twin else [])]
-        return Stage(
-            bad,
-            max(1, *(row.hold.frames for row in both)),
-            max(row.hold.seconds for row in both),
+    @property
+    def longest(self) -> RuleRow:
+        """The trigger, with the longer one of its and its twin's spans."""
+        mine = self.row.row
+        other = self.twin.row if self.twin else mine
+        return replace(
+            mine,
+            hold=_longer(mine.hold, other.hold),
+            clear=_longer(mine.clear, other.clear),
+            within=max(mine.within, other.within),
         )
 
     def afterwards(self, bad: Point, good: Point) -> Iterator[tuple[Stage, ...]]:
-        """Set off, then let go; and the same with an operator who takes over meanwhile, and releases."""
-        spans = [self.row.row.clear, *([self.twin.row.clear] if self.twin else [])]
-        brief = Span(min(s.frames for s in spans), min(s.seconds for s in spans))
-        long = Span(max(s.frames for s in spans), max(s.seconds for s in spans))
+        """Set off, then let go: as it is, without new frames, and with an operator who takes over and releases."""
+        hold, clear = self.longest.hold, self.longest.clear
+        start = Stage(bad, max(1, hold.frames), hold.seconds)
         period = self.strong.program.frame_period
-        start = self.believed(bad)
-        yield start, Stage(good, long.frames + 2, long.seconds and long.seconds + period)
-        for span in (brief, long):
-            yield (
-                start,
-                Stage(good, span.frames + 1, span.seconds, Event.TAKE),
-                Stage(good, 1, 0.0, Event.RELEASE),
-            )
+        yield start, Stage(good, clear.frames + 2, clear.seconds and clear.seconds + period)
+        yield start, Stage(good, 0, clear.seconds + period, still=True)
+        brief = Span(
+            min(o.row.clear.frames for o in (self.row, self.twin or self.row)),
+            min(o.row.clear.seconds for o in (self.row, self.twin or self.row)),
+        )
+        release = Stage(good, 1, 0.0, Event.RELEASE)
+        for span in (brief, clear):
+            take = Stage(good, span.frames + 1, span.seconds, Event.TAKE)
+            yield start, take, release
+            yield start, take, Stage(good, 1, 0.0, Event.RESET), release
+
+
+def _longer(one: Span, other: Span) -> Span:
+    return Span(max(one.frames, other.frames), max(one.seconds, other.seconds))

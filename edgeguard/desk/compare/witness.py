@@ -33,6 +33,8 @@ class Stage(NamedTuple):
     frames: int
     seconds: float
     event: Event | None = None
+    still: bool = False
+    """No new frame comes."""
 
 
 Differs = Callable[[Seen, Seen], tuple[str, str] | None]
@@ -96,7 +98,7 @@ def _side_by_side(trials: Sequence[Trial], stage: Stage) -> Iterator[tuple[int, 
     inputs = _inputs(stage.point, (old.program, new.program))
     for count in itertools.count():
         seconds = count * program.period
-        due = math.floor((seconds + _ROUNDING) / program.frame_period) >= frames
+        due = not stage.still and math.floor((seconds + _ROUNDING) / program.frame_period) >= frames
         seen = [
             trial.step(values, new_frame=due, event=event, dt=program.period)
             for trial, values in zip((old, new), inputs)
@@ -128,16 +130,18 @@ def _input(spec: SignalSpec, mine: float | None, theirs: float | None) -> float 
 
 
 def _shown(point: Point, programs: tuple[Program, Program]) -> dict[str, float | str]:
-    """The signals that are not nominal, as OLD sees them; as NEW does where OLD has no such signal."""
+    """The signals that are not nominal for one of the policies, as it would be said."""
     shown: dict[str, float | str] = {}
-    for program, values in zip(reversed(programs), reversed(_inputs(point, programs))):
-        for spec in program.signals:
-            value = values.get(spec.name, spec.nominal)
-            other = shown.pop(spec.name, spec.nominal)
-            if "stale" in (value, other) and value != other:
-                shown[spec.name] = "too old for one of them"
-            elif value != spec.nominal:
-                shown[spec.name] = value
+    old, new = _inputs(point, programs)
+    nominal = {spec.name: spec.nominal for program in reversed(programs) for spec in program.signals}
+    for name, usual in nominal.items():
+        one, other = old.get(name), new.get(name)
+        known = [value for value in (one, other) if value is not None]
+        if one != other and "stale" in known:
+            fresh, late = (other, "old") if one == "stale" else (one, "new")
+            shown[name] = f"{fresh:g}, too old for {late}" if isinstance(fresh, float) else "stale"
+        elif known and known[0] != usual:
+            shown[name] = known[0]
     return shown
 
 
@@ -147,6 +151,7 @@ def _phase(stage: Stage, shown: Mapping[str, float | str], frames: int, seconds:
         f"{name} = {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in shown.items()
     )
     span = "1 frame" if frames == 1 else f"{frames} frames"
-    lasting = duration_text(round(seconds, 6)) if stage.seconds else span
+    lasting = duration_text(round(seconds, 6)) if stage.seconds and seconds else span
     event = f"{stage.event.value}, " if stage.event else ""
-    return f"{event}{given or 'all nominal'} for {lasting}"
+    still = " without a new frame" if stage.still else ""
+    return f"{event}{given or 'all nominal'} for {lasting}{still}"
