@@ -1,7 +1,7 @@
 """The decision machine: which mode the machine is in and who may act, as one pure step over a compiled table.
 
 No clock, no I/O, no signal names: time and truths are arguments. Two layers: `advance` moves every rule by itself;
-`next_mode` sees of the rules only a `Summary`, which has finitely many values, so that all of its runs can be enumerated.
+`next_mode` sees of the rules only a `Summary` of finitely many values, so that all of its runs can be enumerated.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def advance(
     """The rule layer: every rule by itself, one step. `opened`: latches are open (the operator's reset, or STANDBY)."""
     found = tuple(
         rule
-        if when is Truth.FALSE and rule is _IDLE  # nothing to do for most rules in most steps
+        if when is Truth.FALSE and rule is _IDLE  # pragma: no mutate - only quicker: most rules, most steps
         else _advance(row, rule, when, clear, now, counted=inputs.new_frame, opened=opened)
         for row, rule, when, clear in zip(rows, rules, inputs.when, inputs.clear)
     )
@@ -184,7 +184,7 @@ def _still(rule: RuleState) -> RuleState:
     """The rule without a run."""
     if not rule.active:
         return _IDLE
-    return rule if rule.start is None else rule._replace(frames=0, start=None)
+    return rule._replace(frames=0, start=None)
 
 
 def _rule_demand(row: RuleRow, rule: RuleState, now: float) -> Authority:
@@ -279,7 +279,7 @@ def _enter(state: State, rules: tuple[RuleState, ...], seat: Seat, now: float) -
 
 def _outcome(table: Table, state: State, now: float) -> Outcome:
     if state.mode is Mode.NOMINAL:  # no rule is active, or the mode would be another
-        return _ACTS if state.event is None else _ACTS._replace(event=state.event)
+        return _ACTS._replace(event=state.event)
     because = [Because(i, rule.since) for i, rule in enumerate(state.rules) if rule.active]
     seen = {cause.rule for cause in because}
     because += [Because(i, t) for i, t in zip(state.latched, state.latched_since) if i not in seen]

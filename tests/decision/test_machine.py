@@ -106,6 +106,17 @@ def test_a_fault_counts_as_holding(armed: Machine) -> None:
     assert armed((X, F, F)).mode is Mode.DEGRADED
 
 
+def test_what_led_to_a_mode_is_remembered_only_where_everything_is_held_safe(armed: Machine) -> None:
+    both = Table((RULES, RuleRow("late", 11, "y", Authority.RULES)))
+    machine = arm(Machine(both))
+    machine((T, F))
+    assert [c.rule for c in machine((T, F)).causes] == [0]
+    assert [c.rule for c in machine((T, T)).causes] == [0, 1]
+    for _ in range(2):
+        assert [c.rule for c in machine((F, T)).causes] == [0, 1]
+    assert [c.rule for c in machine((F, T)).causes] == [1]
+
+
 def test_a_rule_clears_only_on_its_own_evidence(armed: Machine) -> None:
     armed((T, F, F))
     armed((T, F, F))
