@@ -11,7 +11,7 @@ from typing import NamedTuple
 from edgeguard.policy.diagnostics import Report
 from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.checker import check
-from edgeguard.policy.expr.expand import expand
+from edgeguard.policy.expr.expand import Filler
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.scope import Scope
 from edgeguard.policy.expr.tokens import Problem
@@ -39,8 +39,8 @@ class Expressions(NamedTuple):
 
 def conditions(values: Mapping[str, Value], source: Source, report: Report) -> Expressions:
     """The checked trees of the policy's expressions, with a finding for everything that does not fit."""
-    plain = scope_of(values)
-    known, let_trees = lets(values, plain, source, report)
+    plain, filler = scope_of(values), Filler()
+    known, let_trees = lets(values, plain, filler, source, report)
     in_rules = with_lets(plain, known)
     in_invariants = invariant_scope(values, in_rules)
     written, filled = dict(let_trees), dict[Path, tree.Node]()
@@ -50,7 +50,7 @@ def conditions(values: Mapping[str, Value], source: Source, report: Report) -> E
         if report.full:
             break
         node = parse_expression(text)
-        result = _filled(node, in_invariants if path[0] == "invariants" else in_rules)
+        result = _filled(node, in_invariants if path[0] == "invariants" else in_rules, filler)
         if not isinstance(node, Problem):
             written[path] = node
         if not isinstance(result, tuple):
@@ -61,17 +61,15 @@ def conditions(values: Mapping[str, Value], source: Source, report: Report) -> E
     return Expressions(written, filled)
 
 
-def _filled(node: tree.Node | Problem, scope: Scope) -> tree.Node | tuple[Problem, ...]:
+def _filled(node: tree.Node | Problem, scope: Scope, filler: Filler) -> tree.Node | tuple[Problem, ...]:
     """The tree to compile, or why there is none (nothing, when a name in it has a finding of its own)."""
-    if isinstance(node, Problem):
-        return (node,)
-    problems = check(node, scope)
-    if problems:
+    problems = (node,) if isinstance(node, Problem) else check(node, scope)
+    if isinstance(node, Problem) or problems:
         return problems
-    result = expand(node, scope)
-    if result is None:
-        return ()
-    return (result,) if isinstance(result, Problem) else result
+    filled = filler.fill(node, scope)
+    if isinstance(filled, Problem):
+        return (filled,)
+    return () if filled.node is None else filled.node
 
 
 def _expressions(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:

@@ -37,6 +37,9 @@ AnyAuthority = Literal["model", "rules", "human", "safe_state"]
 AnyMode = Literal["standby", "nominal", "degraded", "takeover_request", "manual", "safe_state", "lockout"]
 AnyEvent = Literal["arm", "take", "release", "reset", "stop"]
 
+MOST_NAMES = 256
+"""Entries of `let`."""
+
 
 class Section(BaseModel):
     """Every section: no unknown keys, no conversions, no changes."""
@@ -304,7 +307,7 @@ class Policy(Section):
     calibration: Text | None = None
     isolation: Isolation | None = None
     frame: FrameRate | None = None
-    let: Annotated[Mapping[Identifier, LetField], Field(max_length=256)] = {}
+    let: Annotated[Mapping[Identifier, LetField], Field(max_length=MOST_NAMES)] = {}
     signals: Annotated[Mapping[Identifier, SignalDeclaration], Field(min_length=1)]
     redundancy: tuple[Relation, ...] = ()
     rules: tuple[Rule, ...] = ()

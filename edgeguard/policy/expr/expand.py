@@ -5,42 +5,59 @@ The size of the result is computed before anything is built, so that names canno
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from edgeguard.policy.expr import tree
-from edgeguard.policy.expr.scope import Scope
+from edgeguard.policy.expr.scope import Let, Scope
 from edgeguard.policy.expr.tokens import Problem
-from edgeguard.policy.expr.tree import Kind
+from edgeguard.policy.expr.tree import Kind, Size
 
 MOST_PARTS = 512
 DEEPEST = 256
+MOST_TOGETHER = 50_000
+"""Parts of all expressions of a policy that use names, once those are filled in."""
 
 
-def expand(node: tree.Node, scope: Scope) -> tree.Node | Problem | None:
-    """What a checked `node` stands for. None: a name in it has a finding of its own. A problem: it grows too large."""
-    used = [n for n in tree.walk(node) if isinstance(n, tree.Name) and n.name in scope.lets]
-    if any(scope.lets[n.name].node is None for n in used):
+@dataclass(slots=True)
+class Filler:
+    """Fills in the expressions of one policy, and counts what they grow to together."""
+
+    together: int = 0
+
+    def fill(self, node: tree.Node, scope: Scope) -> Let | Problem:
+        """What a checked `node` stands for; without a node when a name in it has a finding of its own.
+
+        A problem (EG1202) when it grows too large.
+        """
+        used = [n.name for n in tree.walk(node) if isinstance(n, tree.Name) and n.name in scope.lets]
+        if any(scope.lets[name].node is None for name in used) or self.together > MOST_TOGETHER:
+            return Let()
+        size = _size(node, scope)
+        if used:
+            problem = self._too_large(node, size)
+            if problem is not None:
+                return problem
+        return Let(None, _filled(node, scope), size)
+
+    def _too_large(self, node: tree.Node, size: Size) -> Problem | None:
+        hint = "split it into several rules"
+        if size.parts > MOST_PARTS or size.levels > DEEPEST:
+            message = f"with its names filled in it has {size.parts} parts on {size.levels} levels"
+            caps = f"at most {MOST_PARTS} parts and {DEEPEST} levels"
+            return Problem("EG1202", message, node.at, f"{caps}: {hint}")
+        self.together += size.parts
+        if self.together > MOST_TOGETHER:
+            message = f"with their names filled in, the expressions so far have {self.together} parts"
+            return Problem("EG1202", message, node.at, f"at most {MOST_TOGETHER} in a policy")
         return None
-    if used:
-        parts, levels = _size(node, scope)
-        if parts > MOST_PARTS or levels > DEEPEST:
-            caps = f"{MOST_PARTS} parts and {DEEPEST} levels"
-            message = f"with its names filled in it has {parts} parts on {levels} levels"
-            return Problem("EG1202", message, node.at, f"at most {caps}: split it into several rules")
-    return _filled(node, scope)
 
 
-def _size(node: tree.Node, scope: Scope) -> tuple[int, int]:
-    """Parts and levels of `node` once it is filled in."""
+def _size(node: tree.Node, scope: Scope) -> Size:
+    """Size of `node` once it is filled in."""
     if isinstance(node, tree.Name) and node.name in scope.lets:
-        inner = scope.lets[node.name].node
-        return size(inner) if inner is not None else (1, 1)
+        return scope.lets[node.name].size
     sizes = [_size(part, scope) for part in tree.children(node)]
-    return 1 + sum(s[0] for s in sizes), 1 + max((s[1] for s in sizes), default=0)
-
-
-def size(node: tree.Node) -> tuple[int, int]:
-    """How many parts a tree has, and on how many levels."""
-    sizes = [size(part) for part in tree.children(node)]
-    return 1 + sum(s[0] for s in sizes), 1 + max((s[1] for s in sizes), default=0)
+    return Size(1 + sum(s.parts for s in sizes), 1 + max((s.levels for s in sizes), default=0))
 
 
 def _filled(node: tree.Node, scope: Scope) -> tree.Node:

@@ -30,6 +30,8 @@ class Let:
     type: Type | None = None
     node: tree.Node | None = None
     """Everything named in it is filled in already."""
+    size: tree.Size = tree.SINGLE
+    """Of the node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -189,30 +190,43 @@ def skeleton(node: Node) -> tuple[object, ...]:
     )
 
 
+class Size(NamedTuple):
+    """How many parts a tree has, and on how many levels."""
+
+    parts: int
+    levels: int
+
+
+SINGLE = Size(1, 1)
+"""Of a tree without parts."""
+
+
 def moved(node: Node, at: int, end: int) -> Node:
     """The same tree with every position in it replaced by one: where a named expression is used."""
-    return _rebuilt(replace(node, at=at, end=end), [moved(part, at, end) for part in children(node)])
+    return _copy(node, [moved(part, at, end) for part in children(node)], at, end)
 
 
 def shifted(node: Node, by: int) -> Node:
     """The same tree, `by` characters further on."""
-    parts = [shifted(part, by) for part in children(node)]
-    return _rebuilt(replace(node, at=node.at + by, end=node.end + by), parts)
+    return _copy(node, [shifted(part, by) for part in children(node)], node.at + by, node.end + by)
 
 
 def with_parts(node: Node, parts: Sequence[Node]) -> Node:
     """`node` with other direct parts, in the order of `children`."""
-    return _rebuilt(node, list(parts))
+    return _copy(node, parts, node.at, node.end)
 
 
-def _rebuilt(node: Node, parts: list[Node]) -> Node:
+def _copy(node: Node, parts: Sequence[Node], at: int, end: int) -> Node:
+    """`node` with other parts, elsewhere."""
     if isinstance(node, (Arithmetic, Compare, Logic)):
-        return replace(node, left=parts[0], right=parts[1])
-    if isinstance(node, (Unary, Within)):
-        return replace(node, operand=parts[0])
+        return type(node)(at, end, node.op, parts[0], parts[1])
+    if isinstance(node, Unary):
+        return Unary(at, end, node.op, parts[0])
+    if isinstance(node, Within):
+        return Within(at, end, parts[0], node.items)
     if isinstance(node, Conditional):
-        return replace(node, test=parts[0], then=parts[1], otherwise=parts[2])
-    return node
+        return Conditional(at, end, parts[0], parts[1], parts[2])
+    return replace(node, at=at, end=end)
 
 
 def _is_node(value: object) -> bool:
