@@ -11,8 +11,8 @@ import os
 import random
 import struct
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from edgeguard.policy import Calibration
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.document import parse
 from edgeguard.policy.expr import interpreter
+from edgeguard.policy.triggers import Trigger
+from edgeguard.program import Program
 from edgeguard.signals.readings import readings
 from edgeguard.types import Signal
 from tests.policy.cel_expressions import (
@@ -35,6 +37,7 @@ from tests.policy.cel_expressions import (
     THRESHOLDS,
     Maker,
     Part,
+    leaf,
     mentioned,
     written,
 )
@@ -46,15 +49,38 @@ except ImportError:
 
 EVALUATIONS = int(os.environ.get("EDGEGUARD_CEL_EVALUATIONS", "20000"))
 NOW = 100.0
+OPPOSITE = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.FAULT: Truth.FAULT}
+HEAD = f"""\
+edgeguard: 1
+policy: {{name: oracle, version: 1}}
+calibration: c.json
+admission: {{signers: [{{key: k.pub, sha256: "{"0" * 64}"}}]}}
+let:
+  half: 0.5
+  less: {{is: -4}}
+  tiny: 1e-300"""
+SIGNALS = f"""\
+signals:
+  a: {{from: context, range: [-inf, inf], max_age: 100ms}}
+  b: {{from: context, range: [-inf, inf], max_age: 100ms}}
+  c: {{from: context, range: [-inf, inf], max_age: 100ms}}
+  d: {{from: context, range: [-10, 10], max_age: 100ms}}
+  p: {{from: context, type: bool, max_age: 100ms}}
+  q: {{from: context, type: bool, max_age: 100ms}}
+  kind: {{from: context, type: class, labels: [{", ".join(LABELS)}], max_age: 100ms}}"""
 
 
 class Case(NamedTuple):
-    """One condition of a policy: where it stands, what it mentions, and CEL's program for it and all its sums."""
+    """One condition of a policy, and CEL's program for it and every sum in it: a list of their values."""
 
-    path: tuple[str | int, ...]
+    place: str
+    """`when` or `clear` of the rule or relation called `row`; or a fallback row's, which has no name."""
+    row: str
     text: str
     mentions: frozenset[str]
     program: cel.Expression
+    opposite: bool = False
+    """A clear condition that the policy does not write."""
 
 
 @dataclass(slots=True)
@@ -70,52 +96,68 @@ def environment() -> cel.Env:
     return cel.NewEnv(variables=kinds)
 
 
-def compiled(maker: Maker, env: cel.Env) -> tuple[Part, cel.Expression]:
-    """A random condition, and CEL's program for it and every sum in it: a list of their values."""
-    while True:
-        part = maker.condition()
-        sums = [written(p, theirs=True) for p in part.walk() if p.op in SUMS]
-        try:
-            return part, env.compile(f"[{', '.join([written(part, theirs=True), *sums])}]")
-        except RuntimeError as error:
-            if "recursion depth" not in str(error):  # CEL counts its levels otherwise than we do
-                raise
+class Writer:
+    """Writes a random policy, and notes what CEL makes of each of its conditions."""
 
+    def __init__(self, rng: random.Random, env: cel.Env) -> None:
+        self.rng, self.env, self.maker = rng, env, Maker(rng)
+        self.cases: list[Case] = []
+        for kind in "nttn":
+            self.maker.name(kind)
 
-def policy(rng: random.Random, env: cel.Env) -> tuple[str, list[Case]]:
-    """A whole policy file, and what CEL makes of each of its conditions."""
-    maker = Maker(rng)
-    for kind in "nttn":
-        maker.name(kind)
-    cases: list[Case] = []
+    def policy(self) -> str:
+        lines = [HEAD, *(f"  {name}: '{written(part)}'" for name, part in self.maker.lets.items()), SIGNALS]
+        lines += ["redundancy:", *self.agreement(), *self.expectation(), "rules:"]
+        for i in range(self.rng.choice((1, 5, 20))):
+            condition = self.case("when", f"rule-{i}", self.maker.condition)
+            lines += [f"  - id: rule-{i}", f"    when: '{written(condition)}'", *self.rest(f"rule-{i}")]
+        lines.append("fallback:")
+        for _ in range(2):
+            condition = self.case("fallback", "", self.maker.condition)
+            lines += [f"  - when: '{written(condition)}'", "    command: {brake: 1}"]
+        return "\n".join((*lines, "envelope: {brake: {min: 0, max: 1, safe: 1}}"))
 
-    def one(*path: str | int) -> str:
-        part, program = compiled(maker, env)
-        cases.append(Case(path, written(part), mentioned(part), program))
-        return f"'{written(part)}'"
+    def case(self, place: str, row: str, make: Callable[[], Part]) -> Part:
+        """A random condition that CEL can read, too: it counts its levels otherwise than we do."""
+        while True:
+            part = make()
+            sums = [written(p, theirs=True) for p in part.walk() if p.op in SUMS]
+            try:
+                program = self.env.compile(f"[{', '.join([written(part, theirs=True), *sums])}]")
+            except RuntimeError as error:
+                if "recursion depth" not in str(error):
+                    raise
+            else:
+                self.cases.append(Case(place, row, written(part), mentioned(part), program))
+                return part
 
-    lines = ["edgeguard: 1", "policy: {name: oracle, version: 1}", "calibration: c.json"]
-    lines += [f"admission: {{signers: [{{key: k.pub, sha256: '{'0' * 64}'}}]}}", "let:"]
-    lines += ["  half: 0.5", "  less: {is: -4}", "  tiny: 1e-300"]
-    lines += [f"  {name}: '{written(part)}'" for name, part in maker.lets.items()]
-    lines += ["signals:"]
-    for name in NUMBERS:
-        reach = "[-10, 10]" if name == "d" else "[-inf, inf]"
-        lines.append(f"  {name}: {{from: context, range: {reach}, max_age: 100ms}}")
-    lines += [f"  {name}: {{from: context, type: bool, max_age: 100ms}}" for name in FLAGS]
-    lines += [
-        f"  kind: {{from: context, type: class, labels: [{', '.join(LABELS)}], max_age: 100ms}}",
-        "rules:",
-    ]
-    for i in range(rng.choice((1, 5, 20))):
-        lines += [f"  - id: rule-{i}", f"    when: {one('rules', i, 'when')}", "    then: rules"]
-        if rng.random() < 0.5:
-            lines.append(f"    clear: {{when: {one('rules', i, 'clear', 'when')}}}")
-    lines.append("fallback:")
-    for i in range(2):
-        lines += [f"  - when: {one('fallback', i, 'when')}", "    command: {brake: 1}"]
-    lines.append("envelope: {brake: {min: 0, max: 1, safe: 1}}")
-    return "\n".join(lines), cases
+    def rest(self, row: str) -> list[str]:
+        """What a rule or relation has besides its condition; `clear` is left out as often as not."""
+        lines = ["    then: rules", f"    mode: {self.rng.choice(('enforce', 'enforce', 'warn', 'audit'))}"]
+        if self.rng.random() < 0.5:
+            return [
+                *lines,
+                f"    clear: {{when: '{written(self.case('clear', row, self.maker.condition))}'}}",
+            ]
+        self.cases.append(self.cases[-1]._replace(place="clear", opposite=True))
+        return lines
+
+    def agreement(self) -> list[str]:
+        one, two = (leaf(name) for name in self.rng.sample(NUMBERS, 2))
+        most = leaf(repr(self.rng.choice(EDGES)))
+        differ = [Part(">", (Part("-", sides), most)) for sides in ((one, two), (two, one))]
+        self.case("when", "agree", lambda: Part("||", tuple(differ)))
+        pair = f"    agree: [{one.ours}, {two.ours}]"
+        return ["  - id: agree", pair, f"    tolerance: {most.ours}", *self.rest("agree")]
+
+    def expectation(self) -> list[str]:
+        def make() -> Part:
+            expected = Part("!", (replace(self.maker.condition(), brackets=True),))
+            return Part("&&", (replace(self.maker.condition(), brackets=True), expected))
+
+        holds, denied = self.case("when", "expect", make).parts
+        lines = [f"    if: '{written(holds)}'", f"    expect: '{written(denied.parts[0])}'"]
+        return ["  - id: expect", *lines, *self.rest("expect")]
 
 
 def situation(
@@ -173,43 +215,61 @@ def told(case: Case, activation: cel.Activation, faulty: set[str]) -> tuple[Trut
     answer, *sums = case.program.eval(activation).plain_value()
     if not all(math.isfinite(value) for value in sums):
         return Truth.FAULT, "fault: a number"
-    return (Truth.TRUE, "agreed: true") if answer else (Truth.FALSE, "agreed: false")
+    truth = Truth.TRUE if answer is not case.opposite else Truth.FALSE
+    return truth, f"agreed: {truth.name.lower()}"
+
+
+class Ours:
+    """What the compiled functions and the slow interpreter say."""
+
+    def __init__(self, program: Program, triggers: Mapping[str, Trigger]) -> None:
+        self.program, self.triggers = program, triggers
+        self.index = {row.id: i for i, row in enumerate((*program.table.rules, *program.watched))}
+        self.env: dict[str, float | None] = {}
+        self.compiled: dict[str, tuple[Truth, ...]] = {}
+        self.chosen = -1
+
+    def look(self, values: Sequence[float], healthy: Sequence[bool]) -> None:
+        known = [value if fine else None for value, fine in zip(values, healthy)]
+        self.env = {**MEMBERS, **dict(zip((spec.name for spec in self.program.signals), known))}
+        self.compiled["when"] = self.program.when(values, healthy)
+        self.compiled["clear"] = self.program.clear(values, healthy)
+        self.chosen = self.program.choose(values, healthy)
+
+    def say(self, case: Case) -> tuple[Truth, Truth]:
+        trigger = self.triggers[case.row]
+        node = trigger.when if case.place == "when" or case.opposite else trigger.clear
+        assert node is not None
+        slow = interpreter.truth(node, self.env)
+        return self.compiled[case.place][self.index[case.row]], OPPOSITE[slow] if case.opposite else slow
 
 
 def compare(rng: random.Random, env: cel.Env, inputs: int, tally: Tally) -> None:
     """One random policy over random inputs."""
-    source, cases = policy(rng, env)
+    writer = Writer(rng, env)
+    source = writer.policy()
     document = parse(source.encode(), file="oracle.yaml")
     calibration = Calibration("c.json", "oracle", {}, 100, 0.01, THRESHOLDS)
     program = compile_policy(document, base=Path(), calibration=calibration)
-    literals = [
-        float(text) for text in source.replace(",", " ").split() if text[0].isdigit() and is_number(text)
-    ]
+    ours = Ours(program, {trigger.id: trigger for trigger in document.triggers})
+    literals = [float(text) for text in source.replace(",", " ").split() if is_number(text)]
     for _ in range(inputs):
         signals, data, faulty = situation(rng, literals)
         values, healthy, _ = readings(program.signals, signals, NOW)
-        names = [spec.name for spec in program.signals]
-        known = {name: value if fine else None for name, value, fine in zip(names, values, healthy)}
-        activation = env.Activation(data)
-        when, clear = program.when(values, healthy), program.clear(values, healthy)
-        rows: list[Truth] = []
-        for case in cases:
+        ours.look(values, healthy)
+        activation, rows = env.Activation(data), []
+        for case in writer.cases:
             wanted, why = told(case, activation, faulty)
-            slow = interpreter.truth(document.conditions[case.path], {**MEMBERS, **known})
-            section, i = case.path[0], int(case.path[1])
-            compiled = (clear if "clear" in case.path else when)[i] if section == "rules" else slow
-            if section == "fallback":
-                rows.append(wanted)
             tally.counts[why] += 1
-            if not wanted is slow is compiled:
-                tally.wrong.append(
-                    f"{case.text}: {data}, at fault {faulty}: {why}, we say {slow!r}, {compiled!r}"
-                )
-        chosen = next(
-            (i if row is Truth.TRUE else -1 for i, row in enumerate(rows) if row is not Truth.FALSE), -1
-        )
-        if program.choose(values, healthy) != chosen:
-            tally.wrong.append(f"fallback of {source}: {data}, at fault {faulty}: {rows}")
+            if case.place == "fallback":
+                rows.append(wanted)
+            elif not all(truth is wanted for truth in ours.say(case)):
+                tally.wrong.append(f"{case.text}: {data}, at fault {faulty}: {why}, we say {ours.say(case)}")
+        chosen = next((i for i, row in enumerate(rows) if row is not Truth.FALSE), -1)
+        if ours.chosen != (chosen if chosen >= 0 and rows[chosen] is Truth.TRUE else -1):
+            tally.wrong.append(
+                f"fallback of {source}: {data}, at fault {faulty}: {rows}, we say {ours.chosen}"
+            )
 
 
 def is_number(text: str) -> bool:
