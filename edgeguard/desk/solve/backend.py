@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from edgeguard.errors import UsageError
 
 try:
-    import z3  # type: ignore[import-untyped]
+    import z3
 except ImportError:
     raise UsageError(
         "this needs z3, which is not installed: install it with `pip install edgeguard-runtime[verify]`"

@@ -45,11 +45,11 @@ class Found(NamedTuple):
 def ask(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Found:
     """Is there an input within the domains of `spaces` at which `formula` holds? `timeout`: s for the question."""
     search = _Search([formula, *(space.domain for space in spaces)])
-    answer, model = search.check(timeout)
+    known, model = search.check(timeout)
     if model is None:
-        return Found(answer)
+        return Found(known)
     search.model = model
-    return Found(answer, tuple(search.settle(space) for space in spaces))
+    return Found(known, tuple(search.settle(space) for space in spaces))
 
 
 def judge(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
@@ -57,9 +57,14 @@ def judge(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
     return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0]
 
 
+def answer(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
+    """The same without reading the input: quicker."""
+    return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0]
+
+
 def never(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> bool:
     """Whether it is proved that no input satisfies `formula`."""
-    return judge(formula, *spaces, timeout=timeout) is Answer.NEVER
+    return answer(formula, *spaces, timeout=timeout) is Answer.NEVER
 
 
 @dataclass(slots=True)
@@ -74,10 +79,10 @@ class _Search:
         solver = z3.Solver()
         solver.set("timeout", max(1, int(timeout * 1000)))
         solver.add(*self.facts, *more)
-        answer = solver.check()
-        if answer == z3.sat:
+        found = solver.check()
+        if found == z3.sat:
             return Answer.WITNESS, solver.model()
-        return (Answer.NEVER if answer == z3.unsat else Answer.UNKNOWN), None
+        return (Answer.NEVER if found == z3.unsat else Answer.UNKNOWN), None
 
     def fix(self, fact: Formula) -> bool:
         """Keep `fact` where the facts still hold together."""

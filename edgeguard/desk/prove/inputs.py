@@ -1,0 +1,239 @@
+"""Theorems over all inputs of one step: total, reachable. Solved over the reals; witnesses are replayed in doubles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgeguard.decision.table import Truth
+from edgeguard.desk.prove.replay import play
+from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
+from edgeguard.desk.prove.subject import Cause, Subject, covers, no_longer, shown
+from edgeguard.desk.solve.backend import z3
+from edgeguard.desk.solve.search import Answer, Values
+from edgeguard.desk.trial import ONE_FRAME, Phase, Seen
+from edgeguard.policy.expr import interpreter, tree
+from edgeguard.policy.source import Path
+from edgeguard.types import Authority, Mode
+
+ASKED = frozenset({Mode.DEGRADED, Mode.TAKEOVER_REQUEST})
+"""Modes in which the fallback rows command."""
+
+
+def total(subject: Subject) -> Result:
+    """1: every healthy input has a defined outcome."""
+    objections = [*_overflows(subject), *_gaps(subject)]
+    count = sum(path[0] != "invariants" for path in subject.document.conditions)
+    return Result(
+        "total",
+        "no healthy input makes a condition a fault, and wherever the rules may act a fallback row commands",
+        f"solved for all inputs: {count} conditions over {len(subject.program.signals)} signals"
+        + ("" if subject.handed else "; nothing hands authority to the rules"),
+        tuple(objections),
+    )
+
+
+def reachable(subject: Subject) -> Result:
+    """2: every rule and row is there for something, and the machine can be armed."""
+    objections = [*_vacuous(subject), *_shadowed(subject), *_unreached(subject), *_unarmable(subject)]
+    return Result(
+        "reachable",
+        "every rule can hold and is not shadowed by another, every fallback row can command, and the machine can be "
+        "armed",
+        f"solved for all inputs: {len(subject.declared)} rules, {len(subject.program.fallback)} rows",
+        tuple(objections),
+    )
+
+
+def _overflows(subject: Subject) -> Iterator[Objection]:
+    space = subject.space
+    for path, node in subject.document.conditions.items():
+        sums = space.overflows(node)
+        if path[0] == "invariants" or not sums:
+            continue
+        place = subject.document.source.value(path)
+        found = subject.ask(space.all_healthy(), z3.Or(space.overflows(node, surely=True)))
+        if found.answer is Answer.WITNESS:
+            trace = _seen_fault(subject, node, found.values[0])
+            if trace is not None:
+                said = f"a sum is no finite number at {shown(subject.given(found.values[0]))}"
+                yield Objection("EG1601", said, place, "narrow the ranges of the signals", trace)
+                continue
+        if subject.answer(space.all_healthy(), z3.Or(sums)) is not Answer.NEVER:
+            yield doubt("it is not known whether a sum is always a finite number", place)
+
+
+def _seen_fault(subject: Subject, node: tree.Node, values: Values) -> Trace | None:
+    """The trace of a healthy input that makes this condition a fault."""
+    constants = subject.space.constants
+    names = tree.names(node)
+
+    def judge(seen: Sequence[Seen]) -> bool:
+        now = seen[-1].values
+        healthy = all(now[name] is not None for name in names)
+        return healthy and interpreter.truth(node, {**now, **constants}) is Truth.FAULT
+
+    return play(subject, (Phase(subject.given(values)),), judge)
+
+
+def _gaps(subject: Subject) -> Iterator[Objection]:
+    if not subject.handed:
+        return
+    place = subject.place(("fallback",))
+    facts = (subject.space.all_healthy(), subject.rules_may_act(), z3.Not(z3.Or(subject.rows())))
+    found = subject.ask(*facts)
+    if found.answer is Answer.NEVER:
+        return
+    if found.answer is Answer.WITNESS:
+        given = subject.given(found.values[0])
+        trace = uncommanded(subject, found.values[0])
+        if trace is not None:
+            said = f"the rules are to act and no fallback row commands at {shown(given)}: the safe command follows"
+            yield Objection("EG1601", said, place, "end `fallback` with a row without `when`", trace)
+            return
+    yield doubt("it is not known whether a fallback row always commands", place)
+
+
+def uncommanded(subject: Subject, values: Values) -> Trace | None:
+    """The trace of a run in which authority is with the rules at this input, and none of their rows commands."""
+
+    def judge(seen: Sequence[Seen]) -> bool:
+        return seen[-1].mode in ASKED and seen[-1].fallback == -1
+
+    last = Phase(subject.given(values))
+    longest = max(
+        (c.row.hold for c in subject.declared if not c.at_once), key=subject.seconds, default=ONE_FRAME
+    )
+    plans = ((last,), (Phase(last.values, longest),), *((first, last) for first in handing(subject)))
+    return next((trace for plan in plans if (trace := play(subject, plan, judge))), None)
+
+
+def handing(subject: Subject) -> Iterator[Phase]:
+    """Inputs that hand authority to the rules, or ask a human."""
+    for cause in subject.causes:
+        if cause.row.then is not Authority.SAFE_STATE and (phase := setting_off(subject, cause)):
+            yield phase
+
+
+def setting_off(subject: Subject, cause: Cause) -> Phase | None:
+    """A phase after which the cause is active, with as little else as can be; None: none was found."""
+    if cause.trigger is None:
+        return Phase({cause.signal: "missing"})
+    others = [c for c in subject.causes if c is not cause and c.row.then > cause.row.then]
+    alone = [z3.Not(subject.counts(c)) for c in others]
+    for facts in (alone, []):
+        found = subject.ask(subject.space.all_healthy(), subject.holds(cause), *facts)
+        if found.answer is Answer.WITNESS:
+            span = cause.row.hold if not cause.at_once else ONE_FRAME
+            return Phase(subject.given(found.values[0]), span)
+    return None
+
+
+def _vacuous(subject: Subject) -> Iterator[Objection]:
+    for cause in subject.declared:
+        found = subject.ask(subject.holds(cause))
+        place = subject.cause_place(cause)
+        if found.answer is Answer.NEVER:
+            said = f"`{cause.row.id}` never holds: no input within the ranges makes its condition true"
+            yield Objection("EG1602", said, place, "change the condition or the ranges")
+        elif found.answer is Answer.UNKNOWN or _truth(subject, cause, found.values[0]) is not Truth.TRUE:
+            yield doubt(f"it is not known whether `{cause.row.id}` can hold", place)
+
+
+def _truth(subject: Subject, cause: Cause, values: Values) -> Truth:
+    """What the compiled condition says of an input."""
+    return subject.program.when(*raw(subject, values))[subject.index(cause)]
+
+
+def raw(subject: Subject, values: Values) -> tuple[tuple[float, ...], tuple[bool, ...]]:
+    """An input as the compiled conditions take it."""
+    known = [values[s.name] for s in subject.program.signals]
+    return tuple(v if v is not None else 0.0 for v in known), tuple(v is not None for v in known)
+
+
+def _shadowed(subject: Subject) -> Iterator[Objection]:
+    declared = subject.declared
+    for i, rule in enumerate(declared):
+        for j, other in enumerate(declared):
+            if i == j or not _may_shadow(other, rule):
+                continue
+            known = _shadows(subject, other, rule)
+            if known is Answer.NEVER and j > i and _may_shadow(rule, other):
+                # of two that say the same, only the later one is too many
+                known = _shadows(subject, rule, other)
+                known = Answer.WITNESS if known is Answer.NEVER else Answer.NEVER
+            place = subject.cause_place(rule)
+            if known is Answer.NEVER:
+                yield _overshadowed(subject, other, rule)
+                break
+            if known is Answer.UNKNOWN:
+                yield doubt(f"it is not known whether `{other.row.id}` shadows `{rule.row.id}`", place)
+
+
+def _may_shadow(one: Cause, other: Cause) -> bool:
+    """Whether the spans and demands leave it possible that `one` always acts for `other`, too."""
+    one_row, row = one.row, other.row
+    return (
+        covers(one_row, row)
+        and no_longer(one_row.hold, row.hold)
+        and no_longer(row.clear, one_row.clear)
+        and one_row.latch >= row.latch
+    )
+
+
+def _shadows(subject: Subject, one: Cause, other: Cause) -> Answer:
+    """NEVER: there is no input at which `other` acts or stays and `one` does not."""
+    acts, clears = subject.truths(other), subject.truths(other, clear=True)
+    one_acts, one_clears = subject.truths(one), subject.truths(one, clear=True)
+    reads = {subject.program.signals[i].name for i in other.row.reads}
+    faults = [c for c in subject.causes if c.signal in reads and covers(c.row, other.row)]
+    told = z3.Or([subject.holds(c) for c in faults])
+    questions = (
+        (acts.true, z3.Not(one_acts.holds)),
+        (acts.fault, z3.Not(told), z3.Not(one_acts.holds)),
+        (one_clears.true, one_acts.false, z3.Not(z3.And(clears.true, acts.false)), z3.Not(acts.fault)),
+    )
+    answers = [subject.answer(*facts) for facts in questions]
+    if Answer.WITNESS in answers:
+        return Answer.WITNESS
+    return Answer.UNKNOWN if Answer.UNKNOWN in answers else Answer.NEVER
+
+
+def _overshadowed(subject: Subject, one: Cause, other: Cause) -> Objection:
+    """With a run in which both hold, for whoever wants to see it."""
+    both = {one.row.id, other.row.id}
+    phase = setting_off(subject, other)
+    trace = play(subject, (phase,), lambda seen: both <= {c.rule for c in seen[-1].causes}) if phase else None
+    said = f"`{other.row.id}` is shadowed: whenever it acts, `{one.row.id}` acts at least as early, demands at least "
+    return Objection(
+        "EG1602",
+        f"{said}as much and lets go no sooner",
+        subject.cause_place(other),
+        f"remove it, or let it demand more than line {one.row.line}",
+        trace,
+    )
+
+
+def _unreached(subject: Subject) -> Iterator[Objection]:
+    may_act = subject.rules_may_act() if subject.handed else z3.BoolVal(val=True)
+    for i, formula in enumerate(subject.rows()):
+        path: Path = ("fallback", i)
+        place = subject.place(path)
+        found = subject.ask(may_act, formula)
+        if found.answer is Answer.NEVER:
+            said = f"fallback row {i + 1} never commands: wherever it holds, a row before it does, or nobody asks"
+            yield Objection("EG1602", said, place, "remove it, or move it up")
+        elif found.answer is Answer.UNKNOWN or subject.program.choose(*raw(subject, found.values[0])) != i:
+            yield doubt(f"it is not known whether fallback row {i + 1} ever commands", place)
+
+
+def _unarmable(subject: Subject) -> Iterator[Objection]:
+    quiet = [z3.Not(subject.counts(c)) for c in subject.causes]
+    found = subject.ask(*quiet)
+    place = subject.place(("rules",))
+    if found.answer is Answer.NEVER:
+        said = "the machine can never be armed: at every input some rule holds"
+        yield Objection("EG1602", said, place, "look for two rules of which one always holds")
+    elif found.answer is Answer.UNKNOWN or any(
+        subject.program.when(*raw(subject, found.values[0]))[: len(subject.program.table.rules)]
+    ):
+        yield doubt("it is not known whether the machine can be armed", place)

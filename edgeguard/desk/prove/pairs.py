@@ -1,0 +1,108 @@
+"""Theorem 7: every pair of causes that can hold together has a defined outcome, in any order, that can be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from edgeguard.decision.machine import Inputs, RuleState, State, step
+from edgeguard.decision.table import RuleRow, Table
+from edgeguard.desk.prove.inputs import uncommanded
+from edgeguard.desk.prove.result import Objection, Result, doubt
+from edgeguard.desk.prove.subject import Cause, Subject, shown
+from edgeguard.desk.solve.backend import z3
+from edgeguard.desk.solve.search import Answer
+from edgeguard.types import Authority, Mode
+
+_WORDS = {Answer.WITNESS: True, Answer.NEVER: False, Answer.UNKNOWN: None}
+
+
+def pairs(subject: Subject) -> Result:
+    """7: the outcome of two causes at once."""
+    table, objections = [], []
+    for one, other in combinations(subject.causes, 2):
+        together = _together(subject, one, other)
+        now, later = outcome(one.row, other.row), outcome(one.row, other.row, expired=True)
+        table.append(
+            {
+                "causes": [one.row.id, other.row.id],
+                "together": _WORDS[together],
+                "authority": now.name.lower(),
+                "when_nobody_took_over": later.name.lower(),
+            }
+        )
+        if together is not Answer.NEVER and (now, later) != _wanted(one.row, other.row):
+            said = f"`{one.row.id}` and `{other.row.id}` together give {now.name.lower()}"
+            objections.append(doubt(f"{said}, which is not the more restrictive", subject.cause_place(one)))
+    objections += _blind(subject)
+    count = sum(row["together"] is not False for row in table)
+    return Result(
+        "pairs",
+        "of two causes that hold together the more restrictive wins, whatever their order; and where that lets the "
+        "rules act, a fallback row commands from what is still healthy",
+        f"every pair through the machine in both orders: {len(table)} pairs, {count} of which can hold together; "
+        "fallback solved for all inputs with any signal at fault",
+        tuple(objections),
+        {"pairs": table},
+    )
+
+
+def _together(subject: Subject, one: Cause, other: Cause) -> Answer:
+    """WITNESS: some input sets off both. A rule counts as set off by what it says, or by the fault of what it reads."""
+    if one.trigger is None and other.trigger is None:
+        return Answer.WITNESS
+    if one.trigger is not None and other.trigger is not None:
+        return subject.answer(subject.holds(one), subject.holds(other))
+    return subject.answer(subject.counts(one), subject.counts(other))
+
+
+def outcome(one: RuleRow, other: RuleRow, *, expired: bool = False) -> Authority:
+    """Who acts while both are active, as the machine itself says it, in either order; SAFE_STATE for two answers."""
+    now = 1.0 + max(one.within, other.within) if expired else 0.0
+    found = set()
+    for rows in ((one, other), (other, one)):
+        table = Table(rows, 0)
+        active = State(Mode.NOMINAL, (RuleState(active=True),) * 2)
+        _, seen = step(table, active, Inputs(table.calm, table.calm, new_frame=False), now)
+        found.add(seen.authority)
+    if len(found) > 1:
+        raise AssertionError(f"the order of {one.id} and {other.id} decides")
+    return found.pop()
+
+
+def _wanted(one: RuleRow, other: RuleRow) -> tuple[Authority, Authority]:
+    later = [r.otherwise if r.then is Authority.HUMAN else r.then for r in (one, other)]
+    return max(one.then, other.then), max(later)
+
+
+def _blind(subject: Subject) -> Iterator[Objection]:
+    """Faults that leave the rules in charge of a row that reads the very signal.
+
+    One signal at a time is enough: where several at fault stop the search for a row, the first row that is stopped
+    reads one of them, and with that one alone it is stopped just the same, and no more demands the safe state.
+    """
+    space = subject.space
+    commanded = z3.Or(subject.rows())
+    for cause in subject.causes:
+        if cause.trigger is not None or not subject.handed:
+            continue
+        healthy = [flag for name, flag in space.healthy.items() if name != cause.signal]
+        facts = (subject.holds(cause), *healthy, subject.rules_may_act(), z3.Not(commanded))
+        found = subject.ask(*facts)
+        if found.answer is Answer.NEVER:
+            continue
+        trace = uncommanded(subject, found.values[0]) if found.values else None
+        if trace is None:
+            said = f"it is not known whether the rules can act without `{cause.signal}`"
+            yield doubt(said, subject.cause_place(cause))
+            continue
+        if subject.answer(space.all_healthy(), subject.rules_may_act(), z3.Not(commanded)) is Answer.NEVER:
+            why = f"with `{cause.signal}` at fault the rules are to act, and the fallback reads it"
+            given = shown(subject.given(found.values[0]))
+            yield Objection(
+                "EG1607",
+                f"{why}: at {given} the safe command follows",
+                subject.cause_place(cause),
+                "let its fault demand `safe_state`, or put a row that does not read it first",
+                trace,
+            )
