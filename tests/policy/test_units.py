@@ -155,11 +155,9 @@ TIMES = sums(st.just("time"), st.just("time"))
 SPEEDS = sums(st.just("speed"), st.just("(2.0 * speed)"))
 LENGTHS = sums(st.sampled_from(["length", "width"]), st.builds(lambda a, b: f"{a} * {b}", SPEEDS, TIMES))
 AREAS = sums(st.just("area"), st.builds(lambda a, b: f"{a} * {b}", LENGTHS, LENGTHS))
+OPERATORS = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
 CONDITIONS = st.one_of(
-    st.builds(
-        lambda a, op, b: f"{a} {op} {b}", kind, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), kind
-    )
-    for kind in (TIMES, SPEEDS, LENGTHS, AREAS)
+    [st.builds("{} {} {}".format, kind, OPERATORS, kind) for kind in (TIMES, SPEEDS, LENGTHS, AREAS)]
 )
 SIZES = st.integers(-3, 3).map(lambda power: 2.0**power)
 
