@@ -23,9 +23,9 @@ _NEW = "'"
 class Point(NamedTuple):
     """One input as each policy sees it (None: at fault), and the thresholds that it needs where they are not known."""
 
+    thresholds: Values
     old: Values
     new: Values
-    thresholds: Values
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ def pair(old: Side, new: Side, *, timeout: float = TIMEOUT) -> Pairing:
     unknown = Space.of([] if measured else _thresholds(old, new), {})
     one, other = (_space(s, unknown if not measured else None, tag) for s, tag in ((old, ""), (new, _NEW)))
     other, links = _linked(one, other)
-    logic = Logic((one, other, unknown), z3.And(*links, unknown.all_healthy()), timeout)
+    logic = Logic((unknown, one, other), z3.And(*links, unknown.all_healthy()), timeout)
     return Pairing(one, other, unknown, logic)
 
 

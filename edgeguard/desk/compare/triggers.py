@@ -185,7 +185,7 @@ class _Scripts:
         if self.twin:
             wanted.append(z3.And(same, self.twin.counts, z3.Not(self.row.counts)))
             wanted.append(z3.And(same, quiet, self.twin.counts))
-        yield Point({}, {}, bad.thresholds)
+        yield Point(bad.thresholds, {}, {})
         yield from self.points(wanted)
 
     def points(self, formulas: Sequence[Formula]) -> Iterator[Point]:

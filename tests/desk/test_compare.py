@@ -1,0 +1,238 @@
+"""`policy compare`: prepared pairs with their verdicts, every setting, and what is not known is never equivalent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("z3")
+
+from edgeguard.desk.compare import Comparison, Order, Side, compare, sides
+from edgeguard.desk.compare.order import joined, reverse
+from edgeguard.policy.document import parse
+
+PAIRS = Path(__file__).parent / "pairs"
+NAMES = sorted(path.name for path in PAIRS.iterdir())
+ROOT = Path(__file__).parents[2]
+
+WHOLE = """edgeguard: 1
+policy: {name: whole, version: 1}
+models:
+  primary: {bundle: models/a}
+  redundant: {bundle: models/b}
+admission:
+  signers: [{key: a.pub, sha256: "aaaa"}, {key: b.pub, sha256: "bbbb"}]
+  require: {security_version: 2}
+isolation: {workers: {second: {runs: [redundant]}}}
+frame: {period: 50ms}
+signals:
+  certainty: {of: primary, range: [0, 1], max_age: 100ms}
+  speed: {from: context, range: [0, 60], max_age: 100ms}
+rules:
+  - {id: asks, when: speed > 50.0, then: human, within: 4s}
+handover: {escalate: [{after: 1s, alert: visual}, {after: 2s, alert: audible}]}
+envelope:
+  brake: {min: 0.1, max: 0.9, rise: 4/s, safe: 0.5}
+disclosure: {outputs: top1}
+link: {port: auto, lost_after: 100ms, heartbeat: 20ms}
+period: 20ms
+ftti: 500ms
+lockout_after: 3
+log: {flush: 1s}
+""".replace("aaaa", "a" * 64).replace("bbbb", "b" * 64)
+
+SETTINGS = [
+    ("bundle: models/a", "bundle: models/c", Order.INCOMPARABLE),
+    ("  redundant: {bundle: models/b}\n", "  redundant: {bundle: models/b, backend: auto}\n", Order.INCOMPARABLE),
+    (', {key: b.pub, sha256: "' + "b" * 64 + '"}', "", Order.STRICTER),
+    ("key: b.pub", "key: moved/b.pub", Order.EQUIVALENT),
+    ("b" * 64, "c" * 64, Order.INCOMPARABLE),
+    ("security_version: 2", "security_version: 3", Order.STRICTER),
+    ("isolation: {workers: {second: {runs: [redundant]}}}\n", "", Order.PERMISSIVE),
+    ("second: {runs", "other: {runs", Order.EQUIVALENT),
+    ("runs: [redundant]}", "runs: [redundant, primary]}", Order.INCOMPARABLE),
+    ("frame: {period: 50ms}", "frame: {period: 40ms}", Order.INCOMPARABLE),
+    ("{after: 1s, alert: visual}", "{after: 500ms, alert: visual}", Order.STRICTER),
+    ("alert: audible", "alert: haptic", Order.INCOMPARABLE),
+    ("handover: {escalate: [{after: 1s, alert: visual}, {after: 2s, alert: audible}]}\n", "", Order.PERMISSIVE),
+    ("min: 0.1", "min: 0.2", Order.STRICTER),
+    ("max: 0.9", "max: 1", Order.PERMISSIVE),
+    ("rise: 4/s", "rise: 3/s", Order.STRICTER),
+    ("rise: 4/s, ", "", Order.PERMISSIVE),
+    ("rise: 4/s", "rise: 4/s, fall: 4/s", Order.STRICTER),
+    ("safe: 0.5", "safe: 0.6", Order.INCOMPARABLE),
+    ("safe: 0.5}", "safe: 0.5, unit: bar}", Order.EQUIVALENT),
+    ("envelope:\n", "envelope:\n  horn: {min: 0, max: 1, safe: 0}\n", Order.INCOMPARABLE),
+    ("outputs: top1", "outputs: probabilities", Order.PERMISSIVE),
+    ("lost_after: 100ms", "lost_after: 80ms", Order.STRICTER),
+    ("port: auto", "port: /dev/ttyS1", Order.INCOMPARABLE),
+    ("heartbeat: 20ms", "heartbeat: 10ms", Order.INCOMPARABLE),
+    ("link: {port: auto, lost_after: 100ms, heartbeat: 20ms}\n", "", Order.INCOMPARABLE),
+    ("period: 20ms\n", "period: 10ms\n", Order.INCOMPARABLE),
+    ("ftti: 500ms", "ftti: 400ms", Order.STRICTER),
+    ("ftti: 500ms\n", "", Order.PERMISSIVE),
+    ("lockout_after: 3", "lockout_after: 0", Order.PERMISSIVE),
+    ("lockout_after: 3", "lockout_after: 2", Order.STRICTER),
+    ("flush: 1s", "flush: 2s", Order.PERMISSIVE),
+    ("log:", "risk: {at_most: 0.01, confidence: 0.95}\nlog:", Order.STRICTER),
+    ("name: whole", "name: other", Order.EQUIVALENT),
+    ("version: 1}", "version: 2}", Order.EQUIVALENT),
+]
+
+
+def test_there_are_enough_pairs_of_every_verdict() -> None:
+    counts = Counter(expected(name) for name in NAMES)
+    assert len(NAMES) >= 20
+    assert set(counts) == set(Order)
+    assert min(counts.values()) >= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pair_has_its_verdict_and_every_difference_is_seen_to_happen(name: str) -> None:
+    comparison = compare(*sides(PAIRS / name / "old.yaml", PAIRS / name / "new.yaml"))
+    assert comparison.order is expected(name)
+    assert joined(d.order for d in comparison.differences) is comparison.order
+    for difference in comparison.differences:
+        setting = difference.text.startswith("`")
+        assert setting or difference.witness is not None, difference
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_other_way_round_the_verdict_is_reversed(name: str) -> None:
+    comparison = compare(*sides(PAIRS / name / "new.yaml", PAIRS / name / "old.yaml"))
+    assert comparison.order is reverse(expected(name))
+
+
+@pytest.mark.parametrize(("before", "after", "order"), SETTINGS)
+def test_setting_is_ordered(before: str, after: str, order: Order) -> None:
+    changed = WHOLE.replace(before, after, 1)
+    assert compared(WHOLE, changed).order is order
+    assert compared(changed, WHOLE).order is reverse(order)
+
+
+def test_everything_that_a_policy_may_say_is_compared_or_known_to_take_nothing() -> None:
+    from edgeguard.policy.schema import Policy
+
+    by_solver = {"signals", "rules", "redundancy", "fallback"}
+    by_value = {"period", "frame", "ftti", "lockout_after", "log", "disclosure", "risk", "models", "filter"}
+    by_value |= {"admission", "isolation", "link", "envelope", "handover", "calibration"}
+    nothing = {"edgeguard", "policy", "let", "invariants", "tests"}
+    assert set(Policy.model_fields) == by_solver | by_value | nothing
+
+
+def test_a_policy_is_equivalent_to_itself() -> None:
+    gate = ROOT / "policies" / "sign_gate.yaml"
+    comparison = compare(*sides(gate, gate))
+    assert comparison.order is Order.EQUIVALENT
+    assert comparison.measured
+
+
+def test_no_answer_in_time_is_incomparable_and_never_equivalent() -> None:
+    # Motzkin's polynomial: never below zero, and not easily shown to be
+    hard = "x*x*x*x*y*y + x*x*y*y*y*y + z*z*z*z*z*z + 0.001 > 3.0 * x*x*y*y*z*z && x*y*z > 1.0"
+    same = "x*y*z > 1.0"
+    comparison = compared(solid(hard), solid(same), timeout=0.01)
+    assert comparison.order is Order.INCOMPARABLE
+    assert any("no answer within 0.01 s" in difference.text for difference in comparison.differences)
+
+
+def test_without_a_calibration_it_holds_for_every_threshold(tmp_path: Path) -> None:
+    old, new = doubting("x > calibrated.x"), doubting("x >= calibrated.x")
+    comparison = compared(old, new)
+    assert not comparison.measured
+    assert comparison.order is Order.STRICTER
+    assert comparison.differences[0].witness is not None
+    fixed = compared(old, doubting("x > 0.5"))
+    assert fixed.order is Order.INCOMPARABLE
+
+
+def test_with_calibrations_the_thresholds_are_compared(tmp_path: Path) -> None:
+    files = [calibrated(tmp_path / "old", 0.8), calibrated(tmp_path / "new", 0.7)]
+    comparison = compare(*sides(*files))
+    assert comparison.measured
+    assert comparison.order is Order.STRICTER
+    assert "x = 0.8" in str(comparison.differences[0].witness)
+
+
+def test_calibration_measured_with_other_models_is_incomparable(tmp_path: Path) -> None:
+    old, new = calibrated(tmp_path / "old", 0.8), calibrated(tmp_path / "new", 0.8, model="c")
+    assert compare(*sides(old, new)).order is Order.INCOMPARABLE
+
+
+def test_another_calibration_that_is_not_at_hand_is_incomparable() -> None:
+    old = doubting("x > calibrated.x")
+    assert compared(old, old.replace("c.json", "d.json")).order is Order.INCOMPARABLE
+
+
+def test_a_difference_stands_where_it_is_in_the_new_policy() -> None:
+    pair = PAIRS / "22-debounce-lengthened"
+    comparison = compare(*sides(pair / "old.yaml", pair / "new.yaml"))
+    (difference,) = comparison.differences
+    assert difference.new == ("rules", 0)
+    line = comparison.new.place(difference.new).line
+    assert "for: 3 frames" in (pair / "new.yaml").read_text().splitlines()[line - 1]
+
+
+def test_watched_rules_take_nothing() -> None:
+    old = WHOLE.replace("rules:\n", "rules:\n  - {id: told, when: speed > 1.0, mode: warn, then: rules}\n")
+    assert compared(old, WHOLE).order is Order.EQUIVALENT
+
+
+def expected(name: str) -> Order:
+    for line in (PAIRS / name / "new.yaml").read_text().splitlines():
+        if line.startswith("# expected: "):
+            return Order(line.removeprefix("# expected: "))
+    raise AssertionError(name)
+
+
+def side(text: str) -> Side:
+    return Side(parse(text.encode(), file="policy.yaml"), Path(), None)
+
+
+def compared(old: str, new: str, *, timeout: float = 5.0) -> Comparison:
+    return compare(side(old), side(new), timeout=timeout)
+
+
+def solid(condition: str) -> str:
+    return f"""edgeguard: 1
+policy: {{name: solid, version: 1}}
+signals:
+  x: {{from: context, range: [0, 60], max_age: 100ms}}
+  y: {{from: context, range: [0, 60], max_age: 100ms}}
+  z: {{from: context, range: [0, 60], max_age: 100ms}}
+rules:
+  - {{id: hard, when: {condition}, then: rules}}
+envelope: {{brake: {{min: 0, max: 1, safe: 1}}}}
+"""
+
+
+def doubting(condition: str) -> str:
+    return f"""edgeguard: 1
+policy: {{name: doubting, version: 1}}
+admission: {{signers: [{{key: a.pub, sha256: "{"a" * 64}"}}]}}
+calibration: c.json
+signals:
+  x: {{from: context, range: [0, 1], max_age: 100ms}}
+rules:
+  - {{id: doubt, when: {condition}, then: rules}}
+envelope: {{brake: {{min: 0, max: 1, safe: 1}}}}
+"""
+
+
+def calibrated(folder: Path, threshold: float, *, model: str = "b") -> Path:
+    folder.mkdir()
+    thresholds = {"x": threshold}
+    content = {
+        "edgeguard_calibration": 1,
+        "policy": "doubting",
+        "models": {"primary": model * 64},
+        "frames": 1000,
+        "abstain": 0.01,
+        "thresholds": thresholds,
+    }
+    (folder / "c.json").write_text(json.dumps(content))
+    (folder / "policy.yaml").write_text(doubting("x > calibrated.x"))
+    return folder / "policy.yaml"
