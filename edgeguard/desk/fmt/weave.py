@@ -55,7 +55,8 @@ class _Loom:
 
     def _indent(self, comment: Comment, least: int) -> int:
         """As far in as the innermost block, open on the line before, that the comment's column says it belongs to."""
-        column, outer, indent = self.syntax.column(comment.at), -1, least
+        column = self.syntax.column(comment.at) if comment.alone else -1
+        outer, indent = -1, least
         for level in self.previous.levels if self.previous else ():
             if level.holds(comment.at, column) and (level.flow or level.column > outer):
                 indent = max(indent, level.indent)
