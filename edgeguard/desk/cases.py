@@ -15,7 +15,7 @@ from edgeguard.desk.findings import Finding
 from edgeguard.desk.monitor import Monitor
 from edgeguard.desk.trial import FAULTS, ONE_FRAME, Phase, Seen, Trial, Values
 from edgeguard.desk.wording import in_words
-from edgeguard.errors import Diagnostic, PolicyError
+from edgeguard.errors import Diagnostic, PolicyError, UsageError
 from edgeguard.policy.diagnostics import Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.meaning import check_meaning
@@ -143,20 +143,19 @@ def _run(document: PolicyDocument, program: Program, case: Case) -> Result:
 def _compared(case: Case, step: Step, seen: Seen) -> Iterator[Finding]:
     """One finding for everything that is not as expected."""
     expect = step.expect
-    for key, wanted, got in (
-        ("authority", expect.authority and expect.authority.name.lower(), seen.authority.name.lower()),
-        ("mode", expect.mode and expect.mode.value, seen.mode.value),
-    ):
-        if wanted is not None and wanted != got:
-            yield _unseen(case, step, (key,), f"{key} `{wanted}`", f"`{got}`")
+    who, wanted = seen.authority.name.lower(), expect.authority
+    if wanted is not None and wanted is not seen.authority:
+        yield _unseen(case, step, ("authority",), f"authority `{wanted.name.lower()}`", f"`{who}`")
+    if expect.mode is not None and expect.mode is not seen.mode:
+        yield _unseen(case, step, ("mode",), f"mode `{expect.mode.value}`", f"`{seen.mode.value}`")
     told = [cause.rule for cause in (*seen.causes, *seen.notices)]
     if expect.rule is not None and expect.rule not in told:
         listed = ", ".join(quote(rule) for rule in told) or "none"
         yield _unseen(case, step, ("rule",), f"rule {quote(expect.rule)} among the causes", listed)
     for name, value in expect.command.items():
-        got_value = seen.command.values[name]
-        if not abs(got_value - value) <= _SAME:
-            yield _unseen(case, step, ("command", name), f"`{name}` at {value:g}", f"{got_value:g}")
+        got = seen.command.values[name]
+        if not abs(got - value) <= _SAME:
+            yield _unseen(case, step, ("command", name), f"`{name}` at {value:g}", f"{got:g}")
 
 
 def _unseen(case: Case, step: Step, keys: Path, wanted: str, got: str) -> Finding:
@@ -179,7 +178,12 @@ def to_yaml(name: str, phases: Sequence[Phase], expect: Expect) -> str:
 
     Each span counts frames or seconds, not both. Values that no file can hold (infinities) become `nan`: a fault like
     them.
+
+    Raises:
+        UsageError: a phase has a planner that suggests nothing, which no case can say.
     """
+    if any(phase.suggest is not None and not phase.suggest for phase in phases):
+        raise UsageError(f"{quote(name)} cannot be written as a test case: its planner suggests nothing")
     lines = [f"tests:\n  - name: {json.dumps(name, ensure_ascii=False)}\n    steps:\n"]
     for i, phase in enumerate(phases):
         last = i == len(phases) - 1
@@ -196,18 +200,19 @@ def _cases(declared: Sequence[Declared], source: Source, program: Program) -> tu
 
 
 def _each(declared: Declared, path: Path, source: Source, specs: Mapping[str, SignalSpec]) -> Iterator[Case]:
-    """One case, or one for every entry of `each`: laid over what is given, and under what a step gives itself."""
+    """One case of steps, or one for every entry of `each`, laid over what is given."""
+    if declared.steps is not None:
+        steps = tuple(
+            _step(stage, stage.given or {}, (*path, "steps", i), specs)
+            for i, stage in enumerate(declared.steps)
+        )
+        yield Case(declared.name, declared.name, steps, source, path)
+        return
     for extra in declared.each or ({},):
         shown = ", ".join(f"{name}={_shown(value)}" for name, value in extra.items())
         name = f"{declared.name} [{shown}]" if extra else declared.name
-        if declared.steps is None:
-            steps: tuple[Step, ...] = (_step(declared, {**(declared.given or {}), **extra}, path, specs),)
-        else:
-            steps = tuple(
-                _step(stage, {**extra, **(stage.given or {})}, (*path, "steps", i), specs)
-                for i, stage in enumerate(declared.steps)
-            )
-        yield Case(name, declared.name, steps, source, path)
+        given = {**(declared.given or {}), **extra}
+        yield Case(name, declared.name, (_step(declared, given, path, specs),), source, path)
 
 
 def _step(stage: Stage, given: Given, path: Path, specs: Mapping[str, SignalSpec]) -> Step:

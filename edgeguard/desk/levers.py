@@ -67,10 +67,11 @@ def _nearest(spec: SignalSpec, borders: Sequence[float], at: float, test: Test) 
     """The nearest of all points and open pieces between them at which `test` holds."""
     found = [Lever(spec.name, b, b > at, inclusive=True) for b in borders if math.isfinite(b) and test(b)]
     for low, high in pairwise(borders):
-        near = high if at >= high else low
+        up = at <= low
+        near = low if up else high
         if not low < at < high and math.isfinite(near) and test(_inside(low, high)):
-            found.append(Lever(spec.name, near, near >= at, inclusive=False))
-    return min(found, key=lambda one: (abs(one.value - at), not one.inclusive), default=None)
+            found.append(Lever(spec.name, near, up, inclusive=False))
+    return min(found, key=lambda one: (abs(one.value - at), not one.inclusive, not one.up), default=None)
 
 
 def _inside(low: float, high: float) -> float:
@@ -115,7 +116,7 @@ def _even(part: tree.Compare | tree.Within, signal: str, env: Env) -> list[float
     if left is None:
         return None
     sides = [(a - c, d - b) for (a, b), (c, d) in product(left, rights)]
-    return [rest / factor for factor, rest in sides if factor != 0.0]
+    return [rest / factor + 0.0 for factor, rest in sides if factor != 0.0]  # not -0.0
 
 
 def _forms(node: tree.Node, signal: str, env: Env) -> list[Form] | None:
