@@ -71,5 +71,5 @@ def parse(data: bytes, *, file: str) -> PolicyDocument:
 
 
 def _agreements(policy: Policy) -> dict[Path, tree.Node]:
-    found = ((("redundancy", i, "agree"), agreement(r)) for i, r in enumerate(policy.redundancy))
+    found = ((("redundancy", i, "agree"), agreement(policy, r)) for i, r in enumerate(policy.redundancy))
     return {path: node for path, node in found if node is not None}

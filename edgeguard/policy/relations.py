@@ -8,7 +8,7 @@ from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.tokens import Problem
 from edgeguard.policy.findings import Findings
-from edgeguard.policy.schema import Relation
+from edgeguard.policy.schema import Policy, Relation
 from edgeguard.policy.source import Path
 
 _WAYS = "write `agree` with `tolerance`, or `if` with `expect`"
@@ -57,10 +57,12 @@ def agreement_text(relation: Relation) -> str:
     return f"{left} - {right} > {most!r} || {right} - {left} > {most!r}"
 
 
-def agreement(relation: Relation) -> tree.Node | None:
-    """`agreement_text` as a tree."""
-    text = agreement_text(relation)
-    node = parse_expression(text) if text else None
+def agreement(policy: Policy, relation: Relation) -> tree.Node | None:
+    """`agreement_text` as a tree; None where what it names has a finding."""
+    known = [name for name in relation.agree or () if name in policy.signals]
+    if len(known) < 2 or any(policy.signals[name].type != "number" for name in known):
+        return None
+    node = parse_expression(agreement_text(relation))
     return None if isinstance(node, Problem) else node
 
 
