@@ -15,8 +15,8 @@ from edgeguard.policy.expr import interpreter, tree
 from edgeguard.program import ActuatorLimit, SignalSpec
 
 _HEALTH = (("healthy", "healthy"), ("missing", "missing"), ("stale", "stale"), ("nan", "not a number"))
-_WIDE = 20.0
-"""A slider ends well inside of a range this many times as wide as the values that conditions compare with."""
+_WIDE = 40.0
+"""A slider ends well inside of a range that is so many times as wide as what conditions compare with."""
 
 
 def controls(draft: DraftPolicy) -> str:
@@ -49,12 +49,12 @@ def _amount(who: str, limit: ActuatorLimit, label: str) -> str:
 
 def _control(i: int, spec: SignalSpec, marks: Sequence[float]) -> str:
     name = escape(spec.name)
-    unit = f' <span class="soft">{escape(spec.unit)}</span>' if spec.unit else ""
+    origin = " · ".join(part for part in (spec.unit, spec.source) if part)
     health = "".join(f'<option value="{value}">{text}</option>' for value, text in _HEALTH)
     return (
         f'<div class="signal" data-signal="{i}" data-state="pass">'
-        f'<p class="named"><label for="v{i}"><code>{name}</code></label>{unit} '
-        f'<span class="soft">{escape(spec.source)}</span> <span class="status" data-status></span></p>'
+        f'<p class="named"><label for="v{i}"><code>{name}</code></label> '
+        f'<span class="soft">{escape(origin)}</span> <span class="status" data-status></span></p>'
         f'<div class="set">{_input(i, spec, marks)}'
         f'<select data-health aria-label="{name}: health">{health}</select></div></div>'
     )
@@ -89,15 +89,13 @@ def slider_range(spec: SignalSpec, marks: Sequence[float]) -> tuple[float, float
 
     The field beside the slider takes every number.
     """
-    known = [spec.nominal, *marks, *(end for end in (spec.low, spec.high) if math.isfinite(end))]
-    reach = max([abs(mark - spec.nominal) for mark in marks] or [0.0])
-    low, high = spec.low, spec.high
-    if not math.isfinite(low):
-        low = min(known) - (2.0 * reach or 1.0)
-    if not math.isfinite(high):
-        high = max(known) + (2.0 * reach or 1.0)
-    if reach and high - low > _WIDE * reach:
-        low, high = max(low, spec.nominal - 4.0 * reach), min(high, spec.nominal + 4.0 * reach)
+    known = (spec.nominal, *marks)
+    room = 2.0 * (max(known) - min(known)) or 1.0
+    low = spec.low if math.isfinite(spec.low) else min(known) - room
+    high = spec.high if math.isfinite(spec.high) else max(known) + room
+    reach = max((mark - low for mark in marks), default=0.0)
+    if 0.0 < _WIDE * reach < high - low:
+        high = max(low + 5.0 * reach, low + 1.25 * (spec.nominal - low))
     return low, high
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 from edgeguard.decision.table import RuleRow, Span
+from edgeguard.desk.page.facts import number
 from edgeguard.policy import DraftPolicy
 from edgeguard.policy.describe import Json
 from edgeguard.policy.expr import tree
@@ -130,7 +131,7 @@ class _Encoder:
         if isinstance(node, (tree.Name, tree.Flag)):
             return ["flag" if isinstance(node, tree.Flag) else "signal", self._index[node.name]]
         if isinstance(node, tree.Number):
-            return ["literal", node.value, f"{node.value:g}"]
+            return ["literal", node.value, number(node.value)]
         if isinstance(node, tree.Bool):
             return ["literal", node.value, "true" if node.value else "false"]
         if isinstance(node, tree.Label):
@@ -138,7 +139,7 @@ class _Encoder:
         if isinstance(node, tree.Member):
             return ["literal", self._thresholds[node.name], f"{node.base}.{node.name}"]
         if isinstance(node, tree.Within):
-            return ["in", self.node(node.operand), list(node.items)]
+            return ["in", self.node(node.operand), list(node.items), [number(item) for item in node.items]]
         parts = [self.node(part) for part in tree.children(node)]
         if isinstance(node, tree.Unary):
             return [_UNARY[node.op], *parts]

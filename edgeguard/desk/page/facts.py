@@ -128,10 +128,23 @@ def _range(spec: SignalSpec) -> str:
     if spec.kind == "bool":
         return "true or false"
     if spec.kind == "class":
-        return f"one of {', '.join(spec.labels)}, or another"
-    low = number(spec.low) if math.isfinite(spec.low) else "any"
-    high = number(spec.high) if math.isfinite(spec.high) else "any"
-    return f"{low} to {high}"
+        return f"{', '.join(spec.labels)}, or another"
+    low, high = math.isfinite(spec.low), math.isfinite(spec.high)
+    if low and high:
+        return f"{number(spec.low)} to {number(spec.high)}"
+    if low:
+        return f"from {number(spec.low)}"
+    return f"up to {number(spec.high)}" if high else "any number"
+
+
+def _fault(spec: SignalSpec) -> str:
+    if spec.kind == "bool":
+        return "missing, stale, or neither true nor false"
+    if spec.kind == "class":
+        return "missing, stale or no class"
+    if not (math.isfinite(spec.low) or math.isfinite(spec.high)):
+        return "missing, stale or not a number"
+    return f"missing, stale, not a number or outside its range ({_range(spec)})"
 
 
 def nominal(spec: SignalSpec) -> str:
@@ -152,7 +165,7 @@ def decisions(program: Program) -> Sheet:
         "Decision table",
         "Of all rules that are active, the most restrictive demand decides. A rule whose condition reads a signal at "
         "fault counts as holding, and clears nothing.",
-        ("rule", "line", "condition", "for", "clears on", "for", "latch", "then", "mode", "cause"),
+        ("rule", "line", "condition", "for", "clears on", "clear for", "latch", "then", "mode", "cause"),
         tuple(_decision(rows[i], program.signals) for i in order),
         tuple(str(i) for i in order),
     )
@@ -164,7 +177,7 @@ def _decision(row: RuleRow, signals: tuple[SignalSpec, ...]) -> tuple[Cell, ...]
     return (
         Code(row.id),
         str(row.line),
-        f"missing, stale, not a number or not {_range(spec)}" if spec else Code(row.text),
+        _fault(spec) if spec else Code(row.text),
         span_text(row.hold),
         "healthy again" if fault else Code(row.clear_text),
         span_text(row.clear),

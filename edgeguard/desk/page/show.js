@@ -113,7 +113,7 @@ const Show = (() => {
     for (const box of all("[data-signal]")) {
       const i = Number(box.dataset.signal);
       box.dataset.state = seen.inputs.healthy[i] ? (read.has(i) ? "suspect" : "pass") : "fault";
-      const said = {suspect: "a rule that reads it holds", pass: "", fault: "at fault"};
+      const said = {suspect: "a rule on it holds", pass: "", fault: "at fault"};
       box.querySelector("[data-status]").textContent = said[box.dataset.state];
     }
   }

@@ -65,7 +65,7 @@
     return !asked && program.envelope.every((limit) => before.command[limit.name] === seen.command[limit.name]);
   }
 
-  // From a healthy, armed start: every change, and the step at which all that holds is believed.
+  // From a healthy, armed start: every change, and the verdict once all that holds is believed, when it has settled.
   function lasting() {
     const inputs = Engine.evaluate(program, values());
     const options = commanded();
@@ -77,6 +77,7 @@
       const seen = trial.stepInPhase(inputs, options);
       if (i === 0 || differs(found.last, seen)) found.changes.push({at: seen.now - start, seen});
       if (found.verdict === null && believed(seen)) found.verdict = {at: seen.now - start, seen};
+      else if (found.verdict !== null && !differs(found.verdict.seen, seen)) found.verdict.seen = seen;
       found.ended = found.verdict !== null && settled(found.last, seen);
       found.last = seen;
     }
@@ -156,6 +157,7 @@
 
   function show() {
     at("stepping").hidden = now.view !== "stepping";
+    at("ribbon-title").textContent = now.view === "stepping" ? "What happened" : "What follows";
     if (now.view === "lasting") showLasting();
     else showStepping();
   }

@@ -55,7 +55,7 @@ const Words = (() => {
     const inner = (part, more) => show(part, program, own + more);
     let text;
     if (op === "not" || op === "neg") text = `${op === "not" ? "!" : "-"}${inner(parts[0], 0)}`;
-    else if (op === "in") text = `${inner(parts[0], 1)} in [${parts[1].map(number).join(", ")}]`;
+    else if (op === "in") text = `${inner(parts[0], 1)} in [${parts[2].join(", ")}]`;
     else if (op === "if") text = `${inner(parts[0], 1)} ? ${inner(parts[1], 1)} : ${inner(parts[2], 0)}`;
     else text = `${inner(parts[0], own === 3 ? 1 : 0)} ${op} ${inner(parts[1], 1)}`;
     return own < outer ? `(${text})` : text;
