@@ -51,8 +51,6 @@ def _digest(value: object) -> str:
 
 
 def _duration(value: object) -> float:
-    if isinstance(value, float):  # a model's default, never from a file
-        return value
     text = _text(value, "a duration", units.DURATION_HELP)
     seconds = units.duration(text)
     if seconds is None:

@@ -320,6 +320,6 @@ class Policy(Section):
     ftti: Duration | None = None
     period: Duration = 0.02
     lockout_after: Annotated[int, Field(ge=0, le=1000)] = 3
-    log: Log = Log(flush=1.0)
+    log: Log = Log.model_construct(flush=1.0)  # not from a file: there a duration has its unit
     invariants: tuple[Invariant, ...] = ()
     tests: tuple[Case, ...] = ()
