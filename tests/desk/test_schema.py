@@ -312,7 +312,8 @@ def test_a_policy_changed_anywhere_fits_exactly_when_the_models_accept_it(
     report = Report("x")
     found, source = read(json.dumps(policy).encode(), report)
     accepted = shape(found, source, report) is not None
-    assert (not [*complaints(plain(found), SCHEMA, SCHEMA)]) is accepted, report.found
+    arithmetic = all("is empty" in finding.message for finding in report.found)
+    assert (not [*complaints(plain(found), SCHEMA, SCHEMA)]) is (accepted or arithmetic), report.found
 
 
 SAID = st.text(alphabet="0123456789. msuinfraeh/", max_size=12) | st.sampled_from(
