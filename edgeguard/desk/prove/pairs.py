@@ -1,4 +1,4 @@
-"""Theorem 7: every pair of causes that can hold together has a defined outcome, in any order, that can be carried out."""
+"""Theorem 7: every pair of causes that can hold together has one outcome, in any order, that can be carried out."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def pairs(subject: Subject) -> Result:
             {
                 "causes": [one.row.id, other.row.id],
                 "together": _WORDS[together],
-                "authority": now.name.lower(),
-                "when_nobody_took_over": later.name.lower(),
+                "authority": _names(now),
+                "when_nobody_took_over": _names(later),
             }
         )
         if together is not Answer.NEVER and (now, later) != _wanted(one.row, other.row):
-            said = f"`{one.row.id}` and `{other.row.id}` together give {now.name.lower()}"
-            objections.append(doubt(f"{said}, which is not the more restrictive", subject.cause_place(one)))
+            said = f"`{one.row.id}` and `{other.row.id}` together give {_names(now)}, then {_names(later)}"
+            objections.append(doubt(f"{said}: not the more restrictive", subject.cause_place(one), ""))
     objections += _blind(subject)
     count = sum(row["together"] is not False for row in table)
     return Result(
@@ -56,8 +56,8 @@ def _together(subject: Subject, one: Cause, other: Cause) -> Answer:
     return subject.answer(subject.counts(one), subject.counts(other))
 
 
-def outcome(one: RuleRow, other: RuleRow, *, expired: bool = False) -> Authority:
-    """Who acts while both are active, as the machine itself says it, in either order; SAFE_STATE for two answers."""
+def outcome(one: RuleRow, other: RuleRow, *, expired: bool = False) -> frozenset[Authority]:
+    """Who acts while both are active, as the machine itself says it, in either order: one answer, if all is well."""
     now = 1.0 + max(one.within, other.within) if expired else 0.0
     found = set()
     for rows in ((one, other), (other, one)):
@@ -65,14 +65,16 @@ def outcome(one: RuleRow, other: RuleRow, *, expired: bool = False) -> Authority
         active = State(Mode.NOMINAL, (RuleState(active=True),) * 2)
         _, seen = step(table, active, Inputs(table.calm, table.calm, new_frame=False), now)
         found.add(seen.authority)
-    if len(found) > 1:
-        raise AssertionError(f"the order of {one.id} and {other.id} decides")
-    return found.pop()
+    return frozenset(found)
 
 
-def _wanted(one: RuleRow, other: RuleRow) -> tuple[Authority, Authority]:
+def _wanted(one: RuleRow, other: RuleRow) -> tuple[frozenset[Authority], frozenset[Authority]]:
     later = [r.otherwise if r.then is Authority.HUMAN else r.then for r in (one, other)]
-    return max(one.then, other.then), max(later)
+    return frozenset({max(one.then, other.then)}), frozenset({max(later)})
+
+
+def _names(found: frozenset[Authority]) -> str:
+    return " or ".join(authority.name.lower() for authority in sorted(found))
 
 
 def _blind(subject: Subject) -> Iterator[Objection]:

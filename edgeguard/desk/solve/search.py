@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -40,16 +40,22 @@ class Found(NamedTuple):
 
     answer: Answer
     values: tuple[Values, ...] = ()
+    numbers: tuple[float, ...] = ()
+    """What the further terms come to there."""
 
 
-def ask(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Found:
-    """Is there an input within the domains of `spaces` at which `formula` holds? `timeout`: s for the question."""
+def ask(formula: Formula, *spaces: Space, timeout: float = TIMEOUT, terms: Sequence[Term] = ()) -> Found:
+    """Is there an input within the domains of `spaces` at which `formula` holds?
+
+    `timeout`: s for the question. `terms`: what else to give the value of.
+    """
     search = _Search([formula, *(space.domain for space in spaces)])
     known, model = search.check(timeout)
     if model is None:
         return Found(known)
     search.model = model
-    return Found(known, tuple(search.settle(space) for space in spaces))
+    values = tuple(search.settle(space) for space in spaces)
+    return Found(known, values, tuple(_double(search.model.eval(t, model_completion=True)) for t in terms))
 
 
 def judge(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
@@ -130,12 +136,16 @@ def _plain(signal: SignalSpec, near: float) -> Iterator[float]:
 
 def _rounded(value: Term, signal: SignalSpec) -> float:
     """The double nearest to a model's value, inside the range."""
+    largest = sys.float_info.max
+    return min(max(_double(value), signal.low, -largest), signal.high, largest)
+
+
+def _double(value: Term) -> float:
+    """The double nearest to a model's value, which may be infinite."""
     if z3.is_algebraic_value(value):
         value = value.approx(30)
     exact = Fraction(value.numerator_as_long(), value.denominator_as_long())
     try:
-        near = float(exact)
+        return float(exact)
     except OverflowError:
-        near = math.copysign(math.inf, exact)
-    largest = sys.float_info.max
-    return min(max(near, signal.low, -largest), signal.high, largest)
+        return math.copysign(math.inf, exact)
