@@ -64,6 +64,11 @@ class Case:
     path: Path
 
     @property
+    def shown(self) -> str:
+        """Its whole name in a message."""
+        return f"`{''.join(c if c.isprintable() else '?' for c in self.name)}`"
+
+    @property
     def line(self) -> int:
         """Where it begins, from 1."""
         return self.source.key(self.path).line
@@ -135,7 +140,7 @@ def _run(document: PolicyDocument, program: Program, case: Case) -> Result:
             seen.append(now)
         found += _compared(case, step, seen[-1])
     for invariant in broken:
-        message = f"{quote(case.name)}: broke the invariant of line {invariant.line}: {invariant.text}"
+        message = f"{case.shown}: broke the invariant of line {invariant.line}: {invariant.text}"
         found.append(_finding("EG1505", message, case, case.path))
     return Result(case, tuple(seen), tuple(found), in_words(seen[-1], start=seen[1].now))
 
@@ -164,7 +169,7 @@ def _unseen(case: Case, step: Step, keys: Path, wanted: str, got: str) -> Findin
         if isinstance(step.path[-1], int) and len(case.steps) > 1
         else ""
     )
-    message = f"{quote(case.name)}: expected {wanted}{where}, saw {got}"
+    message = f"{case.shown}: expected {wanted}{where}, saw {got}"
     return _finding("EG1501", message, case, (*step.path, "expect", *keys))
 
 
