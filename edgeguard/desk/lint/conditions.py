@@ -5,6 +5,7 @@ Every finding is certain: it follows from ranges by interval arithmetic, or from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from edgeguard.decision.table import Truth
@@ -49,11 +50,9 @@ def _constants(node: tree.Node, box: Box) -> Iterator[tuple[tree.Node, bool]]:
 def constant_conditions(subject: Subject) -> Iterator[Finding]:
     """EG1409: comparisons that contradict or complete each other. A rule that always holds never clears (EG1403)."""
     for trigger in subject.document.triggers:
-        agree = (
-            *trigger.path,
-            "agree",
-        ) in subject.document.conditions  # not written out: nothing is told about it yet
-        if _only(subject, trigger.when, outcome=False) and (agree or not _told_of(subject, trigger.when)):
+        written_out = (*trigger.path, "agree") not in subject.document.conditions
+        told = written_out and _told_of(subject, trigger.when)
+        if not told and _only(subject, trigger.when, outcome=False):
             message = f"{subject.who(trigger)} never holds"
             yield subject.finding("EG1409", message, subject.start(trigger), _ranges(subject, trigger.when))
     for i in range(len(subject.document.policy.fallback)):
@@ -162,7 +161,11 @@ def _witness(subject: Subject, when: tree.Node, clear: tree.Node) -> Mapping[str
 
 
 def _middle(interval: Interval) -> float:
-    return interval.low / 2 + interval.high / 2
+    """A number well inside; of a range with an open end one near the other end."""
+    low, high = interval
+    if math.isinf(low) or math.isinf(high):
+        return min(max(0.0, low + 1.0), high - 1.0 if math.isinf(low) else math.inf)
+    return low / 2 + high / 2
 
 
 _PICKS: Sequence[Callable[[Interval], float]] = (_middle, lambda i: i.low, lambda i: i.high)
