@@ -80,8 +80,12 @@ runs = st.lists(
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """A policy, and the same with a few changes: two of a kind are seldom drawn by chance."""
-    old = draw(policies)
-    new = {"signals": dict(old["signals"]), "rules": [dict(r) for r in old["rules"]], "fallback": old["fallback"]}
+    old: dict[str, Any] = draw(policies)
+    new: dict[str, Any] = {
+        "signals": dict(old["signals"]),
+        "rules": [dict(r) for r in old["rules"]],
+        "fallback": old["fallback"],
+    }
     for _ in range(draw(st.integers(0, 2))):
         kind = draw(st.sampled_from(("rule", "rule", "rule", "rule", "signals", "drop", "add", "fallback")))
         if kind == "signals":
@@ -106,7 +110,7 @@ def text(policy: dict[str, Any]) -> str:
     head = HEAD.replace("XTOP", policy["signals"]["top"]).replace("XFAULT", policy["signals"]["fault"])
     listed = "rules:\n" + "".join(rules) if rules else ""
     fallback = "fallback:\n" + "".join(
-        f'  - {{{f"when: {quoted(when)}, " if when else ""}command: {{act: {act}}}}}\n' for when, act in rows
+        f"  - {{{f'when: {quoted(when)}, ' if when else ''}command: {{act: {act}}}}}\n" for when, act in rows
     )
     return head + listed + (fallback if rows else "") + TAIL
 
@@ -140,7 +144,8 @@ def command(trial: Trial, seen: Seen) -> dict[str, float]:
 @settings(max_examples=EXAMPLES)
 @given(pairs(), runs)
 def test_no_run_contradicts_the_verdict(
-    pair: tuple[dict[str, Any], dict[str, Any]], scripts: list[list[tuple[dict[str, float | str], int, bool, bool]]]
+    pair: tuple[dict[str, Any], dict[str, Any]],
+    scripts: list[list[tuple[dict[str, float | str], int, bool, bool]]],
 ) -> None:
     old, new = (side(policy) for policy in pair)
     order = compare(old, new).order

@@ -46,7 +46,7 @@ def _differences(old: Side, new: Side, pairing: Pairing) -> Iterator[Difference]
     yield from _calibration(old, new)
 
     def programs(thresholds: Values) -> tuple[Program, Program]:
-        return _compiled(old, thresholds), _compiled(new, thresholds)
+        return old.program(thresholds), new.program(thresholds)
 
     before, after = programs({spec.name: spec.nominal for spec in pairing.thresholds.signals})
     halves = (
@@ -58,17 +58,6 @@ def _differences(old: Side, new: Side, pairing: Pairing) -> Iterator[Difference]
     ways = choices(old.document, before, pairing.old), choices(new.document, after, pairing.new)
     acts = z3.Not(z3.Or(*(stops_at_once(half.rows) for half in halves)))
     yield from fallback(*ways, acts, pairing, runner)
-
-
-def _compiled(side: Side, thresholds: Values) -> Program:
-    """The program of one side: with its own thresholds where none are given."""
-    known = {
-        name.removeprefix("calibrated."): value for name, value in thresholds.items() if value is not None
-    }
-    own = side.calibration.thresholds if side.calibration else known
-    return side.program(
-        {name: known[name] if name in known else own[name] for name in side.document.thresholds()}
-    )
 
 
 def _calibration(old: Side, new: Side) -> Iterator[Difference]:

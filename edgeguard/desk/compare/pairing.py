@@ -13,7 +13,7 @@ from edgeguard.desk.compare.side import Side
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.bounds import Bounds
 from edgeguard.desk.solve.encode import Space, real
-from edgeguard.desk.solve.search import TIMEOUT, Answer, Values, ask, judge
+from edgeguard.desk.solve.search import TIMEOUT, Answer, Values, answer, ask
 from edgeguard.program import SignalSpec
 
 _NEW = "'"
@@ -56,7 +56,7 @@ class Logic:
         return found.values or None
 
     def _never(self, formula: Formula) -> bool:
-        said = judge(z3.And(self.given, formula), *self.spaces, timeout=self.timeout)
+        said = answer(z3.And(self.given, formula), *self.spaces, timeout=self.timeout)
         self.unsolved += said is Answer.UNKNOWN
         return said is Answer.NEVER
 

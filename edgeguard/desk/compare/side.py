@@ -34,14 +34,21 @@ class Side:
         """Its signals, in file order."""
         return signal_specs(self.document)
 
-    def program(self, thresholds: Mapping[str, float]) -> Program:
-        """What runs with these thresholds, whatever the calibration vouches for.
+    def program(self, thresholds: Mapping[str, float | None]) -> Program:
+        """What runs with these thresholds (by `calibrated.NAME`), or its calibration's where none is given.
+
+        What the calibration vouches for is not looked at.
 
         Raises:
             PolicyError: a threshold is outside the range of its signal.
         """
         policy = self.document.policy.model_copy(update={"risk": None})
-        made_up = Calibration("", policy.policy.name, {}, 1, 0.0, thresholds)
+        own = self.calibration.thresholds if self.calibration else {}
+        given = {f"calibrated.{name}": value for name, value in own.items()} | dict(thresholds)
+        known = {
+            name.removeprefix("calibrated."): value for name, value in given.items() if value is not None
+        }
+        made_up = Calibration("", policy.policy.name, {}, 1, 0.0, known)
         return compile_policy(replace(self.document, policy=policy), base=self.base, calibration=made_up)
 
     def place(self, path: Way | None) -> Place:

@@ -58,13 +58,8 @@ def ask(formula: Formula, *spaces: Space, timeout: float = TIMEOUT, terms: Seque
     return Found(known, values, tuple(_double(search.model.eval(t, model_completion=True)) for t in terms))
 
 
-def judge(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
-    """What the solver knows about `formula`, without making a witness plain."""
-    return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0]
-
-
 def answer(formula: Formula, *spaces: Space, timeout: float = TIMEOUT) -> Answer:
-    """The same without reading the input: quicker."""
+    """The same as `ask` without reading the input: quicker."""
     return _Search([formula, *(space.domain for space in spaces)]).check(timeout)[0]
 
 
