@@ -113,6 +113,8 @@ def _thresholds(findings: Findings, trees: Mapping[Path, tree.Node]) -> None:
         return
     for path, node in trees.items():
         for part in tree.calibrated(node):
+            if findings.report.full:
+                return
             place = findings.source.inside(path, part.at)
             hint = "add `calibration: FILE.json`, or write the number"
             findings.report.add("EG1307", f"`calibrated.{part.name}` needs a calibration", place, hint)
