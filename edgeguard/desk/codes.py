@@ -39,6 +39,7 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "EG1610": "neither proved nor refuted",
         "EG1611": "a rule that repeats what others say",
         "EG1612": "an outcome that depends on the order of rows",
+        "EG1613": "a rule that always holds",
         # 17xx: `policy compare`
         "EG1701": "more permissive than before",
         "EG1702": "neither stricter nor more permissive",
