@@ -27,7 +27,10 @@ def told(reason: Reason, file: str, signals: Sequence[SignalSpec], start: float)
     row = reason.row
     would = "would demand" if row.mode != "enforce" else "demands"
     said = f" ({row.cause})" if row.cause else ""
-    yield f"{file}:{reason.place.line}: `{row.id}` {would} {_DEMANDS[row.then]}{said}: {_standing(reason, start)}"
+    demand = _DEMANDS[row.then]
+    if reason.expired:
+        demand += f", and as nobody took over in time {_DEMANDS[row.otherwise]}"
+    yield f"{file}:{reason.place.line}: `{row.id}` {would} {demand}{said}: {_standing(reason, start)}"
     for title, comparisons in (("when", reason.holds), ("clear", reason.clears)):
         for compared in comparisons:
             yield f"  {title:5}  {compared.place.line}:{compared.place.column}: {_compared(compared)}"
@@ -60,7 +63,8 @@ def as_json(reason: Reason, start: float) -> dict[str, object]:
         "line": reason.place.line,
         "column": reason.place.column,
         "when": row.text,
-        "demands": row.then.name.lower(),
+        "demands": (row.otherwise if reason.expired else row.then).name.lower(),
+        "expired": reason.expired,
         "mode": row.mode,
         "cause": row.cause,
         "standing": reason.standing,

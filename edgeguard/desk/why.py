@@ -47,6 +47,8 @@ class Reason:
     standing: Standing
     since: float | None
     """When it became active (s); None while it is not."""
+    expired: bool
+    """A human was asked, and nobody took over in time."""
     holds: tuple[Compared, ...]
     """The comparisons of its condition."""
     clears: tuple[Compared, ...]
@@ -71,10 +73,10 @@ def reasons(
     `causes`: those of the verdict, then its notices.
     """
     rows = {row.id: row for row in (*program.table.rules, *program.watched)}
-    since = {cause.rule: cause.since for cause in causes if cause.rule in rows}
+    known = {cause.rule: cause for cause in causes if cause.rule in rows}
     search = _Search(document, program, readings)
-    order = dict.fromkeys((*since, *rows))
-    found = (search.reason(rows[name], since.get(name)) for name in order)
+    order = dict.fromkeys((*known, *rows))
+    found = (search.reason(rows[name], known.get(name)) for name in order)
     return tuple(reason for reason in found if reason is not None)
 
 
@@ -92,37 +94,47 @@ class _Search:
         env.update({f"calibrated.{name}": value for name, value in program.thresholds.items()})
         self._env: Env = env
 
-    def reason(self, row: RuleRow, since: float | None) -> Reason | None:
+    def reason(self, row: RuleRow, cause: Cause | None) -> Reason | None:
         """None for a rule that neither holds nor is a cause."""
         trigger = self._triggers.get(row.id)
         if trigger is None:
-            return self._fault(row, since)
+            return self._fault(row, cause)
         holding = interpreter.truth(trigger.when, self._env) is not Truth.FALSE
-        if since is None and not holding:
+        if cause is None and not holding:
             return None
         parts = [(path, node) for name, path, node in expressions(self._document) if name == row.id]
-        standing: Standing = "quiet" if not holding else "active" if since is not None else "coming"
-        clearing = trigger.clear if since is not None else None
+        standing: Standing = "quiet" if not holding else "active" if cause else "coming"
+        clearing = trigger.clear if cause else None
         names = dict.fromkeys((*tree.names(trigger.when), *(tree.names(clearing) if clearing else ())))
         return Reason(
             row=row,
             place=self._document.source.key(trigger.path),
             standing=standing,
-            since=since,
+            since=cause.since if cause else None,
+            expired=cause is not None and cause.expired,
             holds=tuple(c for path, node in parts if "clear" not in path for c in self._compared(path, node)),
             clears=tuple(c for path, node in parts if "clear" in path for c in self._compared(path, node)),
             levers=self._levers(trigger.when, clearing, tuple(names)),
             faults=tuple(self._wrong(name) for name in names if self._env.get(name) is None),
         )
 
-    def _fault(self, row: RuleRow, since: float | None) -> Reason | None:
+    def _fault(self, row: RuleRow, cause: Cause | None) -> Reason | None:
         name = row.id[len(FAULT_PREFIX) :]
         holding = self._env.get(name) is None
-        if since is None and not holding:
+        if cause is None and not holding:
             return None
-        standing: Standing = "quiet" if not holding else "active" if since is not None else "coming"
-        wrong = (self._wrong(name),) if holding else ()
-        return Reason(row, self._document.source.key(("signals", name)), standing, since, (), (), None, wrong)
+        standing: Standing = "quiet" if not holding else "active" if cause else "coming"
+        return Reason(
+            row=row,
+            place=self._document.source.key(("signals", name)),
+            standing=standing,
+            since=cause.since if cause else None,
+            expired=cause is not None and cause.expired,
+            holds=(),
+            clears=(),
+            levers=None,
+            faults=(self._wrong(name),) if holding else (),
+        )
 
     def _compared(self, path: Path, node: tree.Node) -> Iterator[Compared]:
         for part in tree.walk(node):

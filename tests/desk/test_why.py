@@ -128,6 +128,21 @@ def test_a_fault_says_what_is_wrong_with_the_signal(value: float | str, said: st
     assert [c.outcome for c in found["unsure"].holds] == [Truth.FAULT, Truth.FALSE]
 
 
+def test_a_takeover_that_nobody_made_is_told() -> None:
+    text = GATE.replace("latch: true, then: safe_state", "then: human, within: 100ms")
+    document = parse(text.encode(), file="gate.yaml")
+    program = compile_policy(document, base=Path())
+    trial = Trial(program)
+    trial.arm()
+    last = trial.run(Phase({"open": 1.0, "speed": 4.0}, Span(seconds=0.2)))[-1]
+    (reason,) = reasons(document, program, last.readings, last.causes)
+    first, *_ = told(reason, document.file, program.signals, 0.06)
+    assert first == (
+        "gate.yaml:16: `ajar` demands a human, and as nobody took over in time the safe state: since 0.00 s, and it "
+        "holds"
+    )
+
+
 def test_half_a_truth_is_none_of_its_values() -> None:
     assert why({"open": 0.5})["signal:open"].faults == ("`open` is 0.5, which is none of its values",)
 
