@@ -58,7 +58,7 @@ def test_entries_of_different_kinds_do_not_line_up() -> None:
     )
 
 
-def test_a_wide_gap_begins_a_new_table() -> None:
+def test_after_a_wide_gap_a_row_leaves_the_columns() -> None:
     laid_out(
         """
         redundancy:
@@ -67,7 +67,7 @@ def test_a_wide_gap_begins_a_new_table() -> None:
         """,
         """
         redundancy:
-          - {id: two, agree: [speed, wheel_speed], tolerance: 0.5, then: rules}
+          - {id: two,    agree: [speed, wheel_speed], tolerance: 0.5, then: rules}
           - {id: moving, if: speed > 1.0, expect: frozen_for < 0.2, then: human}
         """,
     )

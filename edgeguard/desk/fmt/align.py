@@ -1,19 +1,18 @@
 """Lines up what stands below each other: values, the cells of mappings on one line, and comments behind lines.
 
 Only columns are computed here, from the lines alone; what the author's columns were plays no part. Nothing is moved
-past the last column, and a gap that would be wide begins a new table.
+past the last column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from edgeguard.desk.fmt.lines import WIDEST, Line, Paragraph
 
 _GAP = 16
-"""Columns that cells left out of a row may leave empty."""
+"""Columns that cells left out of a row may leave empty; where it would be more, the rest of the row follows at once."""
 _BEFORE_COMMENT = 3
 
 
@@ -89,73 +88,91 @@ def _tables(run: Sequence[Line]) -> None:
     table.apply()
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a table. Each is as wide as the widest cell in it that another cell follows."""
+
+    order: tuple[str, ...]
+    widest: Mapping[str, int]
+    """Width of every column by all its cells: decides how far each row keeps to the columns."""
+    widths: Mapping[str, int]
+    """Width of every column by the cells that keep to it."""
+
+    def kept(self, row: Line) -> int:
+        """How many cells of a row stand in their columns: those before a wide gap."""
+        gap = at = 0
+        for count, (key, _) in enumerate(row.cells):
+            here = self.order.index(key)
+            gap += sum(self.widest.get(skipped, 0) for skipped in self.order[at:here])
+            if gap > _GAP:
+                return count
+            at = here + 1
+        return len(row.cells)
+
+    def body(self, row: Line) -> str:
+        """The row, its cells in their columns."""
+        starts, at = {}, 1
+        for key in self.order:
+            starts[key] = at
+            at += self.widths.get(key, 0)
+        text, kept = "{", self.kept(row)
+        for count, (key, cell) in enumerate(row.cells):
+            text = (f"{text:<{starts[key]}}" if count < kept else text) + f"{cell}, "
+        return text[:-2] + "}"
+
+    def with_row(self, row: Line, rows: Sequence[Line]) -> _Columns | None:
+        """The columns when a row joins `rows`; None where the order of its keys contradicts theirs."""
+        order = _merged(self.order, [key for key, _ in row.cells])
+        if order is None:
+            return None
+        columns = _Columns(order, _widened(self.widest, row.cells[:-1]), self.widths)
+        same = order == self.order and columns.widest == self.widest
+        widths: Mapping[str, int] = self.widths if same else {}
+        for other in (row,) if same else (*rows, row):
+            widths = _widened(widths, other.cells[:-1][: columns.kept(other)])
+        return replace(columns, widths=widths)
+
+
 @dataclass(slots=True)
 class _Table:
-    """Rows that share their columns. A column is as wide as the widest cell that another cell follows."""
+    """Rows that share their columns."""
 
-    order: list[str] = field(default_factory=list)
-    widths: dict[str, int] = field(default_factory=dict)
+    columns: _Columns = field(default_factory=lambda: _Columns((), {}, {}))
     rows: list[Line] = field(default_factory=list)
 
-    def take(self, line: Line) -> bool:
+    def take(self, row: Line) -> bool:
         """Add a row; False, and nothing is changed, when it does not go with the others."""
-        order = _merged(self.order, [key for key, _ in line.cells])
-        if order is None:
+        columns = self.columns.with_row(row, self.rows)
+        if columns is None:
             return False
-        widths = dict(self.widths)
-        for key, text in line.cells[:-1]:
-            widths[key] = max(widths.get(key, 0), len(text) + 2)
-        grown = order != self.order or widths != self.widths
-        starts = _starts(order, widths)
-        if self.rows and not all(
-            _in_place(r, starts, widths) for r in ((*self.rows, line) if grown else (line,))
-        ):
+        moved = (row,) if columns == self.columns else (*self.rows, row)
+        if self.rows and any(line.column + len(columns.body(line)) > WIDEST for line in moved):
             return False
-        self.order, self.widths = order, widths
-        self.rows.append(line)
+        self.columns = columns
+        self.rows.append(row)
         return True
 
     def apply(self) -> None:
         """Set the text of every row."""
-        if len(self.rows) < 2:
-            return
-        starts = _starts(self.order, self.widths)
-        for row in self.rows:
-            row.body = _row(row, starts)
+        for row in self.rows if len(self.rows) > 1 else ():
+            row.body = self.columns.body(row)
 
 
-def _merged(order: list[str], keys: list[str]) -> list[str] | None:
+def _merged(order: tuple[str, ...], keys: list[str]) -> tuple[str, ...] | None:
     """Both orders in one, new keys before those that follow them; None where they contradict each other."""
     shared = set(order) & set(keys)
     if [k for k in order if k in shared] != [k for k in keys if k in shared]:
         return None
-    result = list(order)
+    result = [*order]
     at = len(result)
     for key in reversed(keys):
         if key in shared:
             at = result.index(key)
         else:
             result.insert(at, key)
-    return result
+    return tuple(result)
 
 
-def _starts(order: list[str], widths: dict[str, int]) -> dict[str, int]:
-    starts: dict[str, int] = {}
-    at = 1
-    for key in order:
-        starts[key] = at
-        at += widths.get(key, 0)
-    return starts
-
-
-def _in_place(row: Line, starts: dict[str, int], widths: dict[str, int]) -> bool:
-    keys = [key for key, _ in row.cells]
-    gap = sum(starts[b] - starts[a] - widths[a] for a, b in pairwise(keys))
-    return gap + starts[keys[0]] - 1 <= _GAP and row.column + len(_row(row, starts)) <= WIDEST
-
-
-def _row(row: Line, starts: dict[str, int]) -> str:
-    text = "{"
-    for key, cell in row.cells:
-        text = f"{text:<{starts[key]}}{cell}, "
-    return text[:-2] + "}"
+def _widened(widths: Mapping[str, int], cells: Sequence[tuple[str, str]]) -> Mapping[str, int]:
+    """Widths that hold these cells too, each with its comma and a space."""
+    return {**widths, **{key: max(widths.get(key, 0), len(text) + 2) for key, text in cells}}
