@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeguard.calibrate.quantile import frames_needed, lower, rank, upper
+from edgeguard.calibrate.quantile import frames_needed, lower, rank, upper, wrong_at_most
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.types import Frame
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CALIBRATED = ("certainty", "disagreement", "reconstruction", "squeezing", "novelty")
 """Signals of doubt that take a threshold from data. Larger is worse, except `certainty`."""
+
+HELD_OUT = 3
+"""Where a certificate is asked for, the last third of the frames takes no part in the thresholds."""
 
 _FRAME_PERIOD = 0.05
 
@@ -47,13 +50,15 @@ class Calibrated:
     """Share of right answers, where labels are known."""
     accepted_wrong: float | None
     """Share of frames that are accepted and answered wrongly, where labels are known."""
+    risk: Mapping[str, float | int] | None = None
+    """The certificate: `at_most`, `confidence`, `accepted`, `wrong`."""
 
     def to_json(self) -> bytes:
         """The calibration file, unsigned: canonical JSON (sorted keys, no spaces, a newline at the end)."""
         notes: dict[str, object] = {"abstained": self.abstained, "refused": dict(self.refused)}
         if self.accuracy is not None:
             notes |= {"accuracy": self.accuracy, "accepted_wrong": self.accepted_wrong}
-        document = {
+        document: dict[str, object] = {
             "edgeguard_calibration": 1,
             "policy": self.policy,
             "models": dict(self.models),
@@ -62,6 +67,8 @@ class Calibrated:
             "thresholds": dict(self.thresholds),
             "notes": notes,
         }
+        if self.risk is not None:
+            document["risk"] = dict(self.risk)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
     def table(self) -> str:
@@ -74,6 +81,11 @@ class Calibrated:
         lines.append(f"stated: at most {self.abstain:.2%} of clean frames, measured on {self.frames}")
         if self.accuracy is not None:
             lines.append(f"right answers: {self.accuracy:.2%}; accepted and wrong: {self.accepted_wrong:.2%}")
+        if self.risk is not None:
+            lines.append(
+                f"certified: an answer that acts is wrong at most {self.risk['at_most']:.3%} of the time, with "
+                f"{self.risk['confidence']:.0%} confidence ({self.risk['wrong']} of {self.risk['accepted']} held out)"
+            )
         return "\n".join(lines)
 
 
@@ -84,12 +96,14 @@ def calibrate(
     policy: str,
     abstain: float,
     names: Sequence[str] | None = None,
+    confidence: float | None = None,
 ) -> Calibrated:
     """Measure thresholds on clean pictures.
 
     `policy`: name of the policy they are for. `abstain`: share of clean frames that may be refused, in (0, 0.5].
     `names`: the signals to calibrate, such as those the policy's `calibrated.NAME` asks for, so that no budget goes to
-    others; None: every signal of doubt that the models give.
+    others; None: every signal of doubt that the models give. `confidence`: also bound how often an accepted answer is
+    wrong, with this probability, on the last third of the pictures, which then take no part in the thresholds.
 
     Raises:
         ContractError: a picture for which a model gives no answer.
@@ -99,37 +113,55 @@ def calibrate(
     chosen = _chosen(perception, names)
     if not 0.0 < abstain <= 0.5:
         raise UsageError(f"`{abstain}` is not a share of frames to refuse: give one above 0 and up to 0.5")
-    share = abstain / len(chosen)
-    if rank(images.count, share) < 1:
+    if confidence is not None and images.labels is None:
         raise UsageError(
-            f"{images.count} pictures are too few to refuse at most {abstain:g} of the frames with "
+            "the policy states a `risk`: the pictures need labels, so that wrong answers can be counted"
+        )
+    share = abstain / len(chosen)
+    count = images.count if confidence is None else images.count - images.count // HELD_OUT
+    if rank(count, share) < 1:
+        raise UsageError(
+            f"{count} pictures are too few to refuse at most {abstain:g} of the frames with "
             f"{len(chosen)} signals: at least {frames_needed(share)} are needed, or a larger share"
         )
     values, answers = _measure(perception, images, chosen)
     thresholds = {
-        name: (lower if name == "certainty" else upper)(values[name].tolist(), share) for name in chosen
+        name: (lower if name == "certainty" else upper)(values[name][:count].tolist(), share)
+        for name in chosen
     }
     beyond = {
         name: values[name] < limit if name == "certainty" else values[name] > limit
         for name, limit in thresholds.items()
     }
     any_beyond = np.logical_or.reduce(list(beyond.values()))
-    accuracy = accepted_wrong = None
+    accuracy = accepted_wrong = risk = None
     if images.labels is not None:
         wrong = np.array([answer != label for answer, label in zip(answers, images.labels)])
         accuracy = float(1.0 - wrong.mean())
         accepted_wrong = float((wrong & ~any_beyond).mean())
+        if confidence is not None:
+            risk = _certificate(wrong[count:][~any_beyond[count:]], confidence)
     return Calibrated(
         policy=policy,
         models=perception.digests,
-        frames=images.count,
+        frames=count,
         abstain=abstain,
         thresholds=thresholds,
         refused={name: float(mask.mean()) for name, mask in beyond.items()},
         abstained=float(any_beyond.mean()),
         accuracy=accuracy,
         accepted_wrong=accepted_wrong,
+        risk=risk,
     )
+
+
+def _certificate(
+    wrong: np.ndarray[tuple[int], np.dtype[np.bool_]], confidence: float
+) -> dict[str, float | int]:
+    """`wrong`: of every accepted frame that was held out, whether its answer was."""
+    errors = int(wrong.sum())
+    bound = wrong_at_most(errors, wrong.size, confidence)
+    return {"at_most": bound, "confidence": confidence, "accepted": wrong.size, "wrong": errors}
 
 
 def _chosen(perception: Perception, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.errors import UsageError
+from edgeguard.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
@@ -69,9 +69,24 @@ def calibrate(
     try:
         images = open_images(data, perception.classes)
         name = document.policy.policy.name
-        done = measure(perception, images, policy=name, abstain=abstain, names=document.thresholds())
+        risk = document.policy.risk
+        done = measure(
+            perception,
+            images,
+            policy=name,
+            abstain=abstain,
+            names=document.thresholds(),
+            confidence=risk.confidence if risk else None,
+        )
     finally:
         perception.close()
+    if risk is not None and (done.risk is None or done.risk["at_most"] > risk.at_most):
+        typer.echo(done.table())
+        message = (
+            f"the certified risk is above the {risk.at_most:g} that `{file}` states: nothing was written; use more "
+            "pictures, a larger `--abstain`, or better models"
+        )
+        raise ContractError(message)
     try:
         target.write_bytes(done.to_json())
     except OSError as error:

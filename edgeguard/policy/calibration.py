@@ -1,7 +1,8 @@
 """The calibration file: thresholds measured on data, as strict JSON. Bytes in, checked value out; opens nothing.
 
 Format: {"edgeguard_calibration": 1, "policy": NAME, "models": {ROLE: hex digest}, "frames": N, "abstain": SHARE,
-"thresholds": {SIGNAL: NUMBER}}, and optionally "notes": {...}, which is not interpreted.
+"thresholds": {SIGNAL: NUMBER}}, and optionally "risk": {"at_most": SHARE, "confidence": SHARE, "accepted": N,
+"wrong": N} and "notes": {...}, which is not interpreted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,20 @@ MOST_BYTES = 256 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _KEYS = frozenset({"edgeguard_calibration", "policy", "models", "frames", "abstain", "thresholds"})
-_OPTIONAL = frozenset({"notes"})
+_RISK = frozenset({"at_most", "confidence", "accepted", "wrong"})
+_OPTIONAL = frozenset({"notes", "risk"})
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How often an answer that acts is wrong, as bounded on frames that took no part in the thresholds."""
+
+    at_most: float
+    """Bound on the share of wrong ones among accepted answers."""
+    confidence: float
+    """Probability that the bound holds, over the draw of the frames."""
+    accepted: int
+    wrong: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Calibration:
     abstain: float
     """Share of clean frames that the thresholds together refuse."""
     thresholds: Mapping[str, float]
+    risk: Certificate | None = None
 
 
 def parse_calibration(data: bytes, *, file: str) -> Calibration:
@@ -60,7 +75,19 @@ def parse_calibration(data: bytes, *, file: str) -> Calibration:
         frames=fields.whole("frames", 1),
         abstain=fields.share("abstain"),
         thresholds={name: fields.threshold(name, value) for name, value in thresholds.items()},
+        risk=_certificate(fields) if "risk" in fields.values else None,
     )
+
+
+def _certificate(fields: _Fields) -> Certificate:
+    inner = _Fields(fields.mapping("risk"), fields.file)
+    unknown = sorted(set(inner.values) - _RISK)
+    if unknown:
+        fields.refuse(f"`risk.{unknown[0][:60]}` is not a known key")
+    accepted, wrong = inner.whole("accepted", 1), inner.whole("wrong", 0)
+    if wrong > accepted:
+        fields.refuse("`risk` has more wrong answers than accepted ones")
+    return Certificate(inner.share("at_most"), inner.share("confidence"), accepted, wrong)
 
 
 def _json(data: bytes, file: str) -> dict[str, object]:

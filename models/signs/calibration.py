@@ -13,15 +13,20 @@ import numpy as np
 from hil.camera import Camera
 from models.signs.frames import Bytes, Labels, exposures
 
-FRAMES = 3000
+FRAMES = 4500
 PER_APPROACH = 10
+HELD_OUT = 3
+"""The last third, which certifies the risk, is of single pictures: frames of one approach are not independent."""
 
 
 def render(
     count: int = FRAMES, *, seed: int = 77, split: str = "calibration"
 ) -> tuple[Bytes, Labels, tuple[str, ...]]:
-    """Return (count, 64, 64, 3) uint8 frames, their labels and the class names; 300 approaches of 10 frames."""
-    images, labels, _ = exposures(count, split=split, seed=seed, per_scene=PER_APPROACH)
+    """Return (count, 64, 64, 3) uint8 frames, labels and class names: approaches of 10 frames, then single ones."""
+    single = count // HELD_OUT
+    drives = exposures(count - single, split=split, seed=seed, per_scene=PER_APPROACH)
+    alone = exposures(single, split=split, seed=seed + 1, per_scene=1)
+    images, labels = (np.concatenate(pair) for pair in zip(drives[:2], alone[:2]))
     return images, labels, Camera(split=split, seed=seed).classes
 
 

@@ -75,6 +75,29 @@ def test_labels_give_the_clean_accuracy(tiny: Any, perception: Perception) -> No
     assert "right answers" in result.table()
 
 
+def test_a_certificate_counts_only_frames_that_took_no_part_in_the_thresholds(
+    tiny: Any, perception: Perception
+) -> None:
+    answers = calibrate(perception, pictures(tiny, 120, ("stop",) * 120), policy="gate", abstain=0.05)
+    result = calibrate(
+        perception, pictures(tiny, 180, ("stop",) * 180), policy="gate", abstain=0.05, confidence=0.9
+    )
+    assert result.frames == 120
+    assert result.thresholds == answers.thresholds
+    assert result.risk is not None
+    assert 0 < result.risk["accepted"] <= 60
+    assert 0.0 < result.risk["at_most"] <= 1.0
+    read = parse_calibration(result.to_json(), file="out.json").risk
+    assert read is not None
+    assert (read.at_most, read.confidence) == (result.risk["at_most"], 0.9)
+    assert "certified" in result.table()
+
+
+def test_a_certificate_without_labels_is_refused(tiny: Any, perception: Perception) -> None:
+    with pytest.raises(UsageError, match="labels"):
+        calibrate(perception, pictures(tiny, 180), policy="gate", abstain=0.05, confidence=0.9)
+
+
 def test_no_budget_goes_to_signals_that_nobody_asked_for(tiny: Any, perception: Perception) -> None:
     result = calibrate(
         perception, pictures(tiny, 60), policy="gate", abstain=0.05, names=["disagreement", "certainty"]

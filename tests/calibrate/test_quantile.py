@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeguard.calibrate.quantile import frames_needed, lower, rank, upper
+from edgeguard.calibrate.quantile import frames_needed, lower, rank, upper, wrong_at_most
 
 VALUES = st.lists(st.floats(0, 1), min_size=20, max_size=200)
 
@@ -38,3 +38,32 @@ def test_a_hundredth_of_ninety_nine_frames_is_the_most_extreme_one() -> None:
     assert upper(values, 0.01) == 0.98
     assert lower(values, 0.01) == 0.0
     assert rank(98, 0.01) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "accepted", "confidence", "expected"),
+    [
+        (0, 1, 0.95, 0.95),
+        (0, 100, 0.95, 1 - 0.05 ** (1 / 100)),
+        (1, 1, 0.95, 1.0),
+        (0, 0, 0.95, 1.0),
+        (1, 10, 0.95, 0.394163),  # published tables of the one-sided Clopper-Pearson limit
+        (5, 100, 0.95, 0.102253),
+        (10, 10000, 0.99, 0.002014),
+    ],
+)
+def test_the_bound_on_wrong_answers_is_clopper_and_pearsons(
+    wrong: int, accepted: int, confidence: float, expected: float
+) -> None:
+    assert wrong_at_most(wrong, accepted, confidence) == pytest.approx(expected, abs=2e-5)
+
+
+def test_the_bound_holds_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    bounds = [wrong_at_most(int(rng.binomial(200, 0.03)), 200, 0.9) for _ in range(1000)]
+    assert np.mean([bound >= 0.03 for bound in bounds]) >= 0.9
+
+
+@given(st.integers(0, 30), st.integers(1, 400))
+def test_more_wrong_answers_never_tighten_the_bound(wrong: int, accepted: int) -> None:
+    assert wrong_at_most(wrong, accepted, 0.95) <= wrong_at_most(wrong + 1, accepted, 0.95)

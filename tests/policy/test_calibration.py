@@ -100,3 +100,28 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     except ContractError:
         return
     assert all(abs(x) < float("inf") for x in found.thresholds.values())
+
+
+RISK = {"at_most": 0.01, "confidence": 0.95, "accepted": 300, "wrong": 0}
+
+
+def test_a_certificate_is_read() -> None:
+    found = parse_calibration(json.dumps({**GOOD, "risk": RISK}).encode(), file="c.json").risk
+    assert found is not None
+    assert (found.at_most, found.confidence, found.accepted, found.wrong) == (0.01, 0.95, 300, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"at_most": 1.5}, "`at_most` must be"),
+        ({"confidence": "0.95"}, "`confidence` must be a number"),
+        ({"accepted": 0}, "`accepted` must be a whole number"),
+        ({"wrong": 301}, "more wrong answers"),
+        ({"lucky": 1}, "`risk.lucky` is not a known key"),
+    ],
+)
+def test_a_certificate_that_is_none_is_refused(change: dict[str, object], said: str) -> None:
+    data = {**GOOD, "risk": {**RISK, **change}}
+    with pytest.raises(ContractError, match=said):
+        parse_calibration(json.dumps(data).encode(), file="c.json")
