@@ -130,7 +130,7 @@ def outcomes(node: tree.Node, box: Box) -> frozenset[bool]:
 
 
 def _compare(node: tree.Compare, box: Box) -> frozenset[bool]:
-    if tree.skeleton(node.left) == tree.skeleton(node.right):
+    if type(node.left) is type(node.right) and tree.skeleton(node.left) == tree.skeleton(node.right):
         return frozenset({node.op in ("<=", ">=", "==")})
     left, right = number(node.left, box), number(node.right, box)
     return _can(true=_possible(node.op, left, right), false=_possible(_NEGATED[node.op], left, right))
