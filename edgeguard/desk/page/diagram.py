@@ -28,68 +28,74 @@ WHO: dict[Mode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From any of `sources` to `target` when `guard`."""
+    """From any of `sources` to one of `targets` (where there are several, the one that is demanded) when `guard`."""
 
     sources: tuple[Mode, ...]
-    target: Mode
+    targets: tuple[Mode, ...]
     guard: str
 
 
 def transitions(lockout_after: int) -> tuple[Transition, ...]:
     """Every transition between two different modes. `lockout_after`: as in the table; 0: never."""
     nominal, degraded, asked = ARMED
+    manual, safe, lockout = (Mode.MANUAL,), (Mode.SAFE_STATE,), (Mode.LOCKOUT,)
     found = [
-        Transition((Mode.INIT,), Mode.STANDBY, "READY"),
-        Transition((Mode.STANDBY,), nominal, "ARM while no rule holds"),
-        Transition((Mode.STANDBY,), Mode.MANUAL, "TAKE"),
-        Transition((degraded, asked), nominal, "no rule is active"),
-        Transition((nominal, asked), degraded, "rules are demanded"),
-        Transition((nominal, degraded), asked, "a human is demanded"),
-        Transition(ARMED, Mode.MANUAL, "TAKE, unless the safe state is demanded"),
-        Transition((Mode.MANUAL,), nominal, "RELEASE, no rule is active"),
-        Transition((Mode.MANUAL,), degraded, "RELEASE, rules are demanded"),
-        Transition((Mode.MANUAL,), asked, "RELEASE, a human is demanded"),
-        Transition((Mode.SAFE_STATE,), Mode.MANUAL, "TAKE"),
-        Transition((Mode.SAFE_STATE,), Mode.STANDBY, "RESET while no rule is active"),
+        Transition((Mode.INIT,), (Mode.STANDBY,), "READY"),
+        Transition((Mode.STANDBY,), (nominal,), "ARM while no rule holds"),
+        Transition((Mode.STANDBY,), manual, "TAKE"),
+        Transition((degraded, asked), (nominal,), "no rule is active"),
+        Transition((nominal, asked), (degraded,), "rules are demanded"),
+        Transition((nominal, degraded), (asked,), "a human is demanded"),
+        Transition(ARMED, manual, "TAKE, unless the safe state is demanded"),
+        Transition(manual, ARMED, "RELEASE"),
+        Transition(safe, manual, "TAKE"),
+        Transition(safe, (Mode.STANDBY,), "RESET while no rule is active"),
     ]
     if lockout_after != 1:
+        newly = "STOP, or the safe state is demanded, newly or at RELEASE"
         found += [
-            Transition(ARMED, Mode.SAFE_STATE, "the safe state is demanded, or STOP"),
-            Transition(
-                (Mode.MANUAL,),
-                Mode.SAFE_STATE,
-                "STOP, or a rule demands the safe state since the TAKE, or RELEASE while it is demanded",
-            ),
+            Transition(ARMED, safe, "STOP, or the safe state is demanded"),
+            Transition(manual, safe, newly),
         ]
     if lockout_after:
-        instead = f"instead of the safe state at entry {lockout_after} since the start"
-        found.append(Transition((*ARMED, Mode.MANUAL), Mode.LOCKOUT, instead))
+        instead = f"instead of the safe state, at entry {lockout_after} since the start"
+        found.append(Transition((*ARMED, *manual), lockout, instead))
     running = tuple(mode for mode in Mode if mode is not Mode.LOCKOUT)
-    found.append(Transition(running, Mode.LOCKOUT, "the guard's own integrity is broken"))
+    found.append(Transition(running, lockout, "the guard's own integrity is broken"))
     return tuple(found)
 
 
 def mermaid(lockout_after: int) -> str:
     """The diagram as Mermaid `stateDiagram-v2`. `armed` stands for each of the modes in it."""
-    lines = ["stateDiagram-v2", "    direction LR"]
-    lines += [f'    state "{title(mode)} ({WHO[mode]})" as {mode.value}' for mode in Mode]
-    lines += ['    state "armed: the most restrictive demand decides" as armed {']
-    rest: list[str] = []
+    inside: list[str] = []
+    around: list[str] = []
     for way in transitions(lockout_after):
-        inside = set(way.sources) <= set(ARMED) and way.target in ARMED
-        for source in _grouped(way):
-            line = f"    {source} --> {way.target.value}: {way.guard}"
-            if inside:
-                lines.append(f"    {line}")
-            else:
-                rest.append(line)
-    return "\n".join([*lines, "    }", "    [*] --> init", *rest]) + "\n"
+        if len(way.sources) == len(Mode) - 1:
+            around.append(f"    note right of {_grouped(way.targets)[0]}: from every mode when {way.guard}")
+            continue
+        lines = inside if set(way.sources) <= set(ARMED) >= set(way.targets) else around
+        target = _grouped(way.targets)[0]
+        lines += [f"    {source} --> {target}: {way.guard}" for source in _grouped(way.sources)]
+    return "\n".join(
+        [
+            "stateDiagram-v2",
+            "    direction LR",
+            *(f'    state "{title(mode)} ({WHO[mode]})" as {mode.value}' for mode in Mode),
+            '    state "armed: the most restrictive demand decides" as armed {',
+            *(f"    {line}" for line in inside),
+            "    }",
+            "    [*] --> init",
+            *around,
+            "",
+        ]
+    )
 
 
-def _grouped(way: Transition) -> tuple[str, ...]:
-    """The sources by name, the armed modes as one where all of them are."""
-    names = tuple(mode.value for mode in way.sources if mode not in ARMED)
-    return ("armed", *names) if set(ARMED) <= set(way.sources) else tuple(m.value for m in way.sources)
+def _grouped(modes: tuple[Mode, ...]) -> tuple[str, ...]:
+    """The modes by name, the armed ones as one where all of them are there."""
+    if set(ARMED) <= set(modes):
+        return ("armed", *(mode.value for mode in modes if mode not in ARMED))
+    return tuple(mode.value for mode in modes)
 
 
 def title(mode: Mode) -> str:

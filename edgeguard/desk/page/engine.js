@@ -130,17 +130,17 @@ const Engine = (() => {
     return row.then === HUMAN && !(now < rule.since + row.within) ? row.otherwise : row.then;
   }
 
-  function summarise(rows, rules, since, now) {
+  function summarise(program, rules, since, now) {
     const found = {demand: MODEL, active: false, pending: false, fresh: false};
-    rows.forEach((row, i) => {
-      const rule = rules[i];
+    for (let i = 0; i < program.enforced; i += 1) {
+      const [row, rule] = [program.rows[i], rules[i]];
       if (rule.active) {
         found.active = true;
         found.demand = Math.max(found.demand, ruleDemand(row, rule, now));
         found.fresh = found.fresh || (row.then === SAFE_STATE && rule.since >= since);
       }
       found.pending = found.pending || rule.start !== null;
-    });
+    }
     return found;
   }
 
@@ -191,10 +191,11 @@ const Engine = (() => {
     let rules = state.rules;
     if (state.mode !== "init") {
       const opened = state.mode === "standby" || events.includes("reset");
-      rules = rules.map((rule, i) => advance(program.rows[i], rule, when[i], clear[i], now, newFrame, opened));
+      rules = rules.map((rule, i) => (when[i] === FALSE && rule === IDLE
+        ? rule // nothing to do for most rules in most steps
+        : advance(program.rows[i], rule, when[i], clear[i], now, newFrame, opened)));
     }
-    const rows = program.rows.slice(0, program.enforced);
-    const summary = summarise(rows, rules, state.since, now);
+    const summary = summarise(program, rules, state.since, now);
     const seat = nextMode(program.lockout_after, state, summary, events);
     const after = enter(program, {...state, rules}, seat, now);
     return [after, outcome(program, after, now)];
@@ -208,7 +209,9 @@ const Engine = (() => {
   }
 
   function activeRows(program, rules) {
-    return program.rows.map((_, i) => i).filter((i) => i < program.enforced && rules[i].active);
+    const found = [];
+    for (let i = 0; i < program.enforced; i += 1) if (rules[i].active) found.push(i);
+    return found;
   }
 
   function outcome(program, state, now) {

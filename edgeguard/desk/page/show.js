@@ -27,7 +27,8 @@ const Show = (() => {
   function bar(seen, lead, detail) {
     at("bar").dataset.authority = Engine.AUTHORITIES[seen.authority];
     at("lead").textContent = lead;
-    at("word").textContent = Words.WORD[seen.authority];
+    const word = Words.WORD[seen.authority];
+    if (at("word").textContent !== word) at("word").textContent = word; // what is said aloud is said once
     at("shape").textContent = Words.SHAPE[seen.authority];
     at("headline").textContent = Words.headline(seen, program);
     at("detail").textContent = detail;
@@ -63,7 +64,7 @@ const Show = (() => {
     const found = make("article", {kind: "cause", "data-authority": enforced ? Engine.AUTHORITIES[row.then] : "none"},
       make("header", {}, make("code", {text: row.id}), make("span", {text: `line ${row.line}`, kind: "soft"}), demands));
     if (row.cause) found.append(make("p", {text: row.cause}));
-    if (row.when === null) found.append(make("p", {text: Words.fault(row, seen)}));
+    if (row.when === null) found.append(make("p", {text: `The signal ${Words.atFault(program, row, seen)}.`}));
     else found.append(make("p", {}, make("code", {text: row.text})), leaves(row, seen));
     found.append(make("p", {text: Words.times(row, seen, i), kind: "soft"}));
     return found;

@@ -99,7 +99,7 @@ const Words = (() => {
     const [first] = seen.causes;
     if (first && !(seen.event && seen.mode === "manual")) {
       const row = program.rows[first.row];
-      if (row.when === null) return `${row.id}: the signal ${faultOf(program.signals[row.reads[0]], first.values)}.`;
+      if (row.when === null) return `${row.id}: the signal ${atFault(program, row, seen)}.`;
       return `${row.id}: ${row.cause || row.text} (${saw(first, program)})`;
     }
     if (seen.mode === "nominal") return "Nothing speaks against the model.";
@@ -125,13 +125,11 @@ const Words = (() => {
     return Object.entries(cause.values).map(([name, value]) => `${name} ${reading(spec(name), value)}`).join(", ");
   }
 
-  const faultOf = (spec, values) => (values[spec.name] === null ? "is at fault" : "was at fault");
-
   // Why a signal is at fault, or that it was.
-  function fault(row, seen) {
-    const i = row.reads[0];
-    if (seen.inputs.healthy[i]) return "It was at fault, and has not been healthy for long enough.";
-    return `The signal ${FAULTS[seen.inputs.given[i]] || "is outside its range"}.`;
+  function atFault(program, row, seen) {
+    const [i] = row.reads;
+    if (seen.inputs.healthy[i]) return "was at fault, and has not been healthy for long enough";
+    return FAULTS[seen.inputs.given[i]] || "is outside its range";
   }
 
   // The times of a rule: how long it must hold, where it stands, and what ends it.
@@ -142,7 +140,7 @@ const Words = (() => {
       row.hold.frames || row.hold.seconds ? `Must hold for ${span(row.hold)}.` : "Acts at once.",
       standing ? `Now: ${standing}.` : "",
       row.within ? `A human has ${seconds(row.within)}, then ${WORD[row.otherwise]}${expired ? ": nobody took over in time" : ""}.` : "",
-      `Lets go on: ${clears(row)}.`,
+      `Clears when: ${clears(row)}.`,
     ].filter(Boolean).join(" ");
   }
 
@@ -171,6 +169,6 @@ const Words = (() => {
   }
 
   return {
-    WORD, SHAPE, WHO, mode, number, seconds, span, reading, show, leaves, headline, because, fault, times, standing, gate,
+    WORD, SHAPE, WHO, mode, number, seconds, span, reading, show, leaves, headline, because, atFault, times, standing, gate,
   };
 })();
