@@ -9,7 +9,7 @@ import pytest
 
 from edgeguard.desk.fmt import format_policy
 from edgeguard.desk.fmt import formatter as module
-from edgeguard.errors import EdgeguardError, PolicyError
+from edgeguard.errors import EdgeguardError, PolicyError, UsageError
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = sorted((ROOT / "tests" / "hostile" / "policies").glob("*.yaml"))
@@ -311,6 +311,18 @@ def test_a_fault_of_the_formatter_is_noticed_before_anything_is_written(
     monkeypatch.setattr(module, "_lines", lambda _: ["a: 2"])
     with pytest.raises(EdgeguardError, match="without changing what it says"):
         format_policy(b"a: 1\n", file="p.yaml")
+
+
+def test_a_text_that_no_longer_reads_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_lines", lambda _: ["a: ["])
+    with pytest.raises(EdgeguardError, match="without changing what it says"):
+        format_policy(b"a:   1\n", file="p.yaml")
+
+
+def test_a_file_that_would_become_too_large_is_refused() -> None:
+    rows = "".join(f"  s{i}: {{a: 1, b: {'x' * (i % 60 + 1)}, c: 2}}\n" for i in range(4400))
+    with pytest.raises(UsageError, match="formatted, it would be more than the 262144 bytes"):
+        format_policy(f"signals:\n{rows}".encode(), file="p.yaml")
 
 
 def test_a_lost_comment_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

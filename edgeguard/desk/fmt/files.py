@@ -30,7 +30,7 @@ def format_file(path: Path) -> Formatted:
     """Format one file; nothing is written.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, or formatted it would be too large.
         PolicyError, EdgeguardError: as `format_policy`.
     """
     try:

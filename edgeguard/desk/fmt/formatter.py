@@ -13,9 +13,9 @@ from edgeguard.desk.fmt.lines import Line, Paragraph
 from edgeguard.desk.fmt.syntax import Syntax, parse_syntax
 from edgeguard.desk.fmt.weave import weave
 from edgeguard.desk.unparse import same_expression
-from edgeguard.errors import EdgeguardError
+from edgeguard.errors import EdgeguardError, PolicyError, UsageError
 from edgeguard.policy.diagnostics import Report
-from edgeguard.policy.reader import read
+from edgeguard.policy.reader import MOST_BYTES, read
 from edgeguard.policy.source import Path, Value
 
 
@@ -26,10 +26,15 @@ def format_policy(data: bytes, *, file: str) -> str:
 
     Raises:
         PolicyError: it is not one mapping in the strict subset of YAML, with every finding.
+        UsageError: formatted, it would be larger than a policy may be.
         EdgeguardError: it cannot be laid out without changing it.
     """
     values, syntax = _read(data, file)
     text = "".join(f"{line}\n" for line in _lines(syntax))
+    if len(text.encode()) > MOST_BYTES:
+        raise UsageError(
+            f"{file}: formatted, it would be more than the {MOST_BYTES} bytes allowed; nothing is written"
+        )
     if not _same(data, text, values, syntax, file):
         message = (
             f"{file}: cannot be formatted without changing what it says; nothing is written. Please report it"
@@ -69,15 +74,15 @@ def _render(paragraph: Paragraph) -> list[str]:
 
 
 def _same(data: bytes, text: str, values: Mapping[str, Value], before: Syntax, file: str) -> bool:
-    new = text.encode()
-    if new == data:
+    if text.encode() == data:
         return True
-    report = Report(file)
-    after, source = read(new, report)
-    if report.found or not _equal(values, after, ()):
+    try:
+        after, syntax = _read(text.encode(), file)
+    except PolicyError:
         return False
-    comments = parse_syntax(source.text).comments
-    return [c.text for c in before.comments] == [c.text for c in comments]
+    return _equal(values, after, ()) and [c.text for c in before.comments] == [
+        c.text for c in syntax.comments
+    ]
 
 
 def _equal(one: Value, other: Value, path: Path) -> bool:
