@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -238,7 +239,7 @@ COMMANDS = st.none() | st.floats(-1, 2).map(lambda value: {"brake": value})
 PHASES = st.lists(st.builds(Phase, VALUES, SPANS, EVENTS, COMMANDS, COMMANDS), min_size=1, max_size=4)
 
 
-@settings(max_examples=60)
+@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "60")))
 @given(st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=20), PHASES)
 def test_a_trace_written_as_a_case_passes_with_what_it_came_to(name: str, phases: list[Phase]) -> None:
     document, program = gate(text=NOMINAL_GO.split("invariants:", maxsplit=1)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,7 +278,7 @@ INPUT = st.tuples(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "150")))
 @given(st.lists(INPUT, max_size=40))
 def test_a_trial_decides_what_the_guard_decides(inputs: list[Any]) -> None:
     program = compiled(DOOR)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgeguard.decision.table import Span, Truth
@@ -256,6 +257,7 @@ CONDITION = st.recursive(
 )
 
 
+@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "100")))
 @given(CONDITION, st.integers(-40, 40).map(lambda n: n / 4))
 def test_no_value_on_a_grid_is_nearer_than_the_nearest(text: str, x: float) -> None:
     condition = node(text)
