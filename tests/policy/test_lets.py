@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from edgeguard.errors import PolicyError
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.expr import tree
-from edgeguard.policy.expr.expand import DEEPEST, MOST_PARTS, MOST_TOGETHER
 
 HEAD = """\
 edgeguard: 1
@@ -108,17 +107,34 @@ def test_growing_chain_of_names_is_refused_before_it_is_too_deep() -> None:
     assert codes(["x249 > 1.0"], lets) == ["EG1202"]
 
 
-def test_largest_allowed_name_compiles() -> None:
-    lets = {"x": " + ".join(["a"] * 120)}
-    node = condition("x > 1.0 || x > 2.0", lets)
-    parts = sum(1 for _ in tree.walk(node))
-    assert 480 < parts <= MOST_PARTS
-    assert DEEPEST > 120
+def chain(length: int) -> str:
+    """A sum of `length` signals: 2 * `length` - 1 parts on `length` levels."""
+    return "+".join(["a"] * length)
+
+
+def test_caps_on_size_hold_exactly_at_their_limits() -> None:
+    lets = {"x": chain(120)}
+    use = "x > 1.0 || x > 2.0" + " || up" * 13 + " || x"
+    fits = "!(x + x > 1.0" + " || up" * 15 + ")"  # 1 + (2 * 239 + 1 + 2) + 2 * 15
+    assert sum(1 for _ in tree.walk(condition(fits, lets))) == 512
+    assert codes(["!" + fits], lets) == ["EG1202"]
+    assert codes([use], lets) == ["EG1204"]  # kinds are told before sizes
+
+
+def test_caps_on_depth_hold_exactly_at_their_limits() -> None:
+    lets = {"x": chain(255)}
+    assert tree.names(condition("x > 1.0", lets)) == ("a",)
+    assert codes(["!(x > 1.0)"], lets) == ["EG1202"]
+
+
+def test_cap_on_all_expressions_together_holds_exactly_at_its_limit() -> None:
+    lets = {"x": chain(249), "tiny": "a"}
+    assert len(document(["!(x > 1.0)"] * 100, lets).triggers) == 100  # of 500 parts each
+    assert codes(["!(x > 1.0)"] * 100 + ["tiny > 1.0"], lets) == ["EG1202"]
 
 
 def test_many_uses_of_a_large_name_are_refused_together() -> None:
-    count = MOST_TOGETHER // 240 + 2
-    assert codes(["x > 1.0"] * count, {"x": " + ".join(["a"] * 120)}) == ["EG1202"]
+    assert codes(["x > 1.0"] * 1000, {"x": chain(120)}) == ["EG1202"]
 
 
 def test_too_many_names_are_refused() -> None:
