@@ -111,3 +111,16 @@ def test_times_as_json(call: Call, tmp_path: Path) -> None:
         ("long", True, "fast"),
         ("signal:speed", False, ""),
     ]
+
+
+HOSTILE = sorted((ROOT / "tests" / "hostile" / "policies").glob("*.yaml"))
+BY_TEXT = [path for path in HOSTILE if b"# calibration: " not in path.read_bytes()][::12]
+"""Some of those that need nothing but their text to be refused; `tests/policy/test_hostile.py` has them all."""
+
+
+@pytest.mark.parametrize("file", BY_TEXT, ids=lambda path: path.stem)
+def test_a_hostile_policy_exits_3_in_lines_with_places(call: Call, file: Path) -> None:
+    said = call("policy", "check", file)
+    assert said.code == 3
+    assert said.err
+    assert all(line.startswith(f"error: {file}:") for line in said.err.splitlines())
