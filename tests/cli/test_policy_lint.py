@@ -124,3 +124,8 @@ def test_a_hostile_policy_exits_3_in_lines_with_places(call: Call, file: Path) -
     assert said.code == 3
     assert said.err
     assert all(line.startswith(f"error: {file}:") for line in said.err.splitlines())
+
+
+def test_a_constant_that_overflows_is_found_without_a_calibration(call: Call) -> None:
+    said = call("policy", "check", ROOT / "tests" / "hostile" / "policies" / "constant-overflows.yaml")
+    assert (said.code, "EG1206" in said.err) == (3, True)

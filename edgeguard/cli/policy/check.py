@@ -30,9 +30,12 @@ def check(
 ) -> None:
     """Find everything that is wrong with a policy, with line and column. Needs no signature and no calibration."""
     from edgeguard.policy import check_policy
+    from edgeguard.policy.compiler import compile_policy
 
     with policy_errors(output, facts={"file": str(file), "valid": False}):
         document = check_policy(file)
+        if document.policy.calibration is None:  # nothing is missing then that only a calibration could show
+            compile_policy(document, base=file.parent)
     facts = _facts(document)
     budgets = _budgets(document) if timing else ()
     told = {"timing": [_as_json(b) for b in budgets]} if timing else {}
