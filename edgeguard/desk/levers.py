@@ -75,9 +75,7 @@ def _nearest(spec: SignalSpec, borders: Sequence[float], at: float, test: Test) 
 
 
 def _inside(low: float, high: float) -> float:
-    """A value between two others, of which one or both may be infinite."""
-    if math.isinf(low) and math.isinf(high):
-        return 0.0
+    """A value between two others, of which one may be infinite."""
     if math.isinf(low) or math.isinf(high):
         end, sign = (high, -1.0) if math.isinf(low) else (low, 1.0)
         return end + sign * max(1.0, abs(end))
@@ -129,13 +127,11 @@ def _forms(node: tree.Node, signal: str, env: Env) -> list[Form] | None:
     if isinstance(node, tree.Unary):
         inner = _forms(node.operand, signal, env)
         return None if inner is None else [(-a, -b) for a, b in inner]
-    if isinstance(node, (tree.Conditional, tree.Arithmetic)):
-        parts = (node.then, node.otherwise) if isinstance(node, tree.Conditional) else (node.left, node.right)
-        first, second = (_forms(part, signal, env) for part in parts)
-        if first is None or second is None or len(first) * len(second) > _MOST_FORMS:
-            return None
-        return [*first, *second] if isinstance(node, tree.Conditional) else _joined(node.op, first, second)
-    return None
+    # the two sides of an operation, or the two branches of a choice: where it changes is its test's border
+    first, second = (_forms(part, signal, env) for part in tree.children(node)[-2:])
+    if first is None or second is None or len(first) * len(second) > _MOST_FORMS:
+        return None
+    return _joined(node.op, first, second) if isinstance(node, tree.Arithmetic) else [*first, *second]
 
 
 def _joined(op: str, first: list[Form], second: list[Form]) -> list[Form] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from edgeguard.decision.table import Span
 from edgeguard.desk.cases import Case, Expect, Result, embedded_cases, read_cases, run_cases, to_yaml
+from edgeguard.desk.monitor import Monitor
 from edgeguard.desk.trial import NotArmable, Phase, Trial
 from edgeguard.errors import PolicyError, UsageError
 from edgeguard.policy import compile_policy
@@ -172,6 +174,27 @@ def test_an_invariant_with_a_span_is_broken_only_after_it() -> None:
     assert len(messages(case.format("500ms"))) == 1
 
 
+def test_leaving_the_safe_state_without_the_operator_breaks_the_invariant_that_forbids_it() -> None:
+    document, program = gate()
+    trial = Trial(program)
+    calm = trial.arm()
+    stopped = trial.step({"open": 1.0}, new_frame=True)
+    assert stopped.mode is Mode.SAFE_STATE
+    for left, lines in (
+        (
+            replace(calm, events=()),
+            [20],
+        ),  # no machine of ours does this: the monitor must not need one to be right
+        (replace(calm, mode=Mode.LOCKOUT), []),
+        (replace(calm, mode=Mode.STANDBY, events=(Event.RESET,)), []),
+        (replace(calm, mode=Mode.MANUAL, events=(Event.TAKE,)), []),
+        (replace(calm, events=(Event.ARM,)), [20]),
+    ):
+        monitor = Monitor(document, program.thresholds)
+        assert monitor.step(stopped) == ()
+        assert [broken.line for broken in monitor.step(left)] == lines
+
+
 def test_a_fault_breaks_no_invariant() -> None:
     assert messages("  - {name: it, given: {speed: missing}, expect: {authority: safe_state}}\n") == []
 
@@ -239,7 +262,7 @@ COMMANDS = st.none() | st.floats(-1, 2).map(lambda value: {"brake": value})
 PHASES = st.lists(st.builds(Phase, VALUES, SPANS, EVENTS, COMMANDS, COMMANDS), min_size=1, max_size=4)
 
 
-@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "60")))
+@settings(max_examples=int(os.environ.get("EDGEGUARD_TRIAL_EXAMPLES", "60")))
 @given(st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=20), PHASES)
 def test_a_trace_written_as_a_case_passes_with_what_it_came_to(name: str, phases: list[Phase]) -> None:
     document, program = gate(text=NOMINAL_GO.split("invariants:", maxsplit=1)[0])

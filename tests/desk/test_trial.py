@@ -278,7 +278,7 @@ INPUT = st.tuples(
 )
 
 
-@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "150")))
+@settings(max_examples=int(os.environ.get("EDGEGUARD_TRIAL_EXAMPLES", "150")))
 @given(st.lists(INPUT, max_size=40))
 def test_a_trial_decides_what_the_guard_decides(inputs: list[Any]) -> None:
     program = compiled(DOOR)

@@ -104,6 +104,31 @@ def test_each_signal_that_could_do_it_alone_is_named() -> None:
     assert alone(found["stop-sign"]) == ["`seen` go"]
 
 
+def test_a_rule_that_only_tells_and_one_that_is_coming_say_so() -> None:
+    document, program = gate()
+    found = why({"sure": 0.4, "seen": 1.0})
+    coming = list(told(found["unsure"], document.file, program.signals, 0.0))
+    assert coming[0].endswith(
+        "demands the fallback rules (it is not sure): holds now, and is believed after 2 frames of it"
+    )
+    assert coming[-2:] == ["  back   at once when not (sure < enough)", "  alone  `sure` at 0.5"]
+    telling = list(told(found["stop-sign"], document.file, program.signals, 0.06))
+    assert (
+        telling[0] == "gate.yaml:17: `stop-sign` would demand the fallback rules: since 0.00 s, and it holds"
+    )
+    fault = list(told(why({"sure": "nan"})["unsure"], document.file, program.signals, 0.0))
+    assert "  when   11:11: `sure < (speed > 10.0 ? 0.9 : 0.5)` is a fault: no value against 0.5" in fault
+    assert "  fault  `sure` is not a number" in fault
+
+
+def test_a_class_that_is_none_of_the_labels_can_do_it_too() -> None:
+    spec = SignalSpec("seen", "context", -1.0, 1.0, 1.0, kind="class", labels=("go", "stop"))
+    condition = node("seen < 0.0")
+    found = lever(spec, (condition,), {"seen": 1.0}, lambda e: interpreter.truth(condition, e) is Truth.TRUE)
+    assert found is not None
+    assert lever_text(found, spec) == "`seen` any other class"
+
+
 def test_it_says_when_no_single_signal_can() -> None:
     document, program = gate()
     reason = why({"sure": 0.7, "speed": 14.0, "seen": 1.0})["both"]
@@ -217,6 +242,8 @@ def nearest(
         ("(x > 20.0) == (y > 50.0)", 30.0, (20.0, False, True)),
         ("!(x < 20.0)", 5.0, (20.0, True, True)),
         ("x > 1.0 && z > 1.0", 0.0, None),
+        ("x + z in [3]", 0.0, None),
+        ("2.0 * (x + 1.0) in [9]", 0.0, (3.5, True, True)),
     ],
 )
 def test_a_linear_condition_gives_the_exact_nearest_value(
@@ -228,7 +255,11 @@ def test_a_linear_condition_gives_the_exact_nearest_value(
 
 @pytest.mark.parametrize(
     ("text", "x", "expected"),
-    [("x * x > 50.0", 1.0, math.sqrt(50.0)), ("x * x * x < 8.0 * x", 60.0, math.sqrt(8.0))],
+    [
+        ("x * x > 50.0", 1.0, math.sqrt(50.0)),
+        ("50.0 < x * x", 1.0, math.sqrt(50.0)),
+        ("x * x * x < 8.0 * x", 60.0, math.sqrt(8.0)),
+    ],
 )
 def test_a_condition_that_is_not_linear_is_closed_in_on(text: str, x: float, expected: float) -> None:
     found = nearest(text, x)
@@ -240,6 +271,8 @@ def test_an_open_range_is_searched_beyond_the_last_border() -> None:
     found = nearest("x > 1e9", 0.0, -math.inf, math.inf)
     assert found == Lever("x", 1e9, up=True, inclusive=False)
     assert nearest("x * x > 1e8", 0.0, -math.inf, math.inf) is not None
+    assert nearest("y > 1.0", 0.0, -math.inf, math.inf, y=0.0) is None
+    assert nearest("x < -5.0", 0.0, -math.inf, math.inf) == Lever("x", -5.0, up=False, inclusive=False)
 
 
 def test_a_signal_at_fault_may_simply_be_well_again() -> None:
@@ -257,7 +290,7 @@ CONDITION = st.recursive(
 )
 
 
-@settings(max_examples=int(os.environ.get("EDGEGUARD_EXAMPLES", "100")))
+@settings(max_examples=int(os.environ.get("EDGEGUARD_TRIAL_EXAMPLES", "100")))
 @given(CONDITION, st.integers(-40, 40).map(lambda n: n / 4))
 def test_no_value_on_a_grid_is_nearer_than_the_nearest(text: str, x: float) -> None:
     condition = node(text)
