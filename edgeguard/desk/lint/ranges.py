@@ -88,8 +88,6 @@ def _arithmetic(node: tree.Arithmetic, box: Box) -> Interval:
     if node.op in "+-":
         other = right if node.op == "+" else Interval(-right.high, -right.low)
         return _known(left.low + other.low, left.high + other.high)
-    if node.op == "/" and right.low <= 0.0 <= right.high:
-        return ANYTHING
     ends = [a * b if node.op == "*" else a / b for a, b in product(left, right)]
     if any(math.isnan(end) for end in ends):
         return ANYTHING
