@@ -47,7 +47,7 @@ def prove(
     with policy_errors(output, facts={"file": str(file), "valid": False}):
         draft = compile_draft(file)
     subject = Subject.of(draft.document, draft.program, timeout=timeout)
-    results = _told(every(subject, only or ()), aloud=output is FindingsFormat.TEXT)
+    results = _told(every(subject, only or ()), file, aloud=output is FindingsFormat.TEXT)
     findings = [o.finding(str(file)) for result in results for o in result.objections]
     if output is not FindingsFormat.TEXT:
         theorems = [_facts(result) for result in results]
@@ -55,37 +55,41 @@ def prove(
     else:
         _summary(file, results, time.perf_counter() - began)
     cases = as_cases(draft.program, results) if save is not None else ""
-    if save is not None and cases:
-        write_text(save, cases)
-        typer.echo(f"{save}: the counterexamples as test cases", err=True)
+    if save is not None:
+        _save(save, cases)
     if findings:
         raise typer.Exit(5)
 
 
-def _told(results: Iterable[Result], *, aloud: bool) -> list[Result]:
+def _save(path: Path, cases: str) -> None:
+    if not cases:
+        typer.echo(f"{path}: not written: there is no counterexample", err=True)
+        return
+    write_text(path, cases)
+    typer.echo(f"{path}: the counterexamples as test cases", err=True)
+
+
+def _told(results: Iterable[Result], file: Path, *, aloud: bool) -> list[Result]:
     """All results; said one by one as they come, where somebody listens."""
     found = []
     for result in results:
         found.append(result)
         if aloud:
-            typer.echo(f"{result.status.value:8} {result.name}: {result.statement}")
-            typer.echo(f"         {result.how}")
+            typer.echo(f"{result.status.value:8} {result.name:12} {result.statement}")
+            typer.echo(f"{'':22}{result.how}")
             for objection in result.objections:
-                _objection(objection)
+                _objection(objection, file)
     return found
 
 
-def _objection(objection: Objection) -> None:
+def _objection(objection: Objection, file: Path) -> None:
     from edgeguard.desk.prove.replay import told
 
-    place = f"line {objection.place.line}"
-    typer.echo(f"  {objection.code} {place}: {objection.message}")
-    if objection.hint:
-        typer.echo(f"    {objection.hint}")
+    typer.echo(f"  {objection.finding(str(file))}")
     if objection.trace is not None:
-        typer.echo("    seen in the real runtime:")
+        typer.echo("  seen in the real runtime:")
         for line in told(objection.trace):
-            typer.echo(f"    {line}")
+            typer.echo(f"  {line}")
 
 
 def _summary(file: Path, results: Sequence[Result], seconds: float) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from edgeguard.decision.table import Span
 from edgeguard.desk.monitor import Monitor
 from edgeguard.desk.prove import commands
-from edgeguard.desk.prove.inputs import setting_off
-from edgeguard.desk.prove.replay import Judge, play
+from edgeguard.desk.prove.replay import Judge, play, setting_off
 from edgeguard.desk.prove.result import Trace
 from edgeguard.desk.prove.subject import Cause, Subject
 from edgeguard.desk.solve.backend import Formula, z3
@@ -108,13 +107,12 @@ def _long(promise: Promise) -> Span:
 
 
 def _inputs(promise: Promise, authority: Authority) -> Iterator[tuple[Values, list[_Command | None]]]:
-    """Inputs at which the condition is true, for each fallback row that may command."""
+    """Inputs at which the condition is true: with a cause that gives this authority, and for each fallback row."""
     subject = promise.subject
-    rows = subject.rows()
-    for facts in ([z3.Or(rows)] if rows else [], *([row] for row in rows), []):
-        found = _ask(
-            subject, z3.And(promise.standing(authority, promise.at_once(authority)), *facts), (subject.space,)
-        )
+    standing = promise.standing(authority, promise.at_once(authority))
+    causes = [subject.counts(c) for c in subject.causes if c.row.then is authority]
+    for fact in (*causes, *subject.rows(), z3.BoolVal(val=True)):
+        found = _ask(subject, z3.And(standing, fact), (subject.space,))
         if found is not None:
             values, command = found
             yield subject.given(values[0]), _suggestions(promise, command)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgeguard.decision.table import Truth
-from edgeguard.desk.prove.inputs import setting_off
-from edgeguard.desk.prove.replay import play
+from edgeguard.desk.prove.replay import play, setting_off
 from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
 from edgeguard.desk.prove.subject import Cause, Subject, shown
 from edgeguard.desk.solve.backend import Formula, z3
@@ -23,11 +22,8 @@ def monotone(subject: Subject) -> Result:
     pairs = [(c, s) for c in subject.declared for s in doubted if s.name in _reads(c)]
     return Result(
         "monotone",
-        "where a signal of declared doubt is worse and everything else the same, every rule that held still holds, and "
-        "none lets go that did not",
-        f"solved for all pairs of inputs: {len(pairs)} uses of {len(doubted)} signals; so, by induction, of two runs "
-        "that differ only in doubt and are latched and reset alike, the worse one has every rule active that the "
-        "better one has",
+        "more doubt never gives more authority",
+        f"solved for all pairs of inputs: {len(pairs)} uses of {len(doubted)} signals in rules; over runs by induction",
         tuple(o for cause, signal in pairs for o in _objections(subject, cause, signal)),
     )
 
@@ -50,7 +46,7 @@ def _objections(subject: Subject, cause: Cause, signal: SignalSpec) -> Iterator[
     found = subject.ask(differ, better.true, worse.false, two=True)
     if found.answer is Answer.WITNESS:
         trace = _holds_less(subject, cause, found)
-        said = f"`{name}` holds at {_pair(subject, signal, found)} where `{signal.name}` is worse"
+        said = f"`{name}` holds at {_pair(subject, signal, found, 'not')}"
         yield _told(said, subject, cause, signal, trace)
         return
     if found.answer is Answer.UNKNOWN:
@@ -60,7 +56,7 @@ def _objections(subject: Subject, cause: Cause, signal: SignalSpec) -> Iterator[
     found = subject.ask(differ, lets_worse.true, worse.false, stays, two=True)
     if found.answer is Answer.WITNESS:
         trace = _lets_go_more(subject, cause, found)
-        said = f"`{name}` does not let go at {_pair(subject, signal, found)}, and does where `{signal.name}` is worse"
+        said = f"`{name}` does not let go at {_pair(subject, signal, found, 'does')}"
         yield _told(said, subject, cause, signal, trace)
     elif found.answer is Answer.UNKNOWN:
         yield doubt(f"it is not known whether more doubt in `{signal.name}` can clear `{name}`", place)
@@ -71,15 +67,19 @@ def _told(said: str, subject: Subject, cause: Cause, signal: SignalSpec, trace: 
     if trace is None:
         return doubt(f"in real numbers {said}, but no run in doubles shows it", place)
     return Objection(
-        "EG1604", said, place, f"`{signal.name}` is worse when {signal.worse}: turn the comparison", trace
+        "EG1604",
+        said,
+        place,
+        f"`{signal.name}` is worse when {signal.worse}: turn a comparison, or end a range",
+        trace,
     )
 
 
-def _pair(subject: Subject, signal: SignalSpec, found: Found) -> str:
+def _pair(subject: Subject, signal: SignalSpec, found: Found, word: str) -> str:
     better, worse = found.values
     first = subject.given({**better})
     name = signal.name
-    return f"{shown({name: better[name] or 0.0, **first})}, and not with {name} {worse[name]:g}"
+    return f"{shown({name: better[name] or 0.0, **first})}, and {word} with {name} {worse[name]:g}, which is worse"
 
 
 def _worse(subject: Subject, cause: Cause, signal: SignalSpec) -> Formula:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from edgeguard.decision.table import Truth
-from edgeguard.desk.prove.replay import play
+from edgeguard.desk.prove.replay import play, setting_off
 from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
 from edgeguard.desk.prove.subject import Cause, Subject, covers, no_longer, shown
-from edgeguard.desk.solve.backend import z3
+from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.search import Answer, Values
 from edgeguard.desk.trial import ONE_FRAME, Phase, Seen
 from edgeguard.policy.expr import interpreter, tree
@@ -25,7 +26,7 @@ def total(subject: Subject) -> Result:
     count = sum(path[0] != "invariants" for path in subject.document.conditions)
     return Result(
         "total",
-        "no healthy input makes a condition a fault, and wherever the rules may act a fallback row commands",
+        "every healthy input has a defined outcome",
         f"solved for all inputs: {count} conditions over {len(subject.program.signals)} signals"
         + ("" if subject.handed else "; nothing hands authority to the rules"),
         tuple(objections),
@@ -37,8 +38,7 @@ def reachable(subject: Subject) -> Result:
     objections = [*_vacuous(subject), *_shadowed(subject), *_unreached(subject), *_unarmable(subject)]
     return Result(
         "reachable",
-        "every rule can hold and is not shadowed by another, every fallback row can command, and the machine can be "
-        "armed",
+        "every rule and fallback row is there for something, and the machine can be armed",
         f"solved for all inputs: {len(subject.declared)} rules, {len(subject.program.fallback)} rows",
         tuple(objections),
     )
@@ -83,28 +83,40 @@ def _gaps(subject: Subject) -> Iterator[Objection]:
     found = subject.ask(*facts)
     if found.answer is Answer.NEVER:
         return
-    if found.answer is Answer.WITNESS:
-        given = subject.given(found.values[0])
-        trace = uncommanded(subject, found.values[0])
-        if trace is not None:
-            said = f"the rules are to act and no fallback row commands at {shown(given)}: the safe command follows"
-            yield Objection("EG1601", said, place, "end `fallback` with a row without `when`", trace)
-            return
+    trace = uncommanded(subject, *facts) if found.answer is Answer.WITNESS else None
+    if trace is not None:
+        at = shown(trace.phases[-1].values)
+        said = f"the rules are to act and no fallback row commands at {at}: the safe command follows"
+        yield Objection("EG1601", said, place, "end `fallback` with a row without `when`", trace)
+        return
     yield doubt("it is not known whether a fallback row always commands", place)
 
 
-def uncommanded(subject: Subject, values: Values) -> Trace | None:
-    """The trace of a run in which authority is with the rules at this input, and none of their rows commands."""
+def uncommanded(subject: Subject, *facts: Formula) -> Trace | None:
+    """The trace of a run to an input with these `facts` at which the rules are to act, and no row commands."""
 
     def judge(seen: Sequence[Seen]) -> bool:
         return seen[-1].mode in ASKED and seen[-1].fallback == -1
 
-    last = Phase(subject.given(values))
-    longest = max(
-        (c.row.hold for c in subject.declared if not c.at_once), key=subject.seconds, default=ONE_FRAME
-    )
-    plans = ((last,), (Phase(last.values, longest),), *((first, last) for first in handing(subject)))
+    plans = (plan for cause in (*subject.causes, None) for plan in _ways(subject, cause, facts))
     return next((trace for plan in plans if (trace := play(subject, plan, judge))), None)
+
+
+def _ways(subject: Subject, cause: Cause | None, facts: Sequence[Formula]) -> Iterator[tuple[Phase, ...]]:
+    """How the rules may come to act at such an input: a cause that holds there as well, or one that held before."""
+    if cause is None:
+        found = subject.ask(*facts)
+        for first in handing(subject) if found.values else ():
+            yield first, Phase(subject.given(found.values[0]))
+        return
+    if cause.row.then is Authority.SAFE_STATE:
+        return
+    found = subject.ask(*facts, subject.counts(cause))
+    if found.values:
+        last = Phase(subject.given(found.values[0]))
+        yield (replace(last, span=cause.row.hold if not cause.at_once else ONE_FRAME),)
+        if before := setting_off(subject, cause):
+            yield before, last
 
 
 def handing(subject: Subject) -> Iterator[Phase]:
@@ -112,20 +124,6 @@ def handing(subject: Subject) -> Iterator[Phase]:
     for cause in subject.causes:
         if cause.row.then is not Authority.SAFE_STATE and (phase := setting_off(subject, cause)):
             yield phase
-
-
-def setting_off(subject: Subject, cause: Cause) -> Phase | None:
-    """A phase after which the cause is active, with as little else as can be; None: none was found."""
-    if cause.trigger is None:
-        return Phase({cause.signal: "missing"})
-    others = [c for c in subject.causes if c is not cause and c.row.then > cause.row.then]
-    alone = [z3.Not(subject.counts(c)) for c in others]
-    for facts in (alone, []):
-        found = subject.ask(subject.space.all_healthy(), subject.holds(cause), *facts)
-        if found.answer is Answer.WITNESS:
-            span = cause.row.hold if not cause.at_once else ONE_FRAME
-            return Phase(subject.given(found.values[0]), span)
-    return None
 
 
 def _vacuous(subject: Subject) -> Iterator[Objection]:

@@ -79,7 +79,8 @@ def invariants(subject: Subject) -> tuple[Result, ...]:
             found.append(_leave(subject, path, name))
             continue
         span = invariant.for_ or AT_ONCE
-        promise = Promise(subject, path, subject.document.conditions[path + ("never",)], span)
+        at: Path = (*path, "never")
+        promise = Promise(subject, path, subject.document.conditions[at], span)
         lasting = f" for {_span(span)}" if span != AT_ONCE else ""
         found.append(_never(promise, name, f"never {invariant.never}{lasting}"))
     return tuple(found)

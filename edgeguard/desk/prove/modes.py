@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -69,8 +70,8 @@ class Modes:
     def size(self) -> str:
         """How much was enumerated, in words."""
         return (
-            f"{len(self.seats)} reachable states x {len(self.summaries)} summaries of the rules x "
-            f"{len(EVENT_SETS)} sets of events = {len(self.moves):,} steps"
+            f"{len(self.moves):,} steps ({len(self.seats)} reachable states x {len(self.summaries)} summaries of the "
+            f"rules x {len(EVENT_SETS)} sets of events)"
         )
 
 
@@ -89,8 +90,12 @@ def summaries(rows: Sequence[RuleRow]) -> tuple[Summary, ...]:
 
 def explore(next_mode: NextMode, lockout_after: int, rows: Sequence[RuleRow]) -> Modes:
     """Every seat reachable from INIT, and every move between them."""
+    return _closed(next_mode, lockout_after, summaries(rows))
+
+
+@lru_cache(maxsize=4)
+def _closed(next_mode: NextMode, lockout_after: int, every: tuple[Summary, ...]) -> Modes:
     start = Seat(Mode.INIT)
-    every = summaries(rows)
     modes = Modes((), (), every, next_mode, lockout_after)
     seen, waiting, moves = {start: None}, deque([start]), []
     while waiting:

@@ -38,10 +38,9 @@ def pairs(subject: Subject) -> Result:
     count = sum(row["together"] is not False for row in table)
     return Result(
         "pairs",
-        "of two causes that hold together the more restrictive wins, whatever their order; and where that lets the "
-        "rules act, a fallback row commands from what is still healthy",
+        "two causes together have one outcome, and it can be carried out",
         f"every pair through the machine in both orders: {len(table)} pairs, {count} of which can hold together; "
-        "fallback solved for all inputs with any signal at fault",
+        "fallback solved for all inputs with any signals at fault",
         tuple(objections),
         {"pairs": table},
     )
@@ -85,26 +84,21 @@ def _blind(subject: Subject) -> Iterator[Objection]:
     """
     space = subject.space
     commanded = z3.Or(subject.rows())
+    well = z3.substitute(commanded, *((flag, z3.BoolVal(val=True)) for flag in space.healthy.values()))
     for cause in subject.causes:
         if cause.trigger is not None or not subject.handed:
             continue
         healthy = [flag for name, flag in space.healthy.items() if name != cause.signal]
-        facts = (subject.holds(cause), *healthy, subject.rules_may_act(), z3.Not(commanded))
-        found = subject.ask(*facts)
-        if found.answer is Answer.NEVER:
+        facts = (subject.holds(cause), *healthy, subject.rules_may_act(), z3.Not(commanded), well)
+        found = subject.answer(*facts)
+        if found is Answer.NEVER:
             continue
-        trace = uncommanded(subject, found.values[0]) if found.values else None
+        place = subject.cause_place(cause)
+        trace = uncommanded(subject, *facts) if found is Answer.WITNESS else None
         if trace is None:
-            said = f"it is not known whether the rules can act without `{cause.signal}`"
-            yield doubt(said, subject.cause_place(cause))
+            yield doubt(f"it is not known whether the rules can act without `{cause.signal}`", place)
             continue
-        if subject.answer(space.all_healthy(), subject.rules_may_act(), z3.Not(commanded)) is Answer.NEVER:
-            why = f"with `{cause.signal}` at fault the rules are to act, and the fallback reads it"
-            given = shown(subject.given(found.values[0]))
-            yield Objection(
-                "EG1607",
-                f"{why}: at {given} the safe command follows",
-                subject.cause_place(cause),
-                "let its fault demand `safe_state`, or put a row that does not read it first",
-                trace,
-            )
+        why = f"with `{cause.signal}` at fault the rules are to act, and the fallback reads it"
+        said = f"{why}: at {shown(trace.phases[-1].values)} the safe command follows"
+        hint = "let its fault demand `safe_state`, or put a row that does not read it first"
+        yield Objection("EG1607", said, place, hint, trace)

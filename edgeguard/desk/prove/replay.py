@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from edgeguard.desk.prove.result import Trace
-from edgeguard.desk.prove.subject import Subject, shown
-from edgeguard.desk.trial import NotArmable, Phase, Seen, Trial, Values
+from edgeguard.desk.prove.subject import Cause, Subject, shown
+from edgeguard.desk.solve.backend import z3
+from edgeguard.desk.solve.search import Answer
+from edgeguard.desk.trial import ONE_FRAME, NotArmable, Phase, Seen, Trial
 from edgeguard.types import Authority, Event, Mode
 
 Judge = Callable[[Sequence[Seen]], bool]
@@ -39,6 +42,7 @@ def play(subject: Subject, phases: Sequence[Phase], judge: Judge) -> Trace | Non
 class _Run(NamedTuple):
     trial: Trial
     phases: tuple[Phase, ...]
+    starts: tuple[int, ...]
     seen: tuple[Seen, ...]
 
 
@@ -46,7 +50,7 @@ def hunt(subject: Subject, judge: Judge) -> Trace | None:
     """The shortest run, over a small alphabet of inputs and events, that `judge` accepts; None: none was found."""
     trial = Trial(subject.program)
     try:
-        waiting = deque([_Run(trial, (), (trial.arm(),))])
+        waiting = deque([_Run(trial, (), (), (trial.arm(),))])
     except NotArmable:
         return None
     letters = list(_letters(subject))
@@ -54,27 +58,44 @@ def hunt(subject: Subject, judge: Judge) -> Trace | None:
     while waiting and len(known) < _MOST:
         here = waiting.popleft()
         for letter in letters:
-            there = here.trial.fork()
-            run = _Run(there, (*here.phases, letter), (*here.seen, *there.run(letter)))
-            if judge(run.seen):
-                # every phase is one step
-                return Trace(run.phases, tuple(range(1, len(run.seen))), run.seen)
+            run = _on(here, letter)
+            for end in range(len(here.seen) + 1, len(run.seen) + 1):
+                if judge(run.seen[:end]):
+                    return Trace(run.phases, run.starts, run.seen[:end])
             if (key := _key(run.seen)) not in known and len(run.phases) < _DEPTH:
                 known.add(key)
                 waiting.append(run)
     return None
 
 
+def _on(run: _Run, letter: Phase) -> _Run:
+    trial = run.trial.fork()
+    seen = trial.run(letter)
+    return _Run(trial, (*run.phases, letter), (*run.starts, len(run.seen)), (*run.seen, *seen))
+
+
 def _letters(subject: Subject) -> Iterator[Phase]:
-    """All is well, or one signal at fault for each demand; with every event of an operator, or none."""
-    faults: dict[Authority, str] = {}
-    for spec in subject.program.signals:
-        faults.setdefault(spec.on_fault, spec.name)
-    inputs: list[Values] = [{}]
-    inputs.extend({name: "missing"} for name in faults.values())
+    """All is well, or one cause for each demand; with every event of an operator, or none."""
+    causes: dict[Authority, Cause] = {}
+    for cause in sorted(subject.causes, key=lambda c: (c.trigger is not None, not c.at_once)):
+        causes.setdefault(cause.row.then, cause)
+    inputs = [Phase({}), *(phase for c in causes.values() if (phase := setting_off(subject, c)))]
     for event in (None, Event.TAKE, Event.STOP, Event.RESET, Event.RELEASE, Event.ARM):
-        for values in inputs:
-            yield Phase(values, event=event)
+        yield from (replace(phase, event=event) for phase in inputs)
+
+
+def setting_off(subject: Subject, cause: Cause) -> Phase | None:
+    """A phase after which the cause is active, with as little else as can be; None: none was found."""
+    if cause.trigger is None:
+        return Phase({cause.signal: "missing"})
+    others = [c for c in subject.causes if c is not cause and c.row.then > cause.row.then]
+    alone = [z3.Not(subject.counts(c)) for c in others]
+    for facts in (alone, []):
+        found = subject.ask(subject.space.all_healthy(), subject.holds(cause), *facts)
+        if found.answer is Answer.WITNESS:
+            span = cause.row.hold if not cause.at_once else ONE_FRAME
+            return Phase(subject.given(found.values[0]), span)
+    return None
 
 
 def _key(seen: Sequence[Seen]) -> tuple[object, ...]:
@@ -88,7 +109,7 @@ def told(trace: Trace) -> Iterator[str]:
     """The trace in words: every step that begins a phase or changes who acts, and the last."""
     before: object = None
     for count, step in enumerate(trace.seen):
-        acts = f"{step.mode.value}, {step.authority.name.lower()} acts"
+        acts = f"{step.mode.value}, authority {step.authority.name.lower()}"
         why = ", ".join(cause.rule for cause in step.causes)
         if count in trace.starts or (acts, why) != before or count == len(trace.seen) - 1:
             said = f"{_input(trace, count)}: " if count in (0, *trace.starts) else ""
