@@ -61,6 +61,21 @@ def test_entries_of_different_kinds_do_not_line_up() -> None:
 def test_after_a_wide_gap_a_row_leaves_the_columns() -> None:
     laid_out(
         """
+        signals:
+          certainty: {of: primary, max_age: 150ms, nominal: 0.99}
+          squeezing: {of: primary, max_age: 50ms, on_fault: safe_state, nominal: 0.5}
+        """,
+        """
+        signals:
+          certainty: {of: primary, max_age: 150ms, nominal: 0.99}
+          squeezing: {of: primary, max_age: 50ms,  on_fault: safe_state, nominal: 0.5}
+        """,
+    )
+
+
+def test_keys_that_never_stand_together_share_a_column() -> None:
+    laid_out(
+        """
         redundancy:
           - {id: two, agree: [speed, wheel_speed], tolerance: 0.5, then: rules}
           - {id: moving, if: speed > 1.0, expect: frozen_for < 0.2, then: human}
@@ -68,7 +83,7 @@ def test_after_a_wide_gap_a_row_leaves_the_columns() -> None:
         """
         redundancy:
           - {id: two,    agree: [speed, wheel_speed], tolerance: 0.5, then: rules}
-          - {id: moving, if: speed > 1.0, expect: frozen_for < 0.2, then: human}
+          - {id: moving, if: speed > 1.0, expect: frozen_for < 0.2,   then: human}
         """,
     )
 
@@ -78,6 +93,18 @@ def test_keys_in_another_order_begin_a_new_table() -> None:
         "envelope:\n  a: {min: 0, max: 10, safe: 1}\n  b: {min: 0, safe: 1, max: 1}\n",
         "envelope:\n  a: {min: 0, max: 10, safe: 1}\n  b: {min: 0, safe: 1, max: 1}\n",
     )
+
+
+def test_a_mapping_with_very_many_keys_is_laid_out_too() -> None:
+    row = "{" + ", ".join(f"k{i}: 1" for i in range(40)) + "}"
+    assert formatted(f"x:\n  - {row}\n  - {row}\n").count("\n") == 81
+    short = "{" + ", ".join(f"{c}: 1" for c in "abcdefghij") + "}"
+    other = "{" + ", ".join(f"{c}: 10" for c in "aBCDEFGHIJ") + "}"
+    third = "{" + ", ".join(f"{c}: 10" for c in ("a", *"KLMPQRSTUVWXZ")) + "}"
+    text = f"x:\n  - {short}\n  - {other}\n  - {third}\n"
+    assert [line.replace(" ", "") for line in formatted(text).splitlines()] == text.replace(
+        " ", ""
+    ).splitlines()
 
 
 def test_nothing_is_lined_up_past_the_last_column() -> None:
@@ -321,6 +348,7 @@ def test_a_text_that_no_longer_reads_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_file_that_would_become_too_large_is_refused() -> None:
     rows = "".join(f"  s{i}: {{a: 1, b: {'x' * (i % 60 + 1)}, c: 2}}\n" for i in range(4400))
+    assert len(rows) < 262_144
     with pytest.raises(UsageError, match="formatted, it would be more than the 262144 bytes"):
         format_policy(f"signals:\n{rows}".encode(), file="p.yaml")
 

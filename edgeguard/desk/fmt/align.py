@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from edgeguard.desk.fmt.lines import WIDEST, Line, Paragraph
 
 _GAP = 16
 """Columns that cells left out of a row may leave empty; where it would be more, the rest of the row follows at once."""
+_MOST_COLUMNS = 32
 _BEFORE_COMMENT = 3
 
 
@@ -90,54 +92,54 @@ def _tables(run: Sequence[Line]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The columns of a table. Each is as wide as the widest cell in it that another cell follows."""
+    """The columns of a table, by key. Each begins behind the widest cell of all that stand before it in any row."""
 
-    order: tuple[str, ...]
+    before: Mapping[str, frozenset[str]]
+    """The keys that stand right before a key in some row."""
     widest: Mapping[str, int]
-    """Width of every column by all its cells: decides how far each row keeps to the columns."""
+    far: Mapping[str, int]
+    """Widths of all cells that another follows, and where columns would begin: how far rows keep to them."""
     widths: Mapping[str, int]
-    """Width of every column by the cells that keep to it."""
+    starts: Mapping[str, int]
+    """Widths of the cells that keep to their columns, and where those begin."""
 
     def kept(self, row: Line) -> int:
         """How many cells of a row stand in their columns: those before a wide gap."""
-        gap = at = 0
+        gap, at = 0, 1
         for count, (key, _) in enumerate(row.cells):
-            here = self.order.index(key)
-            gap += sum(self.widest.get(skipped, 0) for skipped in self.order[at:here])
+            gap += self.far[key] - at
             if gap > _GAP:
                 return count
-            at = here + 1
+            at = self.far[key] + self.widest.get(key, 0)
         return len(row.cells)
 
     def body(self, row: Line) -> str:
         """The row, its cells in their columns."""
-        starts, at = {}, 1
-        for key in self.order:
-            starts[key] = at
-            at += self.widths.get(key, 0)
         text, kept = "{", self.kept(row)
         for count, (key, cell) in enumerate(row.cells):
-            text = (f"{text:<{starts[key]}}" if count < kept else text) + f"{cell}, "
+            text = (f"{text:<{self.starts[key]}}" if count < kept else text) + f"{cell}, "
         return text[:-2] + "}"
 
     def with_row(self, row: Line, rows: Sequence[Line]) -> _Columns | None:
         """The columns when a row joins `rows`; None where the order of its keys contradicts theirs."""
-        order = _merged(self.order, [key for key, _ in row.cells])
-        if order is None:
+        before, widest = _preceded(self.before, row), _widened(self.widest, row.cells[:-1])
+        same = before == self.before and widest == self.widest
+        far = self.far if same else _starts(before, widest)
+        if far is None:
             return None
-        columns = _Columns(order, _widened(self.widest, row.cells[:-1]), self.widths)
-        same = order == self.order and columns.widest == self.widest
+        columns = replace(self, before=before, widest=widest, far=far)
         widths: Mapping[str, int] = self.widths if same else {}
         for other in (row,) if same else (*rows, row):
             widths = _widened(widths, other.cells[:-1][: columns.kept(other)])
-        return replace(columns, widths=widths)
+        starts = self.starts if same and widths == self.widths else _starts(before, widths)
+        return replace(columns, widths=widths, starts=starts or far)
 
 
 @dataclass(slots=True)
 class _Table:
     """Rows that share their columns."""
 
-    columns: _Columns = field(default_factory=lambda: _Columns((), {}, {}))
+    columns: _Columns = field(default_factory=lambda: _Columns({}, {}, {}, {}, {}))
     rows: list[Line] = field(default_factory=list)
 
     def take(self, row: Line) -> bool:
@@ -158,19 +160,26 @@ class _Table:
             row.body = self.columns.body(row)
 
 
-def _merged(order: tuple[str, ...], keys: list[str]) -> tuple[str, ...] | None:
-    """Both orders in one, new keys before those that follow them; None where they contradict each other."""
-    shared = set(order) & set(keys)
-    if [k for k in order if k in shared] != [k for k in keys if k in shared]:
-        return None
-    result = [*order]
-    at = len(result)
-    for key in reversed(keys):
-        if key in shared:
-            at = result.index(key)
-        else:
-            result.insert(at, key)
-    return tuple(result)
+def _preceded(before: Mapping[str, frozenset[str]], row: Line) -> Mapping[str, frozenset[str]]:
+    """What stands right before each key, in this row too."""
+    keys = [key for key, _ in row.cells]
+    merged = {**before, keys[0]: before.get(keys[0], frozenset())}
+    for one, other in pairwise(keys):
+        merged[other] = merged.get(other, frozenset()) | {one}
+    return merged
+
+
+def _starts(before: Mapping[str, frozenset[str]], widths: Mapping[str, int]) -> Mapping[str, int] | None:
+    """Where each column begins, the brace being 0; None where the orders of rows contradict each other."""
+    starts: dict[str, int] = {}
+    left = [*before]
+    while left and len(before) <= _MOST_COLUMNS:
+        ready = [key for key in left if before[key] <= starts.keys()]
+        if not ready:
+            return None
+        starts |= {key: max((starts[k] + widths.get(k, 0) for k in before[key]), default=1) for key in ready}
+        left = [key for key in left if key not in starts]
+    return None if left else starts
 
 
 def _widened(widths: Mapping[str, int], cells: Sequence[tuple[str, str]]) -> Mapping[str, int]:
