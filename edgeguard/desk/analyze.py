@@ -93,12 +93,12 @@ class _Subject:
         """EG1612: of causes that begin together and demand the same, the first in the file is named first."""
         groups: dict[object, list[Row]] = {}
         for row in self.rows:
-            if row.path[0] != "signals":
+            if row.path[0] != "signals" and self.together(row.holds, row.holds):
                 groups.setdefault((row.row.then, row.row.hold), []).append(row)
         for group in groups.values():
             told: set[str] = set()
             for i, row in enumerate(group):
-                others = [o for o in group[i + 1 :] if o.id not in told and self.together(row.holds, o.holds)]
+                others = [o for o in group[i + 1 :] if o.id not in told and self.meet(row, o)]
                 told |= {other.id for other in others}
                 if others:
                     names = ", ".join(f"`{other.id}`" for other in others)
@@ -136,6 +136,10 @@ class _Subject:
                 message = f"this row comes before line {', '.join(lines)}, and commands otherwise"
                 hint = f"where both hold, the first commands{shown}"
                 yield self.finding("EG1612", ("fallback", i), message, hint, "note")
+
+    def meet(self, row: Row, other: Row) -> bool:
+        """Whether two rows that can hold can do so at once."""
+        return not row.reads & other.reads or self.together(row.holds, other.holds)
 
     def together(self, one: Formula, other: Formula) -> bool:
         """Whether two conditions may hold at once while all is healthy."""

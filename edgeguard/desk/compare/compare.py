@@ -12,9 +12,10 @@ from edgeguard.desk.compare.fallback import choices, fallback
 from edgeguard.desk.compare.order import Difference, Order, joined
 from edgeguard.desk.compare.pairing import Pairing, pair
 from edgeguard.desk.compare.rows import rows, stops_at_once
+from edgeguard.desk.compare.scripts import Half
 from edgeguard.desk.compare.settings import settings
 from edgeguard.desk.compare.side import Side
-from edgeguard.desk.compare.triggers import Half, triggers
+from edgeguard.desk.compare.triggers import triggers
 from edgeguard.desk.compare.witness import Runner
 from edgeguard.desk.solve.backend import z3
 from edgeguard.desk.solve.search import TIMEOUT, Values

@@ -30,6 +30,8 @@ class Row:
     """Its condition is true or a fault."""
     counts: Formula
     """A step that counts towards letting go: the clear condition is true, and the condition does not hold."""
+    reads: frozenset[str]
+    """Names of the signals that its condition and its clear condition mention."""
     says: tuple[object, ...]
     """Equal for two rows whose `holds` and `counts` are the same, without asking the solver."""
 
@@ -57,11 +59,15 @@ def _declared(document: PolicyDocument, program: Program, space: Space) -> Itera
             continue
         when, clear = space.truths(trigger.when), space.clear(trigger.when, trigger.clear)
         trees = [node for node in (trigger.when, trigger.clear) if node is not None]
-        reads = {specs[name] for node in trees for name in tree.names(node)}
+        reads = frozenset(name for node in trees for name in tree.names(node))
         levels = {(n, program.thresholds[n]) for node in trees for n in tree.thresholds(node)}
-        says = (frozenset(reads), frozenset(levels), *(tree.skeleton(node) for node in trees))
+        says = (
+            frozenset(specs[name] for name in reads),
+            frozenset(levels),
+            *(tree.skeleton(node) for node in trees),
+        )
         counts = z3.And(clear.true, z3.Not(when.holds))
-        yield Row(table[trigger.id], trigger.path, when.holds, counts, says)
+        yield Row(table[trigger.id], trigger.path, when.holds, counts, reads, says)
 
 
 def _faults(program: Program, space: Space) -> Iterator[Row]:
@@ -69,7 +75,9 @@ def _faults(program: Program, space: Space) -> Iterator[Row]:
     for spec in program.signals:
         fine = space.healthy[spec.name]
         path: Path = ("signals", spec.name)
-        yield Row(table[FAULT_PREFIX + spec.name], path, z3.Not(fine), fine, seen(spec))
+        yield Row(
+            table[FAULT_PREFIX + spec.name], path, z3.Not(fine), fine, frozenset({spec.name}), seen(spec)
+        )
 
 
 def stops_at_once(found: Sequence[Row]) -> Formula:
@@ -84,15 +92,19 @@ def cover(row: Row, others: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
     for other in able:
         if shorter(other.row.hold, row.row.hold) and _as_wide(other, row, logic):
             return (other,)
-    at_once = [other for other in able if shorter(other.row.hold, Span())]
+    at_once = [other for other in able if shorter(other.row.hold, Span()) and other.reads & row.reads]
     if len(at_once) > 1:
         return _together(row, at_once, logic)
     return ()
 
 
 def _as_wide(other: Row, row: Row, logic: Logic) -> bool:
-    same = other.says == row.says
-    return same or (logic.implies(row.holds, other.holds) and logic.implies(other.counts, row.counts))
+    if other.says == row.says:
+        return True
+    # a fault of what only `row` reads keeps it active and `other` not: no need to ask
+    return row.reads <= other.reads and (
+        logic.implies(row.holds, other.holds) and logic.implies(other.counts, row.counts)
+    )
 
 
 def _together(row: Row, at_once: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
