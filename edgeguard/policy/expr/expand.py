@@ -71,7 +71,5 @@ def _filled(node: tree.Node, scope: Scope) -> tree.Node:
         value = float(tuple(scope.members[node.base]).index(node.name))
         return tree.Label(node.at, node.end, node.base, node.name, value)
     parts = tree.children(node)
-    if not parts:
-        return node
     filled = [_filled(part, scope) for part in parts]
     return node if all(a is b for a, b in zip(parts, filled)) else tree.with_parts(node, filled)
