@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgeguard.decision.causes import CauseChain
+from edgeguard.decision.handover import due
 from edgeguard.decision.machine import Inputs, Outcome, idle, initial, step
 from edgeguard.decision.notices import Notices
 from edgeguard.decision.table import Truth, calm
@@ -180,7 +181,7 @@ class Guard:
         self._collect(context, now)
         values, healthy, readings = read(self.program.signals, self._signals, now)
         before = self._state.mode
-        inputs, watched = self._inputs(values, healthy, seen)
+        inputs, watched = self._inputs(values, healthy, seen=seen)
         self._state, outcome = step(self.program.table, self._state, inputs, now)
         if inputs.when is not self.program.table.calm:
             readings = self._suspect(inputs.when, readings)
@@ -210,6 +211,7 @@ class Guard:
             answer=self._answer,
             suggested=None if suggested is None else Command(suggested),
             takeover_deadline=outcome.deadline,
+            alerts=due(self.program.handover, self._state, now),
             notices=notices,
             digests=self._digests,
         )
@@ -264,7 +266,7 @@ class Guard:
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
 
     def _inputs(
-        self, values: tuple[float, ...], healthy: tuple[bool, ...], seen: bool
+        self, values: tuple[float, ...], healthy: tuple[bool, ...], *, seen: bool
     ) -> tuple[Inputs, Inputs]:
         """What the decision sees, and what the rules that only tell see."""
         program, count = self.program, len(self.program.table.rules)

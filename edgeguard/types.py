@@ -192,6 +192,9 @@ class Verdict:
     suggested: Command | None = None
     takeover_deadline: float | None = None
     """When the safe state follows unless a human takes over (s), while a takeover is requested."""
+    alerts: tuple[str, ...] = ()
+    """How the human is to be told now, while a takeover is requested: `visual`, `audible`, `haptic`, as the policy's
+    ladder has them."""
     notices: tuple[Cause, ...] = ()
     """Rules in mode `warn` or `audit` that hold: they took nothing."""
     digests: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -132,6 +132,8 @@ def _head(verdict: Verdict, extra: Extra, style: str) -> Text:
     if verdict.takeover_deadline is not None:
         left = max(0.0, verdict.takeover_deadline - verdict.at)
         head.append(f"   TAKE OVER: {left:.1f} s", style="bold blink bright_magenta")
+        if verdict.alerts:
+            head.append(f"  {' + '.join(verdict.alerts)} alert", style="bold bright_magenta")
     return head
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from edgeguard.decision.causes import CauseChain
+from edgeguard.decision.handover import due
 from edgeguard.decision.machine import Inputs, Outcome, initial, step
 from edgeguard.decision.notices import Notices
 from edgeguard.decision.table import Span, Truth
@@ -100,6 +101,8 @@ class Seen:
     """Whose command it is: that of the model, the fallback rules or a human; SAFE_STATE: the safe command."""
     deadline: float | None
     """When a human has to have taken over (s), while one is asked to."""
+    alerts: tuple[str, ...]
+    """How the human is to be told now, while one is asked to take over."""
     readings: tuple[Reading, ...]
 
 
@@ -198,6 +201,7 @@ class Trial:
             clear=clear,
             source=gated.source,
             deadline=outcome.deadline,
+            alerts=due(self.program.handover, self._state, now),
             readings=rows,
         )
 

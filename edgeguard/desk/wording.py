@@ -24,6 +24,7 @@ def verdict_of(seen: Seen, number: int = 1) -> Verdict:
         causes=seen.causes,
         readings=seen.readings,
         takeover_deadline=seen.deadline,
+        alerts=seen.alerts,
         notices=seen.notices,
     )
 

@@ -95,6 +95,6 @@ def hold(limit: ActuatorLimit, value: float, previous: float, elapsed: float) ->
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return -_LARGEST < value < _LARGEST
     return isinstance(value, float) and math.isfinite(value)

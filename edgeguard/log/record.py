@@ -81,6 +81,7 @@ class VerdictRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     answer: AnswerRecord | None = None
     suggested: dict[str, float | None] | None = None
     deadline: float | None = None
+    alerts: list[str] = []
     notices: list[CauseRecord] = []
     digests: dict[str, str] | None = None
     """Only when they differ from those of the record before."""
@@ -152,6 +153,8 @@ def verdict_body(seq: int, verdict: Verdict, digests: Mapping[str, str] | None, 
         fields["suggested"] = verdict.suggested.values
     if verdict.takeover_deadline is not None:
         fields["deadline"] = verdict.takeover_deadline
+    if verdict.alerts:
+        fields["alerts"] = verdict.alerts
     if verdict.notices:
         fields["notices"] = [_cause(c) for c in verdict.notices]
     if digests is not None:
@@ -240,6 +243,7 @@ def restore(record: VerdictRecord, digests: Mapping[str, str]) -> Verdict:
         answer=_answer(record.answer),
         suggested=None if record.suggested is None else Command(_numbers(record.suggested)),
         takeover_deadline=record.deadline,
+        alerts=tuple(record.alerts),
         notices=tuple(_restore_cause(c) for c in record.notices),
         digests=digests,
     )

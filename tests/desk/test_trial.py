@@ -304,4 +304,4 @@ def assert_same(seen: Seen, verdict: Any) -> None:
         assert seen.command == verdict.command
         assert seen.gate is verdict.gate
     assert seen.notices == verdict.notices
-    assert seen.deadline == verdict.takeover_deadline
+    assert (seen.deadline, seen.alerts) == (verdict.takeover_deadline, verdict.alerts)

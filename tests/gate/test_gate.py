@@ -50,7 +50,8 @@ def test_a_suggestion_beyond_the_envelope_is_limited() -> None:
     [
         None, {}, {"brake": 0.1}, {"brake": 0.1, "throttle": 0.1, "steer": 0.0}, {"brake": 0.1, "steer": 0.1},
         {"brake": math.nan, "throttle": 0.1}, {"brake": math.inf, "throttle": 0.1}, {"brake": "1", "throttle": 0.1},
-        {"brake": None, "throttle": 0.1}, {"brake": 10**400, "throttle": 0.1}, {"brake": -(2**62), "throttle": 0.1},
+        {"brake": None, "throttle": 0.1}, {"brake": True, "throttle": 0.1},
+        {"brake": 10**400, "throttle": 0.1}, {"brake": -(2**62), "throttle": 0.1},
     ],
 )  # fmt: skip
 def test_what_is_not_a_command_is_replaced_by_the_fallback_rules(bad: dict[str, float] | None) -> None:

@@ -52,7 +52,7 @@ def test_every_verdict_comes_back_as_it_was(path: Path, make: Make, degraded: Ve
     log = DecisionLog(path)
     given = [
         make(0),
-        make(1, answer=None, suggested=Command({"brake": 0.1}), takeover_deadline=14.0),
+        make(1, answer=None, suggested=Command({"brake": 0.1}), takeover_deadline=14.0, alerts=("visual",)),
         degraded,
     ]
     for verdict in given:
