@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,18 @@ def test_through_a_link_the_file_itself_is_formatted(call: Call, messy: Path) ->
     assert call("policy", "fmt", link).code == 0
     assert link.is_symlink()
     assert messy.read_text() == TIDY
+
+
+def test_a_folder_that_takes_no_new_file_is_a_wrong_call(
+    call: Call, messy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    said = call("policy", "fmt", messy)
+    assert (said.code, "permission denied" in said.err) == (2, True)
+    assert messy.read_text() == MESSY
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(

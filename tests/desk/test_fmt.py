@@ -245,6 +245,12 @@ def test_a_key_keeps_the_quotes_it_needs() -> None:
     laid_out('"1": 2\n"a": 3\n"<<": 4\n', '"1": 2\na: 3\n"<<": 4\n')
 
 
+def test_a_whole_policy_on_one_line_stays_one() -> None:
+    laid_out("{edgeguard:   1, log: {flush: 1s}}\n", "{edgeguard: 1, log: {flush: 1s}}\n")
+    laid_out("{}   # nothing\n", "{}   # nothing\n")
+    laid_out("{edgeguard: 1, # one\nlog: {flush: 1s}}\n", "edgeguard: 1   # one\nlog: {flush: 1s}\n")
+
+
 def test_lists_and_indentation_take_one_form() -> None:
     laid_out(
         """

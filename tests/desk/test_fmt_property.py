@@ -46,6 +46,8 @@ KEYS = (
     "<<",
     "a b",
     "x:y",
+    "",
+    "two\nlines",
 )
 PLAIN = re.compile(r"[A-Za-z(][A-Za-z0-9 _.<>=()&|*+-]*(?<! )")
 
@@ -111,7 +113,10 @@ class Messy:
         return f"{start}\n" + " " * (indent + 2)
 
     def key(self, key: str) -> str:
-        return key if PLAIN.fullmatch(key) and key != "true" and self.random.random() < 0.9 else f'"{key}"'
+        if PLAIN.fullmatch(key) and key != "true" and self.random.random() < 0.9:
+            return key
+        escaped = key.replace("\n", "\\n")
+        return f'"{escaped}"'
 
     def node(self, value: object, indent: int) -> str:
         """What stands behind `key:` or `-`, with its line breaks."""

@@ -63,7 +63,7 @@ class _Spot:
     @property
     def room(self) -> int:
         """Columns left for the value on this line."""
-        return WIDEST - self.indent - len(self.lead) - 1
+        return WIDEST - self.indent - len(self.lead) - bool(self.lead)
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ class Line:
     """Its value, lined up."""
 
     def __post_init__(self) -> None:
-        self.column = self.indent + len(self.lead) + 1
+        self.column = self.indent + len(self.lead) + bool(self.lead)
         self.body = "{" + ", ".join(text for _, text in self.cells) + "}" if self.cells else self.text
 
     @property

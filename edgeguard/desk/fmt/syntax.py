@@ -70,11 +70,8 @@ class Syntax:
         return offset - self.starts[self.line(offset)]
 
     def blank(self, line: int) -> bool:
-        """Whether there is such a line and nothing stands on it."""
-        if not 0 <= line < len(self.starts):
-            return False
-        end = self.starts[line + 1] if line + 1 < len(self.starts) else len(self.text)
-        return not self.text[self.starts[line] : end].strip()
+        """Whether nothing stands on a line; it is not the last one."""
+        return not self.text[self.starts[line] : self.starts[line + 1]].strip()
 
     def comments_in(self, node: Node) -> bool:
         """Whether a comment stands inside a node."""
