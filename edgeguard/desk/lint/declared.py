@@ -92,12 +92,14 @@ def _demands(subject: Subject, authority: str) -> Iterator[tuple[Path, str]]:
 
 
 def repeated_conditions(subject: Subject) -> Iterator[Finding]:
-    """EG1410: two triggers that hold at the same time, and one condition that says the same twice."""
+    """EG1410: two triggers that hold and clear together, and one condition that says the same twice."""
     first: dict[tuple[object, ...], str] = {}
     for trigger in subject.document.triggers:
-        what = (trigger.mode, trigger.hold, tree.skeleton(trigger.when))
+        clear = tree.skeleton(trigger.clear) if trigger.clear is not None else ()
+        holds = (trigger.mode, trigger.hold, tree.skeleton(trigger.when))
+        what = (*holds, trigger.let_go, trigger.latch, clear)
         if what in first:
-            message = f"{subject.who(trigger)} holds exactly when {first[what]} does"
+            message = f"{subject.who(trigger)} holds and clears exactly when {first[what]} does"
             hint = "keep the one with the more restrictive demand"
             yield subject.finding("EG1410", message, subject.start(trigger), hint)
         first.setdefault(what, f"{subject.who(trigger)} at line {trigger.line}")
