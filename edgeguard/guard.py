@@ -186,7 +186,7 @@ class Guard:
         if inputs.when is not self.program.table.calm:
             readings = self._suspect(inputs.when, readings)
             self._chain.remember(inputs.when, values, [reading.status for reading in readings])
-        notices = ()
+        notices: tuple[Cause, ...] = ()
         if self.program.watched:
             statuses = [reading.status for reading in readings]
             notices = self._notices.step(before, watched, values, statuses, now)
