@@ -85,7 +85,10 @@ def _told(results: Iterable[Result], file: Path, *, aloud: bool) -> list[Result]
 def _objection(objection: Objection, file: Path) -> None:
     from edgeguard.desk.prove.replay import told
 
-    typer.echo(f"  {objection.finding(str(file))}")
+    place = f"{file}:{objection.place.line}:{objection.place.column}"
+    typer.echo(f"  {place}: {objection.code}: {objection.message}")
+    if objection.hint:
+        typer.echo(f"    {objection.hint}")
     if objection.trace is not None:
         typer.echo("  seen in the real runtime:")
         for line in told(objection.trace):

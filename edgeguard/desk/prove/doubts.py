@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from edgeguard.decision.table import Truth
 from edgeguard.desk.prove.replay import play, setting_off
 from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
-from edgeguard.desk.prove.subject import Cause, Subject, shown
+from edgeguard.desk.prove.subject import Cause, Subject, counted, shown
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.search import Answer, Found, Values
 from edgeguard.desk.trial import ONE_FRAME, Phase, Seen
@@ -23,7 +23,8 @@ def monotone(subject: Subject) -> Result:
     return Result(
         "monotone",
         "more doubt never gives more authority",
-        f"solved for all pairs of inputs: {len(pairs)} uses of {len(doubted)} signals in rules; over runs by induction",
+        f"solved for all pairs of inputs: {counted(len(pairs), 'use')} of {counted(len(doubted), 'signal')}; over runs "
+        "by induction",
         tuple(o for cause, signal in pairs for o in _objections(subject, cause, signal)),
     )
 

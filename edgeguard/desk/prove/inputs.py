@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgeguard.decision.table import Truth
 from edgeguard.desk.prove.replay import play, setting_off
 from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
-from edgeguard.desk.prove.subject import Cause, Subject, covers, no_longer, shown
+from edgeguard.desk.prove.subject import Cause, Subject, counted, covers, no_longer, shown
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.search import Answer, Values
 from edgeguard.desk.trial import ONE_FRAME, Phase, Seen
@@ -27,7 +27,7 @@ def total(subject: Subject) -> Result:
     return Result(
         "total",
         "every healthy input has a defined outcome",
-        f"solved for all inputs: {count} conditions over {len(subject.program.signals)} signals"
+        f"solved for all inputs: {counted(count, 'condition')} over {counted(len(subject.program.signals), 'signal')}"
         + ("" if subject.handed else "; nothing hands authority to the rules"),
         tuple(objections),
     )
@@ -39,7 +39,8 @@ def reachable(subject: Subject) -> Result:
     return Result(
         "reachable",
         "every rule and fallback row is there for something, and the machine can be armed",
-        f"solved for all inputs: {len(subject.declared)} rules, {len(subject.program.fallback)} rows",
+        f"solved for all inputs: {counted(len(subject.declared), 'rule')}, "
+        f"{counted(len(subject.program.fallback), 'row')}",
         tuple(objections),
     )
 
@@ -98,7 +99,9 @@ def uncommanded(subject: Subject, *facts: Formula) -> Trace | None:
     def judge(seen: Sequence[Seen]) -> bool:
         return seen[-1].mode in ASKED and seen[-1].fallback == -1
 
-    plans = (plan for cause in (*subject.causes, None) for plan in _ways(subject, cause, facts))
+    # the plainest first: a fault acts at once, and needs nothing else
+    causes = sorted(subject.causes, key=lambda c: (not c.at_once, c.trigger is not None))
+    plans = (plan for cause in (*causes, None) for plan in _ways(subject, cause, facts))
     return next((trace for plan in plans if (trace := play(subject, plan, judge))), None)
 
 

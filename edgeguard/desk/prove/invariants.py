@@ -5,6 +5,7 @@ A run that breaks one is looked for only where that fails; what is neither prove
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edgeguard.decision.table import Span
@@ -23,6 +24,12 @@ from edgeguard.policy.source import Path
 from edgeguard.types import Authority
 
 _ONE_FRAME = Span(frames=1)
+_WHO = {
+    Authority.MODEL: "the model acts",
+    Authority.RULES: "the rules act",
+    Authority.HUMAN: "a human acts",
+    Authority.SAFE_STATE: "nobody acts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +106,29 @@ def _never(promise: Promise, name: str, statement: str) -> Result:
     """Proved by `_proof`, or broken by a run, or neither."""
     reasons, left = _proof(promise)
     if not left:
-        said = "; ".join(f"{a.name.lower()}: {why}" for a, why in reasons.items())
-        return Result(name, statement, f"inductive over all runs, by who acts: {said}")
+        return Result(name, statement, f"inductive over all runs: {_by_reason(reasons)}")
     place = promise.subject.place(promise.path)
     trace = attack(promise, left)
     if trace is None:
-        who = " or ".join(a.name.lower() for a in left)
-        said = f"not proved where {who} acts, and no run was found that breaks it"
+        who = " or ".join(_WHO[a] for a in left)
+        said = f"not proved while {who}, and no run was found that breaks it"
         hint = "give it a longer `for`, or a rule that ends it within that time"
         return Result(
             name, statement, "looked for a run that breaks it, in vain", (doubt(said, place, hint),)
         )
-    who = trace.seen[-1].authority.name.lower()
-    said = f"`{statement}` is broken while {who} acts, at {shown(trace.phases[-1].values)}"
+    who = _WHO[trace.seen[-1].authority]
+    said = f"`{statement}` is broken while {who}, at {shown(trace.phases[-1].values)}"
     hint = "give it a `for` as long as the rule that ends it needs, or let a rule end it sooner"
     objection = Objection("EG1609", said, place, hint, trace)
     return Result(name, statement, "found a run that breaks it", (objection,))
+
+
+def _by_reason(reasons: Mapping[Authority, str]) -> str:
+    """Why it cannot be, in words: who acts, and why not then."""
+    whose: dict[str, list[str]] = {}
+    for authority, why in reasons.items():
+        whose.setdefault(why, []).append(authority.name.lower())
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in whose.items())
 
 
 def _proof(promise: Promise) -> tuple[dict[Authority, str], list[Authority]]:

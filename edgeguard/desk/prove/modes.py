@@ -69,10 +69,8 @@ class Modes:
 
     def size(self) -> str:
         """How much was enumerated, in words."""
-        return (
-            f"{len(self.moves):,} steps ({len(self.seats)} reachable states x {len(self.summaries)} summaries of the "
-            f"rules x {len(EVENT_SETS)} sets of events)"
-        )
+        states, summed = len(self.seats), len(self.summaries)
+        return f"{states} states x {summed} summaries of the rules x {len(EVENT_SETS)} sets of events"
 
 
 def summaries(rows: Sequence[RuleRow]) -> tuple[Summary, ...]:

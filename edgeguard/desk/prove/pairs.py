@@ -9,7 +9,7 @@ from edgeguard.decision.machine import Inputs, RuleState, State, step
 from edgeguard.decision.table import RuleRow, Table
 from edgeguard.desk.prove.inputs import uncommanded
 from edgeguard.desk.prove.result import Objection, Result, doubt
-from edgeguard.desk.prove.subject import Cause, Subject, shown
+from edgeguard.desk.prove.subject import Cause, Subject, counted, shown
 from edgeguard.desk.solve.backend import z3
 from edgeguard.desk.solve.search import Answer
 from edgeguard.types import Authority, Mode
@@ -39,8 +39,8 @@ def pairs(subject: Subject) -> Result:
     return Result(
         "pairs",
         "two causes together have one outcome, and it can be carried out",
-        f"every pair through the machine in both orders: {len(table)} pairs, {count} of which can hold together; "
-        "fallback solved for all inputs with any signals at fault",
+        f"{counted(len(table), 'pair')} through the machine in both orders, {count} can hold together; fallback solved "
+        "for all inputs and faults",
         tuple(objections),
         {"pairs": table},
     )

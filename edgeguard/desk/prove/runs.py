@@ -10,7 +10,7 @@ from edgeguard.desk.prove import modes as layer
 from edgeguard.desk.prove.replay import Judge, hunt
 from edgeguard.desk.prove.result import Objection, Result, doubt
 from edgeguard.desk.prove.rules import first_broken
-from edgeguard.desk.prove.subject import Subject
+from edgeguard.desk.prove.subject import Subject, counted
 from edgeguard.desk.trial import Seen
 from edgeguard.types import Authority, Event, Mode
 
@@ -31,7 +31,8 @@ def fail_closed(subject: Subject) -> Result:
     return Result(
         "fail-closed",
         "the model never acts while a signal is at fault or a rule is active",
-        f"inductive over all runs: {subject.modes.size()}; {len(subject.program.table.rules)} rules in every state",
+        f"inductive over all runs: {subject.modes.size()}; "
+        f"{counted(len(subject.program.table.rules), 'rule')} in every state",
         tuple(objections),
     )
 
@@ -83,12 +84,12 @@ def no_loop(subject: Subject) -> Result:
         objections.append(_shown(subject, "EG1608", f"nothing changes, and the mode does: {ways}", _loops))
     else:
         most = layer.longest_way(subject.modes)
-        bound = f"; settled after at most {_settled(subject):g} s and {most} changes of mode"
+        bound = f"; settled within {_settled(subject):g} s and {counted(most, 'change')} of mode"
     return Result(
         "no-loop",
         "with constant input the mode settles",
-        f"inductive over all runs: every rule changes at most once and expires at most once; no cycle in "
-        f"{len(subject.modes.seats)} reachable states{bound}",
+        "inductive over all runs: every rule changes at most once, no cycle in "
+        f"{len(subject.modes.seats)} states{bound}",
         tuple(objections),
     )
 

@@ -197,6 +197,11 @@ def no_longer(one: Span, other: Span) -> bool:
     return one.frames <= other.frames and one.seconds <= other.seconds
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things in words."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def shown(values: Mapping[str, float | str] | Mapping[str, float]) -> str:
     """An input in words."""
     if not values:

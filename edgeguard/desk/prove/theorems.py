@@ -52,7 +52,7 @@ def prove(subject: Subject, only: Collection[str] = ()) -> Iterator[Result]:
 def as_cases(program: Program, results: Sequence[Result]) -> str:
     """Every counterexample as a test case, for `policy test --cases`; empty when there is none."""
     cases = [
-        _case(program, f"{result.name}: {objection.message}", objection.trace)
+        _case(program, f"counterexample to {result.name}, line {objection.place.line}", objection.trace)
         for result in results
         for objection in result.objections
         if objection.trace is not None
