@@ -86,8 +86,7 @@ def endless(subject: Subject) -> Iterator[Finding]:
         if _never_clears(subject, trigger):
             message = f"{subject.who(trigger)} can never clear"
             hint = "its clear condition must be able to hold while its condition does not"
-            place = subject.value(*trigger.path, "clear", "when") if trigger.clear else subject.start(trigger)
-            yield subject.finding("EG1403", message, place, hint, "error")
+            yield subject.finding("EG1403", message, subject.clearing(trigger), hint, "error")
 
 
 def _never_clears(subject: Subject, trigger: Trigger) -> bool:
@@ -146,7 +145,7 @@ def overlapping(subject: Subject) -> Iterator[Finding]:
             told = _told(witness, tuple(dict.fromkeys(tree.names(trigger.when) + tree.names(clear))))
             message = f"{subject.who(trigger)} holds and clears on the same values: {told}"
             hint = "while its condition holds a rule does not clear; leave a gap between the two"
-            yield subject.finding("EG1408", message, subject.value(*trigger.path, "clear", "when"), hint)
+            yield subject.finding("EG1408", message, subject.clearing(trigger), hint)
 
 
 def _witness(subject: Subject, when: tree.Node, clear: tree.Node) -> Mapping[str, float] | None:

@@ -51,6 +51,12 @@ class Subject:
         """Where a trigger's condition begins, or what it is about."""
         return self.document.source.inside((*trigger.path, "when"), 0)
 
+    def clearing(self, trigger: Trigger) -> Place:
+        """Where its clear condition begins; where the condition does when it has none of its own."""
+        if trigger.clear is None:
+            return self.start(trigger)
+        return self.document.source.inside((*trigger.path, "clear", "when"), 0)
+
     def who(self, trigger: Trigger) -> str:
         """A trigger as messages call it."""
         return f"{'rule' if trigger.path[0] == 'rules' else 'the breach of'} {quote(trigger.id)}"
