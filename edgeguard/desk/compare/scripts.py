@@ -126,6 +126,13 @@ class Scripts:
             within=max(mine.within, other.within),
         )
 
+    @property
+    def everything(self) -> Span:
+        """Long enough for every trigger of both policies to let go that may."""
+        spans = [o.row.clear for o in (*self.strong.rows, *self.weak.rows)]
+        seconds = max(span.seconds for span in spans)
+        return Span(max(span.frames for span in spans) + 1, seconds)
+
     def afterwards(self, bad: Point, good: Point) -> Iterator[tuple[Stage, ...]]:
         """Set off, then let go: as it is, without new frames, and with an operator who takes over and releases."""
         hold, clear = self.longest.hold, self.longest.clear
@@ -137,11 +144,14 @@ class Scripts:
             min(o.row.clear.frames for o in (self.row, self.twin or self.row)),
             min(o.row.clear.seconds for o in (self.row, self.twin or self.row)),
         )
-        release = Stage(good, 1, 0.0, Event.RELEASE)
-        for span in (brief, clear):
-            take = Stage(good, span.frames + 1, span.seconds, Event.TAKE)
-            yield start, take, release
-            yield start, take, Stage(good, 1, 0.0, Event.RESET), release
+        # steps without a new frame count for no span, so that an event comes at the very moment one is over
+        take = Stage(bad, 1, 0.0, Event.TAKE)
+        reset = Stage(good, 0, 0.0, Event.RESET, still=True)
+        release = Stage(good, 0, 0.0, Event.RELEASE, still=True)
+        for span in (brief, clear, self.everything):
+            over = Stage(good, span.frames, span.seconds)
+            yield start, take, over, release
+            yield start, take, over, reset, release
 
 
 def _longer(one: Span, other: Span) -> Span:

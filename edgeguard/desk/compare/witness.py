@@ -150,7 +150,7 @@ def _phase(stage: Stage, shown: Mapping[str, float | str], frames: int, seconds:
     given = ", ".join(
         f"{name} = {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in shown.items()
     )
-    span = "1 frame" if frames == 1 else f"{frames} frames"
+    span = "1 frame" if frames == 1 else f"{frames} frames" if frames else "1 step"
     lasting = duration_text(round(seconds, 6)) if stage.seconds and seconds else span
     event = f"{stage.event.value}, " if stage.event else ""
     still = " without a new frame" if stage.still else ""
