@@ -215,7 +215,8 @@ const Engine = (() => {
   }
 
   function outcome(program, state, now) {
-    const found = {mode: state.mode, authority: AUTHORITY_OF[state.mode], event: state.event, because: [], deadline: null};
+    const {mode, event} = state;
+    const found = {mode, authority: AUTHORITY_OF[mode], event, because: [], deadline: null};
     if (state.mode === "nominal") return found;
     const active = activeRows(program, state.rules);
     found.because = active.map((row) => ({row, since: state.rules[row].since}));
@@ -232,6 +233,6 @@ const Engine = (() => {
   }
 
   return {
-    AUTHORITIES, AUTHORITY_OF, MODEL, RULES, HUMAN, SAFE_STATE, FALSE, TRUE, FAULT, load, value, truth, evaluate, initial, step,
+    AUTHORITIES, MODEL, RULES, HUMAN, SAFE_STATE, FALSE, TRUE, FAULT, load, value, truth, evaluate, initial, step,
   };
 })();

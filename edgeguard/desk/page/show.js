@@ -60,9 +60,10 @@ const Show = (() => {
   function card(i, seen) {
     const row = program.rows[i];
     const enforced = i < program.enforced;
-    const demands = enforced ? chip(row.then) : make("span", {text: row.mode === "warn" ? "only warns" : "only logged", kind: "tag"});
-    const found = make("article", {kind: "cause", "data-authority": enforced ? Engine.AUTHORITIES[row.then] : "none"},
-      make("header", {}, make("code", {text: row.id}), make("span", {text: `line ${row.line}`, kind: "soft"}), demands));
+    const tells = make("span", {text: row.mode === "warn" ? "only warns" : "only logged", kind: "tag"});
+    const line = make("span", {text: `line ${row.line}`, kind: "soft"});
+    const found = make("article", {kind: "cause", "data-authority": enforced ? Engine.AUTHORITIES[row.then] : "none"});
+    found.append(make("header", {}, make("code", {text: row.id}), line, enforced ? chip(row.then) : tells));
     if (row.cause) found.append(make("p", {text: row.cause}));
     if (row.when === null) found.append(make("p", {text: `The signal ${Words.atFault(program, row, seen)}.`}));
     else found.append(make("p", {}, make("code", {text: row.text})), leaves(row, seen));
@@ -86,7 +87,8 @@ const Show = (() => {
     at("actuators").replaceChildren(...program.envelope.flatMap((limit) => {
       const now = seen.command[limit.name];
       const meter = make("meter", {min: limit.min, max: limit.max, value: now, "aria-hidden": "true"});
-      const rest = `in ${Words.number(limit.min)} to ${Words.number(limit.max)}; the fallback says ${Words.number(wanted[limit.name])}`;
+      const range = `in ${Words.number(limit.min)} to ${Words.number(limit.max)}`;
+      const rest = `${range}; the fallback says ${Words.number(wanted[limit.name])}`;
       return [make("dt", {}, make("code", {text: limit.name})),
         make("dd", {}, make("strong", {text: Words.number(now)}), meter, make("span", {text: rest, kind: "soft"}))];
     }));

@@ -1,5 +1,5 @@
-// A guard without a world, for the page: the engine's decision, the gate, and what each rule last held on, over scripted
-// inputs. Line for line what edgeguard/gate and edgeguard/desk/trial do; a test holds the two together. Pure.
+// A guard without a world, for the page: the engine's decision, the gate, and what each rule last held on, over
+// scripted inputs. Line for line what edgeguard/gate and edgeguard/desk/trial do; a test holds the two together. Pure.
 "use strict";
 
 const {Gate, Trial} = (() => {
@@ -89,9 +89,9 @@ const {Gate, Trial} = (() => {
       this.last = now;
       const planned = found.authority !== MODEL || gated.source === MODEL;
       return {
-        ...found, ...gated, now, newFrame, inputs, authority: planned ? found.authority : gated.source, planned,
-        causes: found.because.map((cause) => this.cause(cause, now)), notices: this.notices(), rules: state.rules, entries: state.entries,
-        since: state.since,
+        ...found, ...gated, now, newFrame, inputs, planned, authority: planned ? found.authority : gated.source,
+        causes: found.because.map((cause) => this.cause(cause, now)), notices: this.notices(),
+        rules: state.rules, entries: state.entries, since: state.since,
       };
     }
 

@@ -126,17 +126,20 @@
 
   function showStepping() {
     const {seen} = now;
-    const left = seen.deadline === null ? "" : ` ${Words.seconds(Math.max(0, seen.deadline - seen.now))} left to take over${alert(seen)}.`;
-    Show.bar(seen, `Now, at ${Words.seconds(seen.now)}`, Words.WHO[seen.mode] + left);
-    const limit = program.lockout_after ? ` of ${program.lockout_after}` : "";
-    at("clock").textContent = `${Words.mode(seen.mode)} at ${Words.seconds(seen.now)}; safe state entered ${seen.entries}${limit} times`;
+    Show.bar(seen, `Now, at ${Words.seconds(seen.now)}`, `${Words.WHO[seen.mode]}${asked(seen)}`);
+    const entries = `${seen.entries}${program.lockout_after ? ` of ${program.lockout_after}` : ""}`;
+    const where = `${Words.mode(seen.mode)} at ${Words.seconds(seen.now)}`;
+    at("clock").textContent = `${where}; safe state entered ${entries} times`;
     Show.ribbon(now.changes, "at", now.changes.length === MOST_CHANGES ? `The last ${MOST_CHANGES} changes.` : "");
     Show.everything(seen);
   }
 
-  function alert(seen) {
-    const sounding = program.handover.filter((step) => seen.now - seen.since >= step.after);
-    return sounding.length ? `, alert: ${sounding[sounding.length - 1].alert}` : "";
+  // While a human is asked to take over: the time left, and the alerts that are due.
+  function asked(seen) {
+    if (seen.deadline === null) return "";
+    const due = program.handover.filter((step) => !(seen.now - seen.since < step.after)).map((step) => step.alert);
+    const left = Words.seconds(Math.max(0, seen.deadline - seen.now));
+    return ` ${left} left to take over${due.length ? `, alerts: ${due.join(", ")}` : ""}.`;
   }
 
   function play(wanted) {
@@ -147,8 +150,9 @@
     const began = {real: performance.now(), simulated: now.seen.now};
     now.timer = setInterval(() => {
       const due = began.simulated + (performance.now() - began.real) / 1000;
-      if (due > now.seen.now + 1) Object.assign(began, {real: performance.now(), simulated: now.seen.now}); // was asleep
-      else if (due >= now.seen.now + program.period) {
+      if (due > now.seen.now + 1) { // the page was asleep: time stood still
+        Object.assign(began, {real: performance.now(), simulated: now.seen.now});
+      } else if (due >= now.seen.now + program.period) {
         advance((seen) => seen.now + program.period > due);
         show();
       }
@@ -181,16 +185,19 @@
       now.trial.run(values(), phase.span, options).forEach(note);
       lines.push(...compared(phase, now.seen));
     }
+    const marked = (held, text) => `${held ? "✓" : "✗"} ${text}`;
     const good = lines.every(([held]) => held);
+    const verdict = marked(good, `${one.name}: ${good ? "as expected" : "not as expected"}`);
     at("preset-said").replaceChildren(
-      make("p", {text: `${good ? "✓" : "✗"} ${one.name}: ${good ? "as expected" : "not as expected"}`, kind: good ? "good" : "bad"}),
-      make("ul", {}, ...lines.map(([held, text]) => make("li", {text: `${held ? "✓" : "✗"} ${text}`}))));
+      make("p", {text: verdict, kind: good ? "good" : "bad"}),
+      make("ul", {}, ...lines.map((line) => make("li", {text: marked(...line)}))));
     look(one.phases.length > 1 || one.phases[0].event ? "stepping" : "lasting");
   }
 
   function compared({expect, span}, seen) {
     const found = [];
-    const is = (held, wanted, got) => found.push([held, `after ${Words.span(span)}: ${wanted}${held ? "" : `, not ${got}`}`]);
+    const after = `after ${Words.span(span)}`;
+    const is = (held, wanted, got) => found.push([held, `${after}: ${wanted}${held ? "" : `, not ${got}`}`]);
     const told = [...seen.causes.map((cause) => cause.row), ...seen.notices].map((i) => program.rows[i].id);
     const who = Engine.AUTHORITIES[seen.authority];
     if (expect.authority) is(who === expect.authority, `authority ${expect.authority}`, who);

@@ -15,7 +15,8 @@ const Words = (() => {
     lockout: "Nobody acts: only a restart ends the lockout.",
   };
   const DONE = {
-    ready: "started up", arm: "armed by the operator", take: "the operator took over", release: "the operator gave back",
+    ready: "started up", arm: "armed by the operator",
+    take: "the operator took over", release: "the operator gave back",
     reset: "reset by the operator", stop: "stopped by the operator", integrity: "the guard's own integrity is broken",
   };
   const FAULTS = {missing: "has no value", stale: "is older than its maximum age", nan: "is not a number"};
@@ -24,7 +25,9 @@ const Words = (() => {
     limit: "The model's suggestion goes out, held inside the envelope.",
     block: "Nobody may act: the safe values go out.",
   };
-  const SUBSTITUTE = ["", "A fallback row commands.", "The human's command goes out.", "No fallback row holds: the safe values go out."];
+  const SUBSTITUTE = [ // by whose command it is
+    "", "A fallback row commands.", "The human's command goes out.", "No fallback row holds: the safe values go out.",
+  ];
   const PRECEDENCE = {"if": 0, "||": 1, "&&": 2, "in": 3, "+": 4, "-": 4, "*": 5, "/": 5, "not": 6, "neg": 6};
   const COMPARISONS = ["<", "<=", ">", ">=", "==", "!="];
 
@@ -70,7 +73,10 @@ const Words = (() => {
       const inside = parts.flatMap((part) => leaves(part, program, inputs));
       return [...leaf(comparison(op, parts, program, sawn)), ...inside];
     }
-    if (op === "flag") return leaf(reading(program.signals[parts[0]], inputs.healthy[parts[0]] ? inputs.numbers[parts[0]] : null));
+    if (op === "flag") {
+      const [i] = parts;
+      return leaf(reading(program.signals[i], inputs.healthy[i] ? inputs.numbers[i] : null));
+    }
     if (op === "in") return leaf(sawn(parts[0]));
     if (op === "literal" || op === "signal") return [];
     return parts.flatMap((part) => leaves(part, program, inputs));
@@ -136,10 +142,11 @@ const Words = (() => {
   function times(row, seen, i) {
     const standing = Words.standing(row, seen.rules[i], seen.inputs.when[i], seen.now);
     const expired = seen.causes.some((cause) => cause.row === i && cause.expired);
+    const late = expired ? ": nobody took over in time" : "";
     return [
       row.hold.frames || row.hold.seconds ? `Must hold for ${span(row.hold)}.` : "Acts at once.",
       standing ? `Now: ${standing}.` : "",
-      row.within ? `A human has ${seconds(row.within)}, then ${WORD[row.otherwise]}${expired ? ": nobody took over in time" : ""}.` : "",
+      row.within ? `A human has ${seconds(row.within)}, then ${WORD[row.otherwise]}${late}.` : "",
       `Clears when: ${clears(row)}.`,
     ].filter(Boolean).join(" ");
   }
@@ -169,6 +176,6 @@ const Words = (() => {
   }
 
   return {
-    WORD, SHAPE, WHO, mode, number, seconds, span, reading, show, leaves, headline, because, atFault, times, standing, gate,
+    WORD, SHAPE, WHO, mode, number, seconds, span, show, leaves, headline, because, atFault, times, standing, gate,
   };
 })();

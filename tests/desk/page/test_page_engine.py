@@ -103,6 +103,8 @@ def test_the_page_s_conditions_are_the_policy_s(
 # --- whole runs ---
 
 TRIALS = """
+const told = ["init null", "standby ready", "standby reset", "manual take", "safe_state stop", "lockout stop",
+  "lockout integrity"];
 return RUNS.map((phases) => {
   const trial = new Trial(program);
   const seen = [trial.arm()];
@@ -113,7 +115,8 @@ return RUNS.map((phases) => {
     one.now, one.newFrame, one.mode, one.authority, one.gate, one.deadline, one.inputs.chosen,
     one.inputs.when.join("") + one.inputs.clear.join(""), one.command,
     one.causes.map((c) => [program.rows[c.row].id, c.since, c.demands, c.expired, c.values]),
-    one.notices.map((i) => program.rows[i].id), one.planned,
+    one.notices.map((i) => program.rows[i].id),
+    one.planned ? (told.includes(`${one.mode} ${one.event}`) ? `event:${one.event}` : "") : "event:no-suggestion",
   ]);
 });
 """
@@ -189,7 +192,7 @@ def in_script(phase: Phase) -> dict[str, object]:
 
 def as_said(seen: Seen) -> list[object]:
     """A step of the real engine in the form in which the page's engine tells its own."""
-    unplanned = bool(seen.causes) and seen.causes[0].rule == "event:no-suggestion"
+    told = [cause.rule for cause in seen.causes if not cause.line]
     rules = [cause for cause in seen.causes if cause.line]
     return [
         seen.now,
@@ -203,7 +206,7 @@ def as_said(seen: Seen) -> list[object]:
         dict(seen.command.values),
         [[c.rule, c.since, int(c.demands), c.expired, copy.copy(dict(c.values))] for c in rules],
         [c.rule for c in seen.notices],
-        not unplanned,
+        told[0] if told else "",
     ]
 
 

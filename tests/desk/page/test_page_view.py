@@ -79,7 +79,7 @@ def test_every_kind_of_control_reaches_the_verdict(everything: DraftPolicy, brow
     assert (door["word"], door["mode"], door["lit"]) == ("SAFE STATE", "safe_state", ["doors"])
     assert far["ribbon"] == ["MODEL", "HUMAN", "RULES"]  # nobody takes over in time
     assert (far["word"], far["mode"]) == ("HUMAN", "takeover_request")
-    assert "If nobody takes over: RULES after 400 ms" in far["detail"]
+    assert "If nobody takes over: RULES after 375 ms" in far["detail"]
     assert far["headline"].endswith("(answer stop, distance 150 m)")
     assert other["word"] == "MODEL"
     for fault in speed:
@@ -144,10 +144,10 @@ def test_step_by_step_the_operator_stops_resets_and_arms(everything: DraftPolicy
     assert modes[:5] == ["nominal", "safe_state", "safe_state", "standby", "nominal"]
     assert modes[5:9] == ["manual", "nominal", "lockout", "lockout"]  # at the second entry, and for good
     assert modes[9:] == ["nominal", "nominal"]
-    assert seen[0][0] == "Now, at 40 ms"
+    assert seen[0][0] == "Now, at 62.5 ms"
     assert "safe state entered 1 of 2 times" in seen[1][0]
     assert seen[1][1]["headline"] == "Stopped by the operator."
-    assert seen[-1][0].startswith("NOMINAL at 220 ms")  # frames at 60, 120, 160 and 220 ms
+    assert seen[-1][0].startswith("NOMINAL at 281.3 ms")  # four frames on
 
 
 def test_a_rule_shows_how_far_it_is_while_it_is_not_believed(everything: DraftPolicy, browse: Run) -> None:
