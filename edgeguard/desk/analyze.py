@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgeguard.decision.table import Truth
 from edgeguard.desk.compare.fallback import Choices, choices
+from edgeguard.desk.compare.order import number_text
 from edgeguard.desk.compare.pairing import Logic, pair
 from edgeguard.desk.compare.rows import Row, cover, most, rows, stops_at_once
 from edgeguard.desk.compare.side import Side
@@ -156,7 +157,7 @@ class _Subject:
     def said(self, values: Values) -> str:
         """The signals that are not nominal, in words."""
         shown = [
-            f"{s.name} {'missing' if values[s.name] is None else f'= {values[s.name]:g}'}"
+            f"{s.name} {'missing' if (v := values[s.name]) is None else f'= {number_text(v)}'}"
             for s in self.program.signals
             if values[s.name] != s.nominal
         ]

@@ -102,6 +102,9 @@ def test_there_are_enough_pairs_of_every_verdict() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_pair_has_its_verdict_and_every_difference_is_seen_to_happen(name: str) -> None:
     comparison = compare(*sides(PAIRS / name / "old.yaml", PAIRS / name / "new.yaml"))
+    print(
+        f"{name}: {comparison.order.value}, {len(comparison.differences)} differences"
+    )  # `pytest -rP` lists them
     assert comparison.order is expected(name)
     assert joined(d.order for d in comparison.differences) is comparison.order
     for difference in comparison.differences:

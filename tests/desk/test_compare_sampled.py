@@ -20,7 +20,7 @@ from edgeguard.desk.trial import NotArmable, Seen, Trial
 from edgeguard.policy.document import parse
 from edgeguard.types import Authority, Event
 
-EXAMPLES = int(os.environ.get("EDGEGUARD_COMPARE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("EDGEGUARD_COMPARE_EXAMPLES", "30"))
 RUNS = 6
 
 HEAD = """edgeguard: 1

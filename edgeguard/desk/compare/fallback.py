@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeguard.desk.compare.order import Difference, Order
+from edgeguard.desk.compare.order import Difference, Order, number_text
 from edgeguard.desk.compare.pairing import Pairing
 from edgeguard.desk.compare.witness import Differs, Runner, Stage
 from edgeguard.desk.solve.backend import Formula, z3
@@ -70,7 +70,7 @@ def fallback(
         point = pairing.point(z3.And(acts, chosen, z3.Or(*others)))
         place: Path | None = ("fallback", row) if row + 1 < len(after.chosen) else None
         if point is not None:
-            witness = runner.show((Stage(point, 1, 0.0),), differs)
+            witness, _ = runner.show((Stage(point, 1, 0.0),), differs)
             text = f"the fallback rules now command {said(command)} on some inputs"
             yield Difference(Order.INCOMPARABLE, text, None, place, witness)
         elif pairing.logic.unsolved > unsolved:
@@ -88,4 +88,4 @@ def _commands(before: Choices, after: Choices) -> Differs:
 
 def said(command: Mapping[str, float]) -> str:
     """A command in words."""
-    return ", ".join(f"{name} = {value:g}" for name, value in command.items())
+    return ", ".join(f"{name} = {number_text(value)}" for name, value in command.items())

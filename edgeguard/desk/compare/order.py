@@ -52,6 +52,12 @@ def changed(old: object, new: object) -> Order:
     return Order.EQUIVALENT if old == new else Order.INCOMPARABLE
 
 
+def number_text(value: float) -> str:
+    """A number in words, as short as it can be without being another."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """One run on which the two policies differ, as both were seen to behave on it."""

@@ -37,7 +37,8 @@ class Logic:
     timeout: float = TIMEOUT
     unsolved: int = 0
     """Questions that the solver did not answer in time."""
-    _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _known: dict[tuple[int, int], Answer] = field(default_factory=dict)
+    """What is known about each question: whether one formula can hold without the other."""
     _kept: list[Formula] = field(default_factory=list)
     """Keeps formulas alive, so that the solver gives their numbers to no others."""
 
@@ -46,8 +47,9 @@ class Logic:
         key = (one.get_id(), other.get_id())
         if key not in self._known:
             self._kept += (one, other)
-            self._known[key] = one.eq(other) or self._never(z3.And(one, z3.Not(other)))
-        return self._known[key]
+            self._known[key] = Answer.NEVER if one.eq(other) else self._said(z3.And(one, z3.Not(other)))
+        self.unsolved += self._known[key] is Answer.UNKNOWN
+        return self._known[key] is Answer.NEVER
 
     def possible(self, formula: Formula) -> tuple[Values, ...] | None:
         """An input at which `formula` holds, as each space sees it; None when there is none, or none is known."""
@@ -55,10 +57,8 @@ class Logic:
         self.unsolved += found.answer is Answer.UNKNOWN
         return found.values or None
 
-    def _never(self, formula: Formula) -> bool:
-        said = answer(z3.And(self.given, formula), *self.spaces, timeout=self.timeout)
-        self.unsolved += said is Answer.UNKNOWN
-        return said is Answer.NEVER
+    def _said(self, formula: Formula) -> Answer:
+        return answer(z3.And(self.given, formula), *self.spaces, timeout=self.timeout)
 
 
 @dataclass(frozen=True, slots=True)

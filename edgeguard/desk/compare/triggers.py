@@ -35,19 +35,20 @@ def _uncovered(
         before = pairing.logic.unsolved
         if cover(row, weak.rows, pairing.logic):
             continue
+        unsolved = pairing.logic.unsolved > before
         twin = weak.twin(row)
         loses = 1 if order is Order.PERMISSIVE else 0
         scripts = Scripts(row, twin, strong, weak, pairing).all()
         witness = runner.first(scripts, who_acts(loses))
         text = _text(row, twin, weak.program, pairing.logic, order)
-        unsolved = pairing.logic.unsolved > before
-        if unsolved:
+        if unsolved and witness is None:
             text += f"; the solver gave no answer within {pairing.logic.timeout:g} s"
         elif witness is None:
             text += "; no run was found that shows it"
         paths = (row.path, twin.path if twin else None)
         here, there = paths if order is Order.PERMISSIVE else reversed(paths)
-        yield Difference(Order.INCOMPARABLE if unsolved else order, text, here, there, witness)
+        known = order if witness or not unsolved else Order.INCOMPARABLE
+        yield Difference(known, text, here, there, witness)
 
 
 def _text(row: Row, twin: Row | None, weak: Program, logic: Logic, order: Order) -> str:
@@ -63,7 +64,8 @@ def _text(row: Row, twin: Row | None, weak: Program, logic: Logic, order: Order)
         return f"{name} is new"
     before, after = (twin, row) if order is Order.STRICTER else (row, twin)
     parts = [*_conditions(row, twin, logic, _WORDS[order]), *_changes(before.row, after.row)]
-    return f"{name}: {'; '.join(parts) or 'it acts otherwise'}"
+    otherwise = "who was asked may be given up on by then" if twin.row.within else "it acts otherwise"
+    return f"{name}: {'; '.join(parts) or otherwise}"
 
 
 def _called(row: Row) -> str:

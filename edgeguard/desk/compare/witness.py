@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edgeguard.desk.compare.order import Witness
+from edgeguard.desk.compare.order import Witness, number_text
 from edgeguard.desk.compare.pairing import Point
 from edgeguard.desk.solve.search import Values
 from edgeguard.desk.trial import NotArmable, Seen, Trial
@@ -21,7 +21,7 @@ from edgeguard.program import Program, SignalSpec
 from edgeguard.types import Event
 
 MOST_STEPS = 20_000
-"""Longest script that is run; spans of hours are not worth waiting for."""
+"""How long one difference is looked for; spans of hours are not worth waiting for."""
 
 _ROUNDING = 1e-9
 
@@ -49,20 +49,27 @@ class Runner:
 
     def first(self, scripts: Iterator[Sequence[Stage]], differs: Differs) -> Witness | None:
         """The first difference that any of the scripts shows."""
+        left = MOST_STEPS
         for script in scripts:
-            found = self.show(script, differs)
-            if found:
+            found, steps = self.show(script, differs, most=left)
+            left -= steps
+            if found or left <= 0:
                 return found
         return None
 
-    def show(self, script: Sequence[Stage], differs: Differs) -> Witness | None:
-        """The first step of one script that differs; None when none does, or a policy cannot be armed."""
+    def show(
+        self, script: Sequence[Stage], differs: Differs, *, most: int = MOST_STEPS
+    ) -> tuple[Witness | None, int]:
+        """The first of at most so many steps of one script that differs, and how many were taken.
+
+        None: no step differs, or a policy cannot be armed.
+        """
         try:
             programs = self.compile(script[0].point.thresholds)
             trials = [Trial(program) for program in programs]
             start = max(trial.arm().now for trial in trials)
         except (NotArmable, PolicyError):
-            return None
+            return None, 0
         done: list[str] = []
         steps = 0
         for stage in script:
@@ -71,12 +78,12 @@ class Runner:
                 said = differs(old, new)
                 if said:
                     script_said = (*done, _phase(stage, shown, frames, seconds))
-                    return Witness(script_said, old.now - start, *said, shown)
+                    return Witness(script_said, old.now - start, *said, shown), steps
                 steps += 1
-                if steps > MOST_STEPS:
-                    return None
+                if steps >= most:
+                    return None, steps
             done.append(_phase(stage, shown, frames, seconds))
-        return None
+        return None, steps
 
 
 def who_acts(weaker: int) -> Differs:
@@ -138,8 +145,10 @@ def _shown(point: Point, programs: tuple[Program, Program]) -> dict[str, float |
         one, other = old.get(name), new.get(name)
         known = [value for value in (one, other) if value is not None]
         if one != other and "stale" in known:
-            fresh, late = (other, "old") if one == "stale" else (one, "new")
-            shown[name] = f"{fresh:g}, too old for {late}" if isinstance(fresh, float) else "stale"
+            fresh, late = (other, "OLD") if one == "stale" else (one, "NEW")
+            shown[name] = (
+                f"= {number_text(fresh)}, too old for {late}" if isinstance(fresh, float) else "stale"
+            )
         elif known and known[0] != usual:
             shown[name] = known[0]
     return shown
@@ -148,7 +157,7 @@ def _shown(point: Point, programs: tuple[Program, Program]) -> dict[str, float |
 def _phase(stage: Stage, shown: Mapping[str, float | str], frames: int, seconds: float) -> str:
     """One phase in words: `unsure = 0.2 for 3 frames`."""
     given = ", ".join(
-        f"{name} = {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in shown.items()
+        f"{name} = {number_text(v)}" if isinstance(v, float) else f"{name} {v}" for name, v in shown.items()
     )
     span = "1 frame" if frames == 1 else f"{frames} frames" if frames else "1 step"
     lasting = duration_text(round(seconds, 6)) if stage.seconds and seconds else span
