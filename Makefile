@@ -15,10 +15,11 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
-.PHONY: help demo campaign test lint format pytest coverage docs bench models sign lock clean compiler
+.PHONY: help demo campaign test lint format pytest coverage docs bench differential fuzz-policy mutation models sign lock \
+    clean compiler
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo compiler  ## the guarded vehicle against the unguarded one, live, then a report
 	@$(PY) -m hil demo $(ARGS)
@@ -58,6 +59,18 @@ docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings
 
 bench: $(VENV)/.installed-demo  ## bare, guarded and the sum of the parts, in one run
 	@$(PY) -m bench.frame $(ARGS)
+	@$(PY) -m bench.policy $(ARGS)
+
+differential: $(VENV)/.installed-dev  ## the policy engine against Google's CEL, its second engine and the page, at length
+	@EDGEGUARD_CEL_EVALUATIONS=400000 EDGEGUARD_REFERENCE_STEPS=1000000 EDGEGUARD_TRIAL_EXAMPLES=1500 $(RUN)/pytest -q -s \
+	    tests/policy/test_cel.py tests/desk/reference tests/desk/test_trial.py tests/desk/page $(ARGS)
+
+fuzz-policy: $(VENV)/.installed-dev  ## hostile policies for SECONDS (600), seeded
+	@$(PY) tools/fuzz-policy --seconds $(or $(SECONDS),600) $(ARGS)
+
+mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and see a test fail each time
+	@$(RUN)/mutmut run --max-children $(JOBS) $(ARGS)
+	@$(RUN)/mutmut results
 
 models: $(VENV)/.installed-demo  ## train the demo's models anew, then sign and calibrate them
 	@tools/train $(ARGS)

@@ -120,6 +120,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
                 "frames": 3000,
                 "abstain": 0.01,
                 "thresholds": THRESHOLDS,
+                "risk": {"at_most": 0.002, "confidence": 0.95, "accepted": 1470, "wrong": 0},
             }
         ),
         encoding="utf-8",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from edgeguard.policy import Calibration
+from edgeguard.policy.calibration import Certificate
 from edgeguard.policy.document import PolicyDocument, parse
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ class Hostile(NamedTuple):
 
 
 def calibration(policy: str, thresholds: dict[str, float]) -> Calibration:
-    return Calibration("c.json", policy, {}, 100, 0.01, thresholds)
+    return Calibration("c.json", policy, {}, 100, 0.01, thresholds, Certificate(0.002, 0.95, 1500, 0))
 
 
 def hostile_policies() -> list[Hostile]:
