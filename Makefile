@@ -15,7 +15,7 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
-.PHONY: help demo campaign test lint format pytest coverage docs bench differential fuzz-policy mutation models sign lock \
+.PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy differential fuzz-policy mutation models sign lock \
     clean compiler
 
 help:  ## this list
@@ -59,6 +59,8 @@ docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings
 
 bench: $(VENV)/.installed-demo  ## bare, guarded and the sum of the parts, in one run
 	@$(PY) -m bench.frame $(ARGS)
+
+bench-policy: $(VENV)/.installed-dev  ## a policy's step, load and proof, beside another engine
 	@$(PY) -m bench.policy $(ARGS)
 
 differential: $(VENV)/.installed-dev  ## the policy engine against Google's CEL, its second engine and the page, at length
@@ -66,7 +68,7 @@ differential: $(VENV)/.installed-dev  ## the policy engine against Google's CEL,
 	    tests/policy/test_cel.py tests/desk/reference tests/desk/test_trial.py tests/desk/page $(ARGS)
 
 fuzz-policy: $(VENV)/.installed-dev  ## hostile policies for SECONDS (600), seeded
-	@$(PY) tools/fuzz-policy --seconds $(or $(SECONDS),600) $(ARGS)
+	@tools/fuzz-policy --seconds $(or $(SECONDS),600) $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and see a test fail each time
 	@$(RUN)/mutmut run --max-children $(JOBS) $(ARGS)
