@@ -132,10 +132,10 @@ class _Subject:
                     continue
                 lines.append(str(self.side.place(("fallback", j)).line))
                 if not shown and all(interpreter.truth(n, found) is Truth.TRUE for n in (one, other)):
-                    shown = f", as with {self.said(found)} (line {lines[-1]})"
+                    shown = f", as with {self.said(found)}, where line {lines[-1]} holds too"
             if lines:
                 message = f"this row comes before line {', '.join(lines)}, and commands otherwise"
-                hint = f"where both hold, the first commands{shown}"
+                hint = f"the first that holds commands{shown}"
                 yield self.finding("EG1612", ("fallback", i), message, hint, "note")
 
     def meet(self, row: Row, other: Row) -> bool:
