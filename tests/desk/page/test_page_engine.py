@@ -24,7 +24,7 @@ from edgeguard.types import Event, Signal
 Run = Callable[[DraftPolicy, str], Any]
 
 INPUTS = int(os.environ.get("EDGEGUARD_PAGE_INPUTS", "1000"))
-RUNS = int(os.environ.get("EDGEGUARD_PAGE_RUNS", "12"))
+RUNS = int(os.environ.get("EDGEGUARD_PAGE_RUNS", "6"))
 FAULTS = ("missing", "stale", "nan")
 EVENTS = (Event.ARM, Event.TAKE, Event.RELEASE, Event.RESET, Event.STOP)
 EXTREMES = (0.0, -0.0, 5e-324, -1.0, 1.0, 1e-300, 1e150, 1e300, -1e308, math.inf, -math.inf, math.nan)
@@ -214,7 +214,9 @@ def test_the_page_runs_step_by_step_as_the_guard_does(
     draft: DraftPolicy, javascript: Run, rng: random.Random
 ) -> None:
     dense = constants(draft)
-    runs = [a_tour(), *(a_run(rng, draft, dense) for _ in range(RUNS))]
+    cases = embedded_cases(draft.document, draft.program)
+    runs = [a_tour(), *([step.phase for step in case.steps] for case in cases)]
+    runs += [a_run(rng, draft, dense) for _ in range(RUNS)]
     said = javascript(draft, TRIALS.replace("RUNS", script([[in_script(p) for p in run] for run in runs])))
     steps, modes = 0, set()
     for run, found in zip(runs, said):
