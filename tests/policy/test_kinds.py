@@ -7,6 +7,7 @@ import pytest
 from edgeguard.policy.dimension import parse_unit
 from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.checker import check, examine
+from edgeguard.policy.expr.expand import Filler
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.scope import Let, Scope, Type
 from edgeguard.policy.expr.tokens import Problem
@@ -24,6 +25,7 @@ SCOPE = Scope(
         "none": Let(Type(Kind.NUMBER), tree.Number(0, 0, 0.0)),
         "halt": Let(Type(Kind.CLASS, owner="sign", label=True), tree.Label(0, 0, "sign", "stop", 0.0)),
         "broken": Let(),
+        "huge": Let(Type(Kind.NUMBER, METRE)),
     },
     later=("later",),
 )
@@ -72,11 +74,15 @@ def said(text: str) -> list[str]:
         "broken > 1.0",
         "broken + far > 1.0",
         "far / broken > 1.0",
+        "far / huge > 1.0",
         "(up ? broken : far) > 1.0",
     ],
 )
 def test_what_fits_is_accepted_and_what_has_a_finding_elsewhere_is_not_told_again(text: str) -> None:
     assert said(text) == []
+    filled = Filler().fill(parsed(text), SCOPE)
+    assert not isinstance(filled, Problem)
+    assert (filled.node is None) is any(name in text for name in ("broken", "huge"))
 
 
 @pytest.mark.parametrize(

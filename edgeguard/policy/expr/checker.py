@@ -1,6 +1,6 @@
 """Does an expression make sense: are its names declared, do its kinds and units fit? Finds everything, changes nothing.
 
-Works on the tree as written: a named expression counts with the kind and unit that it has.
+Only for the tree as written, where a named expression has its kind and unit: filled in, a constant is a bare number.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Checker:
         found = self.type(node)
         if found is None or found.kind is wanted:
             return found
-        hint = "compare it with something" if wanted is Kind.TRUTH and found.kind is Kind.NUMBER else ""
+        hint = "compare it with something" if wanted is Kind.TRUTH else ""
         if found.kind is Kind.CLASS:
             hint = "compare it with one of its labels, by `==` or `!=`"
         self.add("EG1204", f"{role} must be {wanted.value}, and this is {found.kind.value}", node, hint)
@@ -59,7 +59,7 @@ class _Checker:
             return Type(Kind.NUMBER)
         if isinstance(node, tree.Name):
             return self.name(node)
-        if isinstance(node, (tree.Member, tree.Label)):
+        if isinstance(node, tree.Member):
             return self.member(node)
         if isinstance(node, tree.Conditional):
             return self.conditional(node)
@@ -93,8 +93,8 @@ class _Checker:
         self.add("EG1203", f"nothing is called `{node.name}`", node, hint)
         return None
 
-    def member(self, node: tree.Member | tree.Label) -> Type | None:
-        base, name = (node.base, node.name) if isinstance(node, tree.Member) else (node.signal, node.label)
+    def member(self, node: tree.Member) -> Type | None:
+        base, name = node.base, node.name
         known = self.scope.members.get(base)
         if known is None:
             hint = suggest(base, self.scope.members)
@@ -131,7 +131,7 @@ class _Checker:
         elif left.kind is Kind.TRUTH and node.op not in ("==", "!="):
             hint = "use `==`, `!=`, `&&` or `||`"
             self.add("EG1204", f"`{node.op}` cannot order true and false", node, hint)
-        elif left.kind is Kind.NUMBER:
+        else:
             self.same(left, right, f"`{node.op}` compares", "with", node)
 
     def classes(self, node: tree.Compare, left: Type, right: Type) -> None:
