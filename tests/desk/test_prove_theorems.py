@@ -16,7 +16,7 @@ from edgeguard.desk.solve import search
 from edgeguard.desk.solve.search import Answer
 from edgeguard.errors import UsageError
 from edgeguard.policy import DraftPolicy, compile_draft
-from edgeguard.types import Authority
+from edgeguard.types import Authority, Mode
 
 ROOT = Path(__file__).parents[2]
 VIOLATIONS = Path(__file__).parent / "violations"
@@ -304,7 +304,11 @@ def test_a_fault_that_nothing_reads_may_leave_the_rules_in_charge(tmp_path: Path
         ("authority == rules && command.brake < 0.5", Status.REFUTED),
         ("authority == rules && command.brake < 0.5, for: 300ms", Status.PROVED),
         ("authority == rules && command.brake < 0.4, for: 100ms", Status.REFUTED),
+        # a frame may come with every step of 20 ms, and 0.5 takes 250 ms
+        ("authority == rules && command.brake < 0.5, for: 13 frames", Status.PROVED),
+        ("authority == rules && command.brake < 0.5, for: 12 frames", Status.UNKNOWN),
         ("authority == human && command.brake < 0.5", Status.REFUTED),
+        ("authority == human && a > 0.5", Status.REFUTED),
         ("authority == safe_state && command.horn > 0.0", Status.PROVED),
         ("command.horn > 0.9 && command.brake < 0.1", Status.REFUTED),
         ("command.horn > 1.0", Status.PROVED),
@@ -352,3 +356,26 @@ invariants:
     assert [n for n, r in results.items() if r.status is Status.REFUTED] == ["monotone", "invariant-2"]
     (objection,) = results["monotone"].objections
     assert objection.message == "`ajar` holds at open 0, said 1, and not with open 1, which is worse"
+
+
+def test_a_human_who_takes_over_from_the_safe_state_is_tried(tmp_path: Path) -> None:
+    stops = "  - {id: stop, when: a > 0.5, then: safe_state}"
+    results = made(tmp_path, rules=[stops], never=["authority == human && a > 0.5"])
+    (objection,) = results["invariant-1"].objections
+    assert objection.trace is not None
+    assert [s.mode for s in objection.trace.seen][-2:] == [Mode.SAFE_STATE, Mode.MANUAL]
+
+
+def test_a_planner_that_gives_nothing_is_tried_and_is_no_test_case(tmp_path: Path) -> None:
+    stops = "  - {id: stop, when: a > 0.5, then: safe_state}"
+    results = made(tmp_path, rules=[stops], never=["authority == rules && b > 0.5"])
+    (objection,) = results["invariant-1"].objections
+    assert any("the model suggests nothing" in line for line in shown(objection))
+    found = compile_draft(tmp_path / "made.yaml")
+    assert theorems.as_cases(found.program, [results["invariant-1"]]) == ""
+
+
+def test_where_nominal_values_cannot_be_armed_that_is_what_to_mend(tmp_path: Path) -> None:
+    results = made(tmp_path, rules=["  - {id: r, when: a < 0.5, then: rules}"], never=["b > 0.5"])
+    assert results["invariant-1"].status is Status.UNKNOWN
+    assert "EG1503" in results["invariant-1"].objections[0].hint

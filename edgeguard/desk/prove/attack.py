@@ -31,6 +31,7 @@ _UNROLLED = 8
 """Up to so many frames each may differ; above, up to four inputs take turns."""
 
 _Command = Mapping[str, float]
+_NOTHING: _Command = {}
 
 
 def attack(promise: Promise, authorities: Sequence[Authority]) -> Trace | None:
@@ -77,10 +78,16 @@ def _ways(
     """How authority gets to where the promise is to be broken."""
     subject, span = promise.subject, _long(promise)
     yield (Phase(values, span, suggest=command),)
+    if authority in (Authority.RULES, Authority.SAFE_STATE):
+        yield (Phase(values, span, suggest=_NOTHING),)  # while all is well the rules fill in for the planner
     if authority is Authority.SAFE_STATE:
         yield (Phase(values, span, Event.STOP, suggest=command),)
     if authority is Authority.HUMAN:
-        yield (Phase(values, span, Event.TAKE, manual=command),)
+        take = Phase(values, span, Event.TAKE, manual=command)
+        yield from (
+            (take,),
+            (Phase(values), take),
+        )  # from where the safe state is demanded, it takes two steps
     for cause in subject.causes:
         if cause.row.then is authority and (first := setting_off(subject, cause)):
             yield (first, Phase(values, span, suggest=command))

@@ -125,7 +125,7 @@ def _input(trace: Trace, count: int) -> str:
     if phase.event is not None:
         parts.insert(0, f"the operator's {phase.event.value}")
     if phase.suggest is not None:
-        parts.append(f"the model suggests {shown(phase.suggest)}")
+        parts.append(f"the model suggests {shown(phase.suggest) if phase.suggest else 'nothing'}")
     if phase.manual is not None:
         parts.append(f"the human commands {shown(phase.manual)}")
     return "; ".join(parts)

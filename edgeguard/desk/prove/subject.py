@@ -174,8 +174,8 @@ class Subject:
         return self.place(cause.trigger.path if cause.trigger else ("signals", cause.signal))
 
     def seconds(self, span: Span) -> float:
-        """How long a span takes (s) when frames come as the policy says."""
-        frames = (span.frames - 1) * self.program.frame_period if span.frames else 0.0
+        """The least time (s) that a span can take: a frame comes with every step."""
+        frames = (span.frames - 1) * self.program.period if span.frames else 0.0
         return max(span.seconds, frames)
 
 
