@@ -10,11 +10,11 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from edgeguard.decision.table import Truth, calm
 from edgeguard.policy.expr import tree
-from edgeguard.policy.expr.emit import HIGH, LOW, Emitter, assign, every, finite, load, total
+from edgeguard.policy.expr.emit import AT, HIGH, LOW, Emitter, assign, constant, every, finite, load, total
 from edgeguard.policy.expr.opcodes import forbidden
 from edgeguard.program import Choice, Conditions
 
@@ -23,6 +23,7 @@ _CALM = "CALM"
 _SHORT = 30
 
 Body = list[ast.stmt]
+Answer = TypeVar("Answer")
 
 
 class Condition(NamedTuple):
@@ -62,14 +63,15 @@ def build(
     )
 
 
-def _total(raw: FunctionType, otherwise: object) -> Callable[..., object]:
+def _total(raw: FunctionType, otherwise: Answer) -> Callable[[Sequence[float], Sequence[bool]], Answer]:
     """`raw`, but what it cannot compute (too few values, a value that is no number) is a fault of every rule."""
 
-    def function(values: Sequence[float], healthy: Sequence[bool]) -> object:
+    def function(values: Sequence[float], healthy: Sequence[bool]) -> Answer:
         try:
-            return raw(values, healthy)
+            answer: Answer = raw(values, healthy)
         except (TypeError, ValueError, ArithmeticError):
             return otherwise
+        return answer
 
     return function
 
@@ -90,11 +92,10 @@ def _function(body: Body, quiet: tuple[Truth, ...]) -> FunctionType:
 
 def _compile(body: Body) -> CodeType:
     names = ("values", "healthy", LOW, HIGH, *_TRUTHS.values(), _CALM)
-    arguments = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
-    function = ast.FunctionDef("policy", arguments, body, [])
+    arguments = ast.arguments([], [ast.arg(n, **AT) for n in names], None, [], [], None, [])
+    function = ast.FunctionDef("policy", arguments, body, [], **AT)
     setattr(function, "type_params", [])  # noqa: B010  # Python 3.12 wants it, 3.10 does not know it
-    module = ast.fix_missing_locations(ast.Module([function], []))
-    outer = compile(module, "<policy>", "exec", dont_inherit=True, optimize=2)
+    outer = compile(ast.Module([function], []), "<policy>", "exec", dont_inherit=True, optimize=2)
     return next(c for c in outer.co_consts if isinstance(c, CodeType))
 
 
@@ -136,15 +137,15 @@ class _Writer:
         """First condition that holds; one that faults ends the search, for what follows assumes it did not hold."""
         body = [*self.unpack(), *self.health()]
         for i, node in enumerate(fallback):
-            body += self.three_ways(node, _answer(i), [ast.Pass()], _answer(-1))
+            body += self.three_ways(node, _answer(i), [ast.Pass(**AT)], _answer(-1))
         return body + _answer(-1)
 
     def unpack(self) -> Body:
         found: Body = []
         for source, kind in (("values", "v"), ("healthy", "h")):
-            targets: list[ast.expr] = [ast.Name(f"{kind}{i}", ast.Store()) for i in self.index.values()]
+            targets: list[ast.expr] = [ast.Name(f"{kind}{i}", ast.Store(), **AT) for i in self.index.values()]
             if targets:
-                found.append(ast.Assign([ast.Tuple(targets, ast.Store())], load(source)))
+                found.append(ast.Assign([ast.Tuple(targets, ast.Store(), **AT)], load(source), **AT))
         return found
 
     def calm(self) -> Body:
@@ -154,42 +155,49 @@ class _Writer:
         emitter = Emitter(self.index, self.thresholds)
         conditions = [emitter.truth(condition.when) for condition in self.conditions]
         holds = (
-            ast.BoolOp(ast.Or(), conditions) if len(conditions) > 1 else [*conditions, ast.Constant(False)][0]
+            ast.BoolOp(ast.Or(), conditions, **AT)
+            if len(conditions) > 1
+            else [*conditions, constant(value=False)][0]
         )
-        inner: Body = [ast.If(ast.UnaryOp(ast.Not(), holds), [ast.Return(load(_CALM))], [])]
+        inner: Body = [_if(ast.UnaryOp(ast.Not(), holds, **AT), [_return(load(_CALM))], [])]
         if emitter.sums:
             sums = total("s", [load(name) for name in emitter.sums])
-            inner = [*emitter.pending, *sums, ast.If(finite(load("s")), inner, [])]
+            inner = [*emitter.pending, *sums, _if(finite(load("s")), inner, [])]
         values = total("s", [load(f"v{i}") for i in self.index.values()])
         healthy = every([load(f"h{i}") for i in self.index.values()])
-        return [ast.If(healthy, [*values, ast.If(finite(load("s")), inner, [])], [])]
+        return [_if(healthy, [*values, _if(finite(load("s")), inner, [])], [])]
 
     def health(self) -> Body:
         """A signal counts as healthy only when its value is finite, too."""
-        return [
-            assign(f"h{i}", ast.BoolOp(ast.And(), [load(f"h{i}"), finite(load(f"v{i}"))]))
-            for i in self.index.values()
-        ]
+        return [assign(f"h{i}", every([load(f"h{i}"), finite(load(f"v{i}"))])) for i in self.index.values()]
 
     def fault_rows(self, fine: Truth) -> Body:
         return [
-            ast.If(load(f"h{i}"), _truth(row, fine), _truth(row, Truth.FAULT))
+            _if(load(f"h{i}"), _truth(row, fine), _truth(row, Truth.FAULT))
             for row, i in zip(self.faults, self.index.values())
         ]
 
     def result(self) -> Body:
         count = len(self.conditions) + len(self.index)
-        return [ast.Return(_joined([load(f"r{row}") for row in range(count)]))]
+        return [_return(_joined([load(f"r{row}") for row in range(count)]))]
 
     def three_ways(self, node: tree.Node, true: Body, false: Body, fault: Body) -> Body:
         """If everything read is healthy: compute the sums; if all are finite: if the condition holds ..."""
         emitter = Emitter(self.index, self.thresholds)
-        inner: Body = [ast.If(emitter.truth(node), true, false)]
+        inner: Body = [_if(emitter.truth(node), true, false)]
         if emitter.sums:
             checks = every([finite(load(name)) for name in emitter.sums])
-            inner = [*emitter.pending, ast.If(checks, inner, list(fault))]
+            inner = [*emitter.pending, _if(checks, inner, list(fault))]
         reads = [load(f"h{self.index[name]}") for name in tree.names(node)]
-        return [ast.If(every(reads), inner, fault)] if reads else inner
+        return [_if(every(reads), inner, fault)] if reads else inner
+
+
+def _if(test: ast.expr, then: Body, otherwise: Body) -> ast.stmt:
+    return ast.If(test, then, otherwise, **AT)
+
+
+def _return(value: ast.expr) -> ast.stmt:
+    return ast.Return(value, **AT)
 
 
 def _truth(row: int, truth: Truth) -> Body:
@@ -197,13 +205,13 @@ def _truth(row: int, truth: Truth) -> Body:
 
 
 def _answer(row: int) -> Body:
-    return [ast.Return(ast.Constant(row))]
+    return [_return(constant(row))]
 
 
 def _joined(parts: list[ast.expr]) -> ast.expr:
     """A tuple of any length. CPython builds one of more than 30 items through a list, with instructions that are not
     allowed here; so long ones are joined from short ones, in halves, so that the cost stays near linear."""
     if len(parts) <= _SHORT:
-        return ast.Tuple(parts, ast.Load())
+        return ast.Tuple(parts, ast.Load(), **AT)
     half = (len(parts) // (2 * _SHORT) or 1) * _SHORT
-    return ast.BinOp(_joined(parts[:half]), ast.Add(), _joined(parts[half:]))
+    return ast.BinOp(_joined(parts[:half]), ast.Add(), _joined(parts[half:]), **AT)

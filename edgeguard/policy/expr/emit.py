@@ -8,10 +8,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from edgeguard.policy.expr import interpreter, tree
 
+
+class Place(TypedDict):
+    """A position in a source text, as syntax nodes want one."""
+
+    lineno: int
+    col_offset: int
+
+
 LOW, HIGH = "LOW", "HIGH"
+AT: Place = {"lineno": 1, "col_offset": 0}
+"""Where every node stands; given to each as it is made, because going through the tree again takes as long."""
 _CHUNK = 32
 _COMPARE: Mapping[str, type[ast.cmpop]] = {
     "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE, "==": ast.Eq, "!=": ast.NotEq,
@@ -21,22 +32,27 @@ _ARITHMETIC: Mapping[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*"
 
 def load(name: str) -> ast.expr:
     """Read a local."""
-    return ast.Name(name, ast.Load())
+    return ast.Name(name, ast.Load(), **AT)
 
 
 def assign(name: str, value: ast.expr) -> ast.stmt:
     """Set a local."""
-    return ast.Assign([ast.Name(name, ast.Store())], value)
+    return ast.Assign([ast.Name(name, ast.Store(), **AT)], value, **AT)
+
+
+def constant(value: float) -> ast.expr:
+    """A number or a truth as it is."""
+    return ast.Constant(value, **AT)
 
 
 def every(parts: Sequence[ast.expr]) -> ast.expr:
     """All of one or more conditions."""
-    return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), list(parts))
+    return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), list(parts), **AT)
 
 
 def finite(value: ast.expr) -> ast.expr:
     """`LOW < value < HIGH`: false for infinities and for not-a-number, for which every comparison is false."""
-    return ast.Compare(load(LOW), [ast.Lt(), ast.Lt()], [value, load(HIGH)])
+    return ast.Compare(load(LOW), [ast.Lt(), ast.Lt()], [value, load(HIGH)], **AT)
 
 
 def total(name: str, parts: Sequence[ast.expr]) -> list[ast.stmt]:
@@ -47,7 +63,7 @@ def total(name: str, parts: Sequence[ast.expr]) -> list[ast.stmt]:
         piece = list(parts[at : at + _CHUNK])
         value = load(name) if at else piece.pop(0)
         for part in piece:
-            value = ast.BinOp(value, ast.Add(), part)
+            value = ast.BinOp(value, ast.Add(), part, **AT)
         found.append(assign(name, value))
     return found
 
@@ -67,23 +83,24 @@ class Emitter:
     def truth(self, node: tree.Node) -> ast.expr:
         """A condition. Its sums have been put into locals before it."""
         if isinstance(node, tree.Bool):
-            return ast.Constant(node.value)
+            return constant(node.value)
         if isinstance(node, tree.Flag):
-            return ast.Compare(load(f"v{self.index[node.name]}"), [ast.NotEq()], [ast.Constant(0.0)])
+            return ast.Compare(load(f"v{self.index[node.name]}"), [ast.NotEq()], [constant(0.0)], **AT)
         if isinstance(node, tree.Unary):
-            return ast.UnaryOp(ast.Not(), self.truth(node.operand))
+            return ast.UnaryOp(ast.Not(), self.truth(node.operand), **AT)
         if isinstance(node, tree.Logic):
             op = ast.And() if node.op == "&&" else ast.Or()
-            return ast.BoolOp(op, [self.truth(node.left), self.truth(node.right)])
+            return ast.BoolOp(op, [self.truth(node.left), self.truth(node.right)], **AT)
         if isinstance(node, tree.Conditional):
-            return ast.IfExp(self.truth(node.test), self.truth(node.then), self.truth(node.otherwise))
+            parts = (self.truth(node.test), self.truth(node.then), self.truth(node.otherwise))
+            return ast.IfExp(*parts, **AT)
         if isinstance(node, tree.Within):
-            items = ast.Tuple([ast.Constant(item) for item in node.items], ast.Load())
-            return ast.Compare(self.number(node.operand), [ast.In()], [items])
+            items = ast.Tuple([constant(item) for item in node.items], ast.Load(), **AT)
+            return ast.Compare(self.number(node.operand), [ast.In()], [items], **AT)
         if not isinstance(node, tree.Compare):
             raise AssertionError(node)  # noqa: TRY004  # the checker lets nothing else through
         side = self.number if _is_number(node.left) else self.truth
-        return ast.Compare(side(node.left), [_COMPARE[node.op]()], [side(node.right)])
+        return ast.Compare(side(node.left), [_COMPARE[node.op]()], [side(node.right)], **AT)
 
     def number(self, node: tree.Node) -> ast.expr:
         """A number. A sum goes into a local of its own that is checked to be finite.
@@ -92,20 +109,19 @@ class Emitter:
         infinity or not-a-number back into a finite number.
         """
         if isinstance(node, tree.Unary):
-            return ast.UnaryOp(ast.USub(), self.number(node.operand))
+            return ast.UnaryOp(ast.USub(), self.number(node.operand), **AT)
         if not isinstance(node, tree.Arithmetic):
             return self.term(node)
-        known = self.constant(node)
-        if known is not None:
-            return ast.Constant(known)
-        value = self.term(node)
+        value = self.known(node)
+        if value is not None:
+            return constant(value)
         name = f"t{self.made}"
         self.made += 1
-        self.pending.append(assign(name, value))
+        self.pending.append(assign(name, self.term(node)))
         self.sums.append(name)
         return load(name)
 
-    def constant(self, node: tree.Node) -> float | None:
+    def known(self, node: tree.Node) -> float | None:
         """The value of a sum that reads no signal, so that it is not computed at every step."""
         if tree.names(node):
             return None
@@ -115,19 +131,19 @@ class Emitter:
     def term(self, node: tree.Node) -> ast.expr:
         """A number inside of a sum."""
         if isinstance(node, (tree.Number, tree.Label)):
-            return ast.Constant(node.value)
+            return constant(node.value)
         if isinstance(node, tree.Name):
             return load(f"v{self.index[node.name]}")
         if isinstance(node, tree.Member):
-            return ast.Constant(self.thresholds[node.name])
+            return constant(self.thresholds[node.name])
         if isinstance(node, tree.Unary):
-            return ast.UnaryOp(ast.USub(), self.term(node.operand))
+            return ast.UnaryOp(ast.USub(), self.term(node.operand), **AT)
         if isinstance(node, tree.Conditional):
             parts = (self.truth(node.test), self.number(node.then), self.number(node.otherwise))
-            return ast.IfExp(*parts)
+            return ast.IfExp(*parts, **AT)
         if not isinstance(node, tree.Arithmetic):
             raise AssertionError(node)  # noqa: TRY004  # the checker lets nothing else through
-        return ast.BinOp(self.term(node.left), _ARITHMETIC[node.op](), self.term(node.right))
+        return ast.BinOp(self.term(node.left), _ARITHMETIC[node.op](), self.term(node.right), **AT)
 
 
 def _is_number(node: tree.Node) -> bool:
