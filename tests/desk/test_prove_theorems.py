@@ -167,6 +167,15 @@ def test_rules_that_take_turns_break_an_invariant_that_neither_ends() -> None:
     ]
 
 
+def test_what_is_neither_proved_nor_seen_is_unknown() -> None:
+    found = refuted("unknown")
+    assert list(found) == ["invariant-1"]
+    assert found["invariant-1"].status is Status.UNKNOWN
+    (objection,) = found["invariant-1"].objections
+    assert objection.code == "EG1610"
+    assert objection.message == "not proved while the model acts, and no run was found that breaks it"
+
+
 def test_the_sign_gate_is_proved_whole() -> None:
     found = compile_draft(ROOT / "policies" / "sign_gate.yaml")
     results = list(theorems.prove(Subject.of(found.document, found.program)))
@@ -193,7 +202,7 @@ def test_every_counterexample_is_a_test_case_that_can_be_run(name: str) -> None:
 def test_every_refutation_was_seen_or_is_about_what_never_happens(name: str) -> None:
     for result in refuted(name).values():
         for objection in result.objections:
-            assert objection.trace is not None or "never" in objection.message
+            assert objection.unknown or objection.trace is not None or "never" in objection.message
 
 
 def test_what_the_solver_does_not_know_is_never_proved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,3 +388,10 @@ def test_where_nominal_values_cannot_be_armed_that_is_what_to_mend(tmp_path: Pat
     results = made(tmp_path, rules=["  - {id: r, when: a < 0.5, then: rules}"], never=["b > 0.5"])
     assert results["invariant-1"].status is Status.UNKNOWN
     assert "EG1503" in results["invariant-1"].objections[0].hint
+
+
+def test_a_rule_that_waits_for_a_day_does_not_keep_anybody_waiting(tmp_path: Path) -> None:
+    slow = "  - {id: r, when: a > 0.5, for: 1440min, then: rules}"
+    results = made(tmp_path, rules=[slow], never=["authority == model && a > 0.5"])
+    assert status(results, "reachable") is Status.PROVED
+    assert status(results, "invariant-1") is Status.REFUTED

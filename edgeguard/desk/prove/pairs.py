@@ -48,11 +48,11 @@ def pairs(subject: Subject) -> Result:
 
 def _together(subject: Subject, one: Cause, other: Cause) -> Answer:
     """WITNESS: some input sets off both. A rule counts as set off by what it says, or by the fault of what it reads."""
-    if one.trigger is None and other.trigger is None:
-        return Answer.WITNESS
     if one.trigger is not None and other.trigger is not None:
         return subject.answer(subject.holds(one), subject.holds(other))
-    return subject.answer(subject.counts(one), subject.counts(other))
+    # a fault leaves all other signals free, and a rule that reads any signal is set off by the fault of that one
+    rules = [c for c in (one, other) if c.trigger is not None and not c.row.reads]
+    return subject.answer(*(subject.holds(c) for c in rules)) if rules else Answer.WITNESS
 
 
 def outcome(one: RuleRow, other: RuleRow, *, expired: bool = False) -> frozenset[Authority]:

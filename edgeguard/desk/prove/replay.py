@@ -17,6 +17,8 @@ from edgeguard.types import Authority, Event, Mode
 Judge = Callable[[Sequence[Seen]], bool]
 """Whether the run so far shows what was looked for, at its last step."""
 
+_LONGEST = 20_000
+"""Steps of the longest run that is tried."""
 _DEPTH = 5
 _MOST = 4_000
 """How deep, and over how many states, the runtime is searched for a run of what the mode layer allows."""
@@ -24,6 +26,8 @@ _MOST = 4_000
 
 def play(subject: Subject, phases: Sequence[Phase], judge: Judge) -> Trace | None:
     """Run `phases` from an armed, calm start; the trace up to the first step that `judge` accepts, or None."""
+    if not _affordable(subject, phases):
+        return None
     trial = Trial(subject.program)
     try:
         seen = [trial.arm()]
@@ -37,6 +41,13 @@ def play(subject: Subject, phases: Sequence[Phase], judge: Judge) -> Trace | Non
             if judge(seen):
                 return Trace(tuple(phases[: len(starts)]), tuple(starts), tuple(seen))
     return None
+
+
+def _affordable(subject: Subject, phases: Sequence[Phase]) -> bool:
+    """Whether the run is short enough to be run at all: a rule may wait for a day."""
+    frame = subject.program.frame_period
+    seconds = sum(max(phase.span.seconds, phase.span.frames * frame) for phase in phases)
+    return seconds <= _LONGEST * subject.program.period
 
 
 class _Run(NamedTuple):
@@ -53,7 +64,7 @@ def hunt(subject: Subject, judge: Judge) -> Trace | None:
         waiting = deque([_Run(trial, (), (), (trial.arm(),))])
     except NotArmable:
         return None
-    letters = list(_letters(subject))
+    letters = [phase for phase in _letters(subject) if _affordable(subject, [phase])]
     known: set[object] = set()
     while waiting and len(known) < _MOST:
         here = waiting.popleft()
