@@ -217,25 +217,27 @@ def _condition(text: str) -> Cell:
     return text if text == "otherwise" else Code(text)
 
 
-def envelope(program: Program) -> Sheet:
+def envelope(draft: DraftPolicy) -> Sheet:
     """What no actuator is ever told."""
+    units = {name: actuator.unit for name, actuator in draft.document.policy.envelope.items()}
     return Sheet(
         "envelope",
         "Envelope",
         "No command leaves these limits, whoever gives it.",
-        ("actuator", "min", "max", "largest rise", "largest fall", "safe value"),
+        ("actuator", "unit", "min", "max", "largest rise", "largest fall", "safe value"),
         tuple(
             (
                 Code(limit.name),
+                units[limit.name],
                 number(limit.low),
                 number(limit.high),
                 _rate(limit.rise),
                 _rate(limit.fall),
                 number(limit.safe),
             )
-            for limit in program.envelope
+            for limit in draft.program.envelope
         ),
-        tuple(limit.name for limit in program.envelope),
+        tuple(limit.name for limit in draft.program.envelope),
     )
 
 

@@ -42,7 +42,7 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
     found = [
         facts.decisions(program),
         facts.fallback(program),
-        facts.envelope(program),
+        facts.envelope(draft),
         facts.handover(program),
         facts.signals(program),
         promises.names(draft),
