@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeguard.decision.table import Span, Truth
+from edgeguard.errors import PolicyError
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.expr import interpreter, tree
-from edgeguard.policy.expr.parser import parse_expression
-from edgeguard.policy.expr.tokens import Problem
 from edgeguard.types import Authority
 
 TEXT = """\
@@ -93,15 +92,26 @@ def test_agreement_beyond_all_numbers_is_a_fault(document: PolicyDocument) -> No
 
 
 def test_text_of_a_trigger_is_what_its_offsets_count_in(document: PolicyDocument) -> None:
-    for trigger in document.triggers:
-        for part in tree.walk(trigger.when):
-            written = trigger.text[part.at : part.end]
-            assert (
-                isinstance(part, tree.Logic)
-                or written == "moving"
-                or not isinstance(parse_expression(written), Problem)
-            )
-    assert document.triggers[2].text == "(moving) && !(!door)"
+    shut = document.triggers[2]
+    assert shut.text == "(moving) && !(!door)"
+    places = [shut.text[part.at : part.end] for part in tree.walk(shut.when)]
+    assert places == [shut.text, "moving", "moving", "moving", "!(!door)", "!door", "door"]
+    speeds = document.triggers[1]
+    assert speeds.text == "speed - wheel > 0.5 || wheel - speed > 0.5"
+    assert {"speed - wheel > 0.5", "wheel - speed > 0.5"} < {
+        speeds.text[part.at : part.end] for part in tree.walk(speeds.when)
+    }
+
+
+def test_trigger_without_any_span_lets_go_after_one_frame(document: PolicyDocument) -> None:
+    assert document.triggers[0].hold == Span()
+    assert document.triggers[0].let_go == Span(frames=1)
+
+
+def test_units_of_what_should_agree_are_told(document: PolicyDocument) -> None:
+    wrong = document.source.text.replace("wheel: {from: context, unit: m/s,", "wheel: {from: context,")
+    with pytest.raises(PolicyError, match="`speed` is `m/s`, `wheel` is a plain number"):
+        parse(wrong.encode(), file="p.yaml")
 
 
 def test_every_condition_has_a_tree_at_its_own_place(document: PolicyDocument) -> None:
