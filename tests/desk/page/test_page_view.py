@@ -150,6 +150,27 @@ def test_step_by_step_the_operator_stops_resets_and_arms(everything: DraftPolicy
     assert seen[-1][0].startswith("NOMINAL at 281.3 ms")  # four frames on
 
 
+def test_while_a_human_is_asked_the_time_left_and_the_alerts_are_shown(
+    everything: DraftPolicy, browse: Run
+) -> None:
+    seen = browse(
+        everything,
+        TOOLS
+        + """
+        look("stepping");
+        put("answer", "[data-value]", 0);
+        const found = [];
+        for (let i = 0; i < 8; i += 1) { click("#frame"); found.push(shown()); }
+        return found;
+        """,
+    )
+    asked = [one["detail"] for one in seen if one["mode"] == "takeover_request"]
+    assert asked[0].endswith(" 250 ms left to take over.")
+    assert asked[1].endswith(" 187.5 ms left to take over, alerts: visual.")
+    assert asked[2].endswith(" 125 ms left to take over, alerts: visual, audible.")
+    assert (seen[-1]["word"], seen[-1]["ribbon"]) == ("RULES", ["MODEL", "HUMAN", "RULES"])
+
+
 def test_a_rule_shows_how_far_it_is_while_it_is_not_believed(everything: DraftPolicy, browse: Run) -> None:
     seen = browse(
         everything,
