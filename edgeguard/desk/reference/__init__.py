@@ -5,8 +5,8 @@ two. Nothing that drives an actuator may use it. Every function names the clause
 """
 
 from edgeguard.desk.reference.causes import Reason
+from edgeguard.desk.reference.conditions import Truth
 from edgeguard.desk.reference.engine import Inputs, Outcome, Reference, State
-from edgeguard.desk.reference.rows import Truth
 from edgeguard.desk.reference.runtime import Runtime
 
 __all__ = ["Inputs", "Outcome", "Reason", "Reference", "Runtime", "State", "Truth"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from edgeguard.desk.reference.modes import ModeState
 from edgeguard.desk.reference.rows import Row
-from edgeguard.desk.reference.triggers import Condition, demands, over
+from edgeguard.desk.reference.triggers import Standing, demands, over
 from edgeguard.types import Authority, Event, Mode
 
 Values = Mapping[str, float | None]
@@ -42,13 +42,13 @@ class Story:
     """What causes are told from, after S5 to S7."""
 
     rows: Sequence[Row]
-    triggers: Sequence[Condition]
+    triggers: Sequence[Standing]
     last_held: Sequence[Values]
     now: float
 
 
 def remembered(
-    before: ModeState, after: ModeState, kept: Mapping[int, float], triggers: Sequence[Condition]
+    before: ModeState, after: ModeState, kept: Mapping[int, float], triggers: Sequence[Standing]
 ) -> Mapping[int, float]:
     """S8.1: which triggers were active on entering, by index, and since when."""
     if after.mode not in REMEMBERING:
@@ -59,11 +59,16 @@ def remembered(
 
 
 def causes(
-    story: Story, mode: ModeState, kept: Mapping[int, float], *, authority: Authority, silent: bool
+    story: Story,
+    mode: ModeState,
+    kept: Mapping[int, float],
+    *,
+    authority: Authority,
+    silent_since: float | None,
 ) -> tuple[Reason, ...]:
-    """S8.2 to S8.5. `authority`: the verdict's (S10.7); `silent`: the model has authority and gives no command."""
-    if silent:
-        return (Reason("event:no-suggestion", authority, mode.since),)
+    """S8.2 to S8.5. `authority`: the verdict's (S10.7); `silent_since`: since when the model gives no command (s)."""
+    if silent_since is not None:
+        return (Reason("event:no-suggestion", authority, silent_since),)
     if mode.mode is Mode.NOMINAL:
         return ()
     return (*_told_by_event(mode, authority), *_told_by_triggers(story, kept))

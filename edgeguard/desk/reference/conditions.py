@@ -7,37 +7,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 
-from edgeguard.desk.reference.rows import Truth
 from edgeguard.policy.expr import tree
 
 Values = Mapping[str, float | None]
 """Every declared signal's value; None: at fault (S2.5)."""
 
 
-def truth(node: tree.Node, values: Values, thresholds: Mapping[str, float]) -> Truth:
+class Truth(str, Enum):
+    """S3.2: the three truths."""
+
+    TRUE = "true"
+    FALSE = "false"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A tree, and what S3.3 and S3.4 ask of it."""
+
+    node: tree.Node
+    mentions: tuple[str, ...]
+    """Every signal that stands in the tree, wherever it stands, each once."""
+    sums: tuple[tree.Arithmetic, ...]
+    """Every sum, difference, product and quotient in the tree: nothing else can fail (S3.5)."""
+
+
+def condition(node: tree.Node) -> Condition:
+    """S3.3, S3.4: what can make the condition a fault."""
+    parts = tuple(tree.walk(node))
+    named = [part.name for part in parts if isinstance(part, (tree.Name, tree.Flag))]
+    named += [part.signal for part in parts if isinstance(part, tree.Label)]
+    return Condition(
+        node, tuple(dict.fromkeys(named)), tuple(p for p in parts if isinstance(p, tree.Arithmetic))
+    )
+
+
+def truth(condition: Condition, values: Values, thresholds: Mapping[str, float]) -> Truth:
     """S3.2 to S3.6: what the condition is worth on these values."""
-    if any(values[name] is None for name in mentioned(node)):  # S3.3
+    if any(values[name] is None for name in condition.mentions):  # S3.3
         return Truth.FAULT
-    if not all(_finite(part, values, thresholds) for part in tree.walk(node)):  # S3.4
+    if not all(math.isfinite(_value(part, values, thresholds)) for part in condition.sums):  # S3.4
         return Truth.FAULT
-    return Truth.TRUE if _value(node, values, thresholds) else Truth.FALSE
-
-
-def mentioned(node: tree.Node) -> tuple[str, ...]:
-    """S3.3: every signal that stands in the tree, wherever it stands."""
-    found: dict[str, None] = {}
-    for part in tree.walk(node):
-        if isinstance(part, (tree.Name, tree.Flag)):
-            found[part.name] = None
-        elif isinstance(part, tree.Label):
-            found[part.signal] = None
-    return tuple(found)
-
-
-def _finite(part: tree.Node, values: Values, thresholds: Mapping[str, float]) -> bool:
-    """S3.4, S3.5: only sums, differences, products and quotients can fail."""
-    return not isinstance(part, tree.Arithmetic) or math.isfinite(_value(part, values, thresholds))
+    return Truth.TRUE if _value(condition.node, values, thresholds) else Truth.FALSE
 
 
 def _value(node: tree.Node, values: Values, thresholds: Mapping[str, float]) -> float | bool:

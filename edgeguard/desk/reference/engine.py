@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from edgeguard.desk.reference import gate, modes
 from edgeguard.desk.reference.causes import Reason, Story, causes, notices, remembered
-from edgeguard.desk.reference.conditions import mentioned, truth
+from edgeguard.desk.reference.conditions import Truth, condition, truth
 from edgeguard.desk.reference.modes import AUTHORITY, Facts, ModeState
-from edgeguard.desk.reference.rows import Row, Truth, enforced, watched
+from edgeguard.desk.reference.rows import Row, enforced, watched
 from edgeguard.desk.reference.signals import Seen, healthy_value, status
-from edgeguard.desk.reference.triggers import Condition, Moment, demands, holds, move
+from edgeguard.desk.reference.triggers import Moment, Standing, demands, holds, move
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.types import Authority, Event, GateDecision, Mode, Status
 
@@ -40,13 +40,13 @@ class Inputs:
 class Watch:
     """A list of triggers, what they are doing (S5.1), and the values when each last held (S8.4)."""
 
-    triggers: tuple[Condition, ...]
+    triggers: tuple[Standing, ...]
     last_held: tuple[Values, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """S1.1: all that is remembered from one step to the next."""
+    """S1.1: all that is remembered from one step to the next. Times in s."""
 
     enforced: Watch
     watched: Watch
@@ -54,6 +54,8 @@ class State:
     remembered: Mapping[int, float]
     sent: Mapping[str, float]
     sent_at: float | None = None
+    silent_since: float | None = None
+    """S8.5: since when the model has authority and gives no command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Outcome:
     causes: tuple[Reason, ...]
     notices: tuple[Reason, ...]
     deadline: float | None
+    alerts: tuple[str, ...]
     fallback: int
     status: Mapping[str, Status]
     values: Values = field(default_factory=dict)
@@ -80,11 +83,14 @@ class Reference:
     """
 
     def __init__(self, document: PolicyDocument, thresholds: Mapping[str, float]) -> None:
-        self._document = document
         self._policy = document.policy
         self._thresholds = thresholds
         self._enforced = enforced(document)
         self._watched = watched(document)
+        self._rows = tuple(
+            None if row.when is None else condition(document.conditions[("fallback", i, "when")])
+            for i, row in enumerate(self._policy.fallback)
+        )
 
     def beginning(self) -> State:
         """S11.1."""
@@ -96,14 +102,18 @@ class Reference:
         values = self._values(inputs)
         moment = self._moment(state.mode.mode, inputs)
         whens = [self._when(row, values) for row in self._enforced]
-        first = self._advance(self._enforced, state.enforced, values, moment)
-        second = self._advance(self._watched, state.watched, values, moment)
+        first = self._advance(self._enforced, whens, state.enforced, values, moment)
+        told = [self._when(row, values) for row in self._watched]
+        second = self._advance(self._watched, told, state.watched, values, moment)
         facts = self._facts(first.triggers, state.mode, inputs.now)
         mode = modes.step(state.mode, facts, inputs.events, self._policy.lockout_after, inputs.now)
         kept = remembered(state.mode, mode, state.remembered, first.triggers)
         fallback = self._fallback(values)
         acts, command = self._command(state, mode.mode, fallback, inputs)
         authority, silent = _authority(mode.mode, acts)
+        silent_since = (
+            (state.silent_since if state.silent_since is not None else inputs.now) if silent else None
+        )
         story = Story(self._enforced, first.triggers, first.last_held, inputs.now)
         outcome = Outcome(
             mode=mode.mode,
@@ -111,14 +121,15 @@ class Reference:
             gate=gate.decision(acts, command),
             source=acts.source,
             command=command,
-            causes=causes(story, mode, kept, authority=authority, silent=silent),
+            causes=causes(story, mode, kept, authority=authority, silent_since=silent_since),
             notices=notices(Story(self._watched, second.triggers, second.last_held, inputs.now), mode),
             deadline=self._deadline(mode.mode, first.triggers, inputs.now),
+            alerts=self._alerts(mode, inputs.now),
             fallback=fallback,
             status=self._status(whens, values, inputs),
             values=values,
         )
-        return State(first, second, mode, kept, command, inputs.now), outcome
+        return State(first, second, mode, kept, command, inputs.now, silent_since), outcome
 
     def _values(self, inputs: Inputs) -> Values:
         """S2.5: the value of every healthy signal."""
@@ -146,11 +157,12 @@ class Reference:
             return None
         return Moment(inputs.now, inputs.new_frame, Event.RESET in inputs.events or mode is Mode.STANDBY)
 
-    def _advance(self, rows: tuple[Row, ...], watch: Watch, values: Values, moment: Moment | None) -> Watch:
+    def _advance(
+        self, rows: tuple[Row, ...], whens: list[Truth], watch: Watch, values: Values, moment: Moment | None
+    ) -> Watch:
         """S5.2: every trigger makes one move, by itself. S8.4: what it mentions, when it last held."""
         triggers, last = list(watch.triggers), list(watch.last_held)
-        for i, row in enumerate(rows):
-            when = self._when(row, values)
+        for i, (row, when) in enumerate(zip(rows, whens, strict=True)):
             if holds(when):
                 last[i] = {name: values[name] for name in _mentions(row)}
             if moment is not None:
@@ -167,7 +179,7 @@ class Reference:
         """S4.3, S4.5: a fault trigger's `clear` is the opposite of its `when`, too."""
         return truth(row.clear, values, self._thresholds) if row.clear is not None else OPPOSITE[when]
 
-    def _facts(self, triggers: tuple[Condition, ...], mode: ModeState, now: float) -> Facts:
+    def _facts(self, triggers: tuple[Standing, ...], mode: ModeState, now: float) -> Facts:
         """S6.3, S7.2."""
         active = [(r, t.since) for r, t in zip(self._enforced, triggers, strict=True) if t.since is not None]
         return Facts(
@@ -177,7 +189,7 @@ class Reference:
             fresh=any(row.then is Authority.SAFE_STATE and since >= mode.since for row, since in active),
         )
 
-    def _deadline(self, mode: Mode, triggers: tuple[Condition, ...], now: float) -> float | None:
+    def _deadline(self, mode: Mode, triggers: tuple[Standing, ...], now: float) -> float | None:
         """S7.8."""
         if mode is not Mode.TAKEOVER_REQUEST:
             return None
@@ -185,12 +197,16 @@ class Reference:
         asking = [(row, since) for row, since in active if demands(row, since, now) is Authority.HUMAN]
         return min(since + row.within for row, since in asking)
 
+    def _alerts(self, mode: ModeState, now: float) -> tuple[str, ...]:
+        """S7.9."""
+        if mode.mode is not Mode.TAKEOVER_REQUEST or self._policy.handover is None:
+            return ()
+        return tuple(s.alert for s in self._policy.handover.escalate if not now - mode.since < s.after)
+
     def _fallback(self, values: Values) -> int:
         """S9."""
-        for i, row in enumerate(self._policy.fallback):
-            if row.when is None:  # S9.2
-                return i
-            found = truth(self._document.conditions[("fallback", i, "when")], values, self._thresholds)
+        for i, when in enumerate(self._rows):
+            found = Truth.TRUE if when is None else truth(when, values, self._thresholds)  # S9.2
             if found is not Truth.FALSE:  # S9.1
                 return i if found is Truth.TRUE else -1
         return -1
@@ -220,9 +236,9 @@ def _authority(mode: Mode, acts: gate.Acts) -> tuple[Authority, bool]:
 
 def _mentions(row: Row) -> tuple[str, ...]:
     """S3.3; a fault trigger mentions its signal."""
-    return (row.signal,) if row.when is None else mentioned(row.when)
+    return (row.signal,) if row.when is None else row.when.mentions
 
 
 def _nothing(rows: tuple[Row, ...]) -> Watch:
     """S11.1."""
-    return Watch(tuple(Condition() for _ in rows), tuple({} for _ in rows))
+    return Watch(tuple(Standing() for _ in rows), tuple({} for _ in rows))

@@ -14,6 +14,7 @@ from edgeguard.types import Authority, GateDecision, Mode
 
 Command = Mapping[str, float]
 LARGE = 2**62
+"""S10.1: the magnitude from which on an integer is no number."""
 
 
 class Acts(NamedTuple):
@@ -44,11 +45,9 @@ def command(values: Mapping[str, object] | None, envelope: Mapping[str, Actuator
 
 def _is_value(value: object) -> bool:
     """S10.1."""
-    if isinstance(value, bool):
-        return True
     if isinstance(value, int):
-        return abs(value) < LARGE
-    return isinstance(value, float) and math.isfinite(value) and abs(value) < LARGE
+        return not isinstance(value, bool) and abs(value) < LARGE
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def safe_command(envelope: Mapping[str, Actuator]) -> Command:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
+from edgeguard.desk.reference.conditions import Condition, condition
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import tree
 from edgeguard.policy.schema import Policy, Reaction, Relation, SignalDeclaration
@@ -24,14 +24,6 @@ FRAME_PERIOD = 0.05
 """Seconds between two pictures where the policy does not say."""
 
 
-class Truth(str, Enum):
-    """S3.2: the three truths."""
-
-    TRUE = "true"
-    FALSE = "false"
-    FAULT = "fault"
-
-
 class Span(NamedTuple):
     """S4.2: frames and seconds; what is not written is 0."""
 
@@ -44,8 +36,8 @@ class Row:
     """S4.2: one trigger. `when` None: the fault trigger of `signal` (S4.5)."""
 
     name: str
-    when: tree.Node | None
-    clear: tree.Node | None
+    when: Condition | None
+    clear: Condition | None
     """None: the opposite of `when`."""
     hold: Span
     let_go: Span
@@ -92,8 +84,8 @@ def _row(entry: Reaction, when: tree.Node, clear: tree.Node | None) -> Row:
         let_go = Span(entry.clear.for_.frames, entry.clear.for_.seconds)
     return Row(
         name=entry.id,
-        when=when,
-        clear=clear,
+        when=condition(when),
+        clear=None if clear is None else condition(clear),
         hold=hold,
         let_go=let_go,
         then=AUTHORITY[entry.then],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Integral
 
 from edgeguard.desk.reference.signals import Seen
 from edgeguard.policy.schema import Policy
@@ -14,6 +15,8 @@ from edgeguard.types import Event, Mode
 
 EVERY_STEP = ("context", "link")
 """S2.8: where signals come from that are measured in every step; `frame_age` is, too."""
+OF_A_FRAME = (None, "frame", "runtime")
+"""S2.9: where signals come from that a failed frame takes away; None: models. `log_failures` is measured again."""
 
 
 class Runtime:
@@ -37,9 +40,9 @@ class Runtime:
         fell, self._now = now < self._now, now
         return frozenset((*handed, Event.INTEGRITY) if fell else handed)
 
-    def is_new(self, picture: float | None) -> bool:
+    def is_new(self, picture: object) -> bool:
         """S1.3: whether the number of a picture makes it a new frame."""
-        if picture is None or picture != math.floor(picture) or picture <= self._picture:
+        if not isinstance(picture, Integral) or int(picture) <= self._picture:
             return False
         self._picture = int(picture)
         return True
@@ -47,16 +50,7 @@ class Runtime:
     def measure(self, measured: Mapping[str, Seen], *, failed: bool = False) -> Mapping[str, Seen]:
         """S2.8, S2.9: what is known of every signal in this step. `failed`: perception failed on a new frame."""
         for name, signal in self._policy.signals.items():
-            if (
-                signal.from_ in EVERY_STEP
-                or name == "frame_age"
-                or (failed and _of_the_picture(signal.from_))
-            ):
+            if signal.from_ in EVERY_STEP or name == "frame_age" or (failed and signal.from_ in OF_A_FRAME):
                 self._board.pop(name, None)
         self._board.update(measured)
         return dict(self._board)
-
-
-def _of_the_picture(source: str | None) -> bool:
-    """S2.9: signals of the models (no `from`) and of the picture."""
-    return source in (None, "frame")

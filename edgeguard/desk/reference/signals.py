@@ -6,6 +6,7 @@ Nothing here remembers a value: that is the runtime's (S2.8).
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import NamedTuple
 
 from edgeguard.policy.schema import SignalDeclaration
@@ -44,12 +45,12 @@ def number(value: object, kind: str) -> float:
     """S2.1: the nearest double; what is not a number is NaN."""
     if isinstance(value, bool):
         return float(value) if kind == "bool" else math.nan
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, Real):
         return math.nan
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf  # or the other one: neither is a value (S2.3)
 
 
 def possible(signal: SignalDeclaration, value: float) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeguard.desk.reference.rows import Row, Span, Truth
+from edgeguard.desk.reference.conditions import Truth
+from edgeguard.desk.reference.rows import Row, Span
 from edgeguard.types import Authority
 
 
@@ -20,7 +21,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Standing:
     """S5.1: the state of one trigger. `since` None: not active."""
 
     since: float | None = None
@@ -46,21 +47,21 @@ def holds(when: Truth) -> bool:
     return when in (Truth.TRUE, Truth.FAULT)
 
 
-def move(row: Row, state: Condition, when: Truth, clear: Truth, moment: Moment) -> Condition:
+def move(row: Row, state: Standing, when: Truth, clear: Truth, moment: Moment) -> Standing:
     """S5.2: exactly one move."""
     run = counted(state, when, clear, moment)
     if run is None:  # S5.4
-        return Condition(state.since, None)
+        return Standing(state.since, None)
     if not full(run, row.let_go if state.active else row.hold, moment.now):
-        return Condition(state.since, run)
+        return Standing(state.since, run)
     if not state.active:  # S5.6
-        return Condition(moment.now, None)
+        return Standing(moment.now, None)
     if row.latch and not moment.open:  # S5.7, S5.8
-        return Condition(state.since, run)
-    return Condition(None, None)
+        return Standing(state.since, run)
+    return Standing(None, None)
 
 
-def counted(state: Condition, when: Truth, clear: Truth, moment: Moment) -> Run | None:
+def counted(state: Standing, when: Truth, clear: Truth, moment: Moment) -> Run | None:
     """S5.3 to S5.5: the run with this step in it; None if the step does not count."""
     counts = (clear is Truth.TRUE and not holds(when)) if state.active else holds(when)
     if not counts:
