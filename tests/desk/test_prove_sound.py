@@ -21,7 +21,7 @@ from edgeguard.desk.trial import NotArmable, Seen, Trial
 from edgeguard.policy import DraftPolicy, compile_draft
 from edgeguard.types import Authority, Event, Mode
 
-POLICIES = int(os.environ.get("EDGEGUARD_PROVE_POLICIES", "16"))
+POLICIES = int(os.environ.get("EDGEGUARD_PROVE_POLICIES", "8"))
 RUNS, STEPS = 6, 150
 VALUES = (0.0, 0.2, 0.25, 0.3, 0.5, 0.55, 0.75, 0.8, 1.0)
 WORDS = (

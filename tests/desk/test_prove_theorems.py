@@ -395,3 +395,20 @@ def test_a_rule_that_waits_for_a_day_does_not_keep_anybody_waiting(tmp_path: Pat
     results = made(tmp_path, rules=[slow], never=["authority == model && a > 0.5"])
     assert status(results, "reachable") is Status.PROVED
     assert status(results, "invariant-1") is Status.REFUTED
+
+
+def test_the_gap_of_a_policy_without_rows_is_shown_at_a_healthy_input(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    path.write_text(
+        "edgeguard: 1\npolicy: {name: none, version: 1}\nsignals:\n"
+        "  speed: {from: context, range: [0, 60], max_age: 100ms, on_fault: human, within: 2s}\n"
+        "envelope: {brake: {min: 0, max: 1, safe: 1.0}}\n"
+    )
+    found = compile_draft(path)
+    (result,) = theorems.prove(Subject.of(found.document, found.program), ["total"])
+    (objection,) = result.objections
+    assert objection.message.endswith(
+        "no fallback row commands at every signal nominal: the safe command follows"
+    )
+    assert objection.trace is not None
+    assert objection.trace.seen[-1].values == {"speed": 0.0}

@@ -93,11 +93,15 @@ def _gaps(subject: Subject) -> Iterator[Objection]:
     yield doubt("it is not known whether a fallback row always commands", place)
 
 
-def uncommanded(subject: Subject, *facts: Formula) -> Trace | None:
-    """The trace of a run to an input with these `facts` at which the rules are to act, and no row commands."""
+def uncommanded(subject: Subject, *facts: Formula, faults: frozenset[str] = frozenset()) -> Trace | None:
+    """The trace of a run to an input with these `facts` at which the rules are to act, and no row commands.
+
+    `faults`: the signals that are at fault there.
+    """
 
     def judge(seen: Sequence[Seen]) -> bool:
-        return seen[-1].mode in ASKED and seen[-1].fallback == -1
+        ill = {name for name, value in seen[-1].values.items() if value is None}
+        return seen[-1].mode in ASKED and seen[-1].fallback == -1 and ill == faults
 
     # the plainest first: a fault acts at once, and needs nothing else
     causes = sorted(subject.causes, key=lambda c: (not c.at_once, c.trigger is not None))

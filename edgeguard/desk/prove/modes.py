@@ -91,7 +91,7 @@ def explore(next_mode: NextMode, lockout_after: int, rows: Sequence[RuleRow]) ->
     return _closed(next_mode, lockout_after, summaries(rows))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _closed(next_mode: NextMode, lockout_after: int, every: tuple[Summary, ...]) -> Modes:
     start = Seat(Mode.INIT)
     modes = Modes((), (), every, next_mode, lockout_after)

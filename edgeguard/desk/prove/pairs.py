@@ -94,7 +94,11 @@ def _blind(subject: Subject) -> Iterator[Objection]:
         if found is Answer.NEVER:
             continue
         place = subject.cause_place(cause)
-        trace = uncommanded(subject, *facts) if found is Answer.WITNESS else None
+        trace = (
+            uncommanded(subject, *facts, faults=frozenset({cause.signal}))
+            if found is Answer.WITNESS
+            else None
+        )
         if trace is None:
             yield doubt(f"it is not known whether the rules can act without `{cause.signal}`", place)
             continue
