@@ -147,3 +147,19 @@ def test_finding_in_a_name_is_told_once_and_not_where_it_is_used() -> None:
 
 def test_calibrated_threshold_in_a_name_is_asked_for_where_it_is_used() -> None:
     assert codes(["low"], {"low": "a < calibrated.a"}) == ["EG1307"]
+
+
+def in_metres(let: str) -> str:
+    text = HEAD.replace("a: {from: context,", "a: {from: context, unit: m,") + f"let: {{far: {let}}}\n"
+    return text + "rules: [{id: r, when: a > far, then: rules}]\n"
+
+
+@pytest.mark.parametrize("let", ["5.0", "'2.0 + 3.0'", "{is: 5.0, unit: m}"])
+def test_name_for_a_number_alone_takes_any_unit(let: str) -> None:
+    assert len(parse(in_metres(let).encode(), file="p.yaml").triggers) == 1
+
+
+@pytest.mark.parametrize("let", ["{is: 5.0}", "{is: 5.0, unit: cm}", "'2.0 * b'"])
+def test_constant_has_the_unit_that_it_says_and_no_other(let: str) -> None:
+    with pytest.raises(PolicyError, match="EG1207"):
+        parse(in_metres(let).encode(), file="p.yaml")
