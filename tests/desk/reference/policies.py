@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 CONTEXT = ("load", "speed", "wheel", "door", "seat", "cargo", "weather")
 MEASURED = {
@@ -91,10 +88,13 @@ class Writer:
                 found["otherwise"] = self.one("rules", "safe_state")
         return found
 
+    def text(self, *choices: str) -> str:
+        return self.rng.choice(choices)
+
     def number(self, depth: int) -> str:
         if depth <= 0 or self.maybe(0.4):
             if self.maybe(0.03):
-                return self.one("1e308", "5e-324")
+                return self.text("1e308", "5e-324")
             if self.calibrated and self.maybe(0.15):
                 return f"calibrated.{self.rng.choice(self.calibrated)}"
             return self.rng.choice(self.numbers if self.numbers and self.maybe(0.7) else GRID)
@@ -109,13 +109,13 @@ class Writer:
         if depth <= 0 or self.maybe(0.35):
             return self.atom(depth)
         a, b = self.truth(depth - 1), self.truth(depth - 1)
-        return self.one(
+        return self.text(
             f"({a} && {b})",
             f"({a} && {b})",
             f"({a} || {b})",
             f"!({a})",
             f"({a} ? {b} : {self.truth(depth - 1)})",
-            f"(({a}) {self.one('==', '!=')} ({b}))",
+            f"(({a}) {self.text('==', '!=')} ({b}))",
         )
 
     def atom(self, depth: int) -> str:
@@ -123,7 +123,7 @@ class Writer:
             return self.rng.choice(self.truths)
         if self.classes and self.maybe(0.2):
             name = self.rng.choice(sorted(self.classes))
-            return f"({name} {self.one('==', '!=')} {name}.{self.rng.choice(self.classes[name])})"
+            return f"({name} {self.text('==', '!=')} {name}.{self.rng.choice(self.classes[name])})"
         if self.maybe(0.1):
             listed = ", ".join(self.rng.sample(GRID, 3))
             return f"({self.number(depth - 1)} in [{listed}])"
@@ -215,13 +215,6 @@ class Writer:
         found["admission"] = {"signers": [{"key": "keys/some.pub", "sha256": "0" * 64}]}
 
 
-@pytest.fixture(scope="session")
-def random_policy() -> Callable[[random.Random], str]:
-    """A policy file's text; every one should be accepted, but for conditions that are too long."""
-    return lambda rng: json.dumps(Writer(rng).policy())
-
-
-@pytest.fixture(scope="session")
-def thresholds() -> dict[str, float]:
-    """Every threshold that a random policy may name."""
-    return THRESHOLDS
+def random_policy(rng: random.Random) -> str:
+    """A policy file's text; every one should be accepted, but for the few that say too much (`play.REFUSED`)."""
+    return json.dumps(Writer(rng).policy())
