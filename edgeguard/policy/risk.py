@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from edgeguard.policy.calibration import Certificate
 from edgeguard.policy.diagnostics import Report
 from edgeguard.policy.document import PolicyDocument
-
-
-class Certificate(Protocol):
-    """What a calibration says about itself: a wrong answer acts at most so often, and how sure that is."""
-
-    @property
-    def at_most(self) -> float:
-        """Bound on the share of wrong answers that act."""
-
-    @property
-    def confidence(self) -> float:
-        """Probability that the bound holds."""
 
 
 def check_risk(document: PolicyDocument, certificate: Certificate | None, report: Report) -> None:
