@@ -5,7 +5,7 @@ A function of policy, state and inputs; nothing here reads a clock or remembers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -105,8 +105,8 @@ class Reference:
         first = self._advance(self._enforced, whens, state.enforced, values, moment)
         told = [self._when(row, values) for row in self._watched]
         second = self._advance(self._watched, told, state.watched, values, moment)
-        facts = self._facts(first.triggers, state.mode, inputs.now)
-        mode = modes.step(state.mode, facts, inputs.events, self._policy.lockout_after, inputs.now)
+        seen = facts(self._enforced, first.triggers, state.mode, inputs.now)
+        mode = modes.step(state.mode, seen, inputs.events, self._policy.lockout_after, inputs.now)
         kept = remembered(state.mode, mode, state.remembered, first.triggers)
         fallback = self._fallback(values)
         acts, command = self._command(state, mode.mode, fallback, inputs)
@@ -179,16 +179,6 @@ class Reference:
         """S4.3, S4.5: a fault trigger's `clear` is the opposite of its `when`, too."""
         return truth(row.clear, values, self._thresholds) if row.clear is not None else OPPOSITE[when]
 
-    def _facts(self, triggers: tuple[Standing, ...], mode: ModeState, now: float) -> Facts:
-        """S6.3, S7.2."""
-        active = [(r, t.since) for r, t in zip(self._enforced, triggers, strict=True) if t.since is not None]
-        return Facts(
-            demand=max((demands(row, since, now) for row, since in active), default=Authority.MODEL),
-            active=bool(active),
-            pending=any(trigger.run is not None for trigger in triggers),
-            fresh=any(row.then is Authority.SAFE_STATE and since >= mode.since for row, since in active),
-        )
-
     def _deadline(self, mode: Mode, triggers: tuple[Standing, ...], now: float) -> float | None:
         """S7.8."""
         if mode is not Mode.TAKEOVER_REQUEST:
@@ -225,6 +215,17 @@ class Reference:
         acts = gate.acting(mode, AUTHORITY[mode], who)
         elapsed = 0.0 if state.sent_at is None else inputs.now - state.sent_at
         return acts, gate.inside_envelope(acts.command, state.sent, elapsed, envelope)
+
+
+def facts(rows: Sequence[Row], triggers: Sequence[Standing], mode: ModeState, now: float) -> Facts:
+    """S6.3, S7.2: all that the table of modes is told, with `mode` as it was before the step."""
+    active = [(row, t.since) for row, t in zip(rows, triggers, strict=True) if t.since is not None]
+    return Facts(
+        demand=max((demands(row, since, now) for row, since in active), default=Authority.MODEL),
+        active=bool(active),
+        pending=any(trigger.run is not None for trigger in triggers),
+        fresh=any(row.then is Authority.SAFE_STATE and since >= mode.since for row, since in active),
+    )
 
 
 def _authority(mode: Mode, acts: gate.Acts) -> tuple[Authority, bool]:
