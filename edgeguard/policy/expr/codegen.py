@@ -94,8 +94,9 @@ def _compile(body: Body) -> CodeType:
     names = ("values", "healthy", LOW, HIGH, *_TRUTHS.values(), _CALM)
     arguments = ast.arguments([], [ast.arg(n, **AT) for n in names], None, [], [], None, [])
     function = ast.FunctionDef("policy", arguments, body, [], **AT)
-    setattr(function, "type_params", [])  # noqa: B010  # Python 3.12 wants it, 3.10 does not know it
-    outer = compile(ast.Module([function], []), "<policy>", "exec", dont_inherit=True, optimize=2)
+    # Python 3.12 wants it, 3.10 does not know it
+    setattr(function, "type_params", [])  # noqa: B010  # pragma: no mutate - read by 3.12 and later only
+    outer = compile(ast.Module([function], []), "<policy>", "exec", dont_inherit=True)
     return next(c for c in outer.co_consts if isinstance(c, CodeType))
 
 

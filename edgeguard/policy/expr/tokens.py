@@ -58,7 +58,7 @@ def tokenize(text: str) -> tuple[Token, ...] | Problem:
         if not match:
             at += len(text[at:]) - len(text[at:].lstrip(_SPACE))
             return _strange(text, at) if at < len(text) else _closed(found, text)
-        kind = match.lastgroup or ""
+        kind = str(match.lastgroup)
         token = Token(kind, match[kind], match.start(kind), match.end(kind))
         if kind == "number" and _AFTER_NUMBER.match(text, token.end):
             return Problem(
