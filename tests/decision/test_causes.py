@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from edgeguard.decision.causes import CauseChain
-from edgeguard.decision.machine import Inputs, Outcome, State, initial, step
+from edgeguard.decision.machine import Because, Inputs, Outcome, State, initial, step
 from edgeguard.decision.table import RuleRow, Span, Table, Truth
 from edgeguard.types import Authority, Event, Mode, Status
 
@@ -94,7 +96,8 @@ def test_what_a_person_did_is_a_cause(chain: CauseChain, mode: Mode, event: Even
     outcome = Outcome(mode, Authority.SAFE_STATE, (), event, None)
     (cause,) = chain.causes(state, outcome, 8.0)
     assert words in cause.text
-    assert (cause.rule, cause.since) == (f"event:{event.value}", 7.0)
+    assert (cause.rule, cause.line, cause.since) == (f"event:{event.value}", 0, 7.0)
+    assert cause.demands is Authority.SAFE_STATE
 
 
 def test_start_up_is_a_cause(chain: CauseChain) -> None:
@@ -124,3 +127,45 @@ def test_every_mode_that_withholds_authority_from_the_model_has_a_cause() -> Non
         now += 0.05
         state, outcome = go(state, when, now, *events)
         assert bool(chain.causes(state, outcome, now)) == (outcome.authority is not Authority.MODEL)
+
+
+@pytest.mark.parametrize(
+    ("mode", "event", "clears"),
+    [
+        (Mode.INIT, None, "the end of warm-up"),
+        (Mode.STANDBY, Event.RESET, "the operator arms"),
+        (Mode.MANUAL, Event.TAKE, "the operator releases"),
+        (Mode.SAFE_STATE, Event.STOP, "the operator resets when no rule holds, then arms; or takes over"),
+        (Mode.LOCKOUT, Event.STOP, "a restart"),
+    ],
+)
+def test_what_a_person_did_says_what_gives_authority_back(
+    chain: CauseChain, mode: Mode, event: Event | None, clears: str
+) -> None:
+    state = armed()._replace(mode=mode, event=event, since=7.0)
+    (cause,) = chain.causes(state, Outcome(mode, Authority.SAFE_STATE, (), event, None), 8.0)
+    assert cause.clears == clears
+    assert (cause.values, cause.thresholds, cause.expired) == ({}, {}, False)
+
+
+def test_a_cause_repeats_the_text_of_its_rule(chain: CauseChain) -> None:
+    assert chain.cause(Because(0, 1.0), 1.0).text == "certainty < calibrated.certainty"
+    assert chain.cause(Because(1, 1.0), 1.0).text == "disagreement > 0.5"
+
+
+def test_a_rule_whose_values_were_not_noted_has_none(chain: CauseChain) -> None:
+    assert chain.cause(Because(0, 1.0), 1.0).values == {}
+
+
+@pytest.mark.parametrize(("now", "expired"), [(1.0, False), (3.99, False), (4.0, True), (math.nan, True)])
+def test_a_request_is_over_at_its_deadline_and_on_a_broken_clock(
+    chain: CauseChain, now: float, expired: bool
+) -> None:
+    cause = chain.cause(Because(1, 1.0), now)
+    assert cause.expired is expired
+    assert cause.demands is (Authority.SAFE_STATE if expired else Authority.HUMAN)
+
+
+def test_only_a_request_expires(chain: CauseChain) -> None:
+    cause = chain.cause(Because(0, 1.0), 99.0)
+    assert (cause.expired, cause.demands) == (False, Authority.RULES)

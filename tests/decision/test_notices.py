@@ -56,3 +56,12 @@ def test_nothing_is_told_while_models_are_admitted() -> None:
     notices = Notices((AUDIT,), ("heat",), {})
     assert said(notices, (T,), 1.0, mode=Mode.INIT) == []
     assert not notices.active
+
+
+def test_a_notice_says_on_which_thresholds_it_holds() -> None:
+    row = RuleRow(
+        "odd", 9, "heat > calibrated.heat", Authority.RULES, reads=(0,), thresholds=("heat",), mode="warn"
+    )
+    notices = Notices((row,), ("heat",), {"heat": 55.0, "other": 1.0})
+    (found,) = notices.step(Mode.NOMINAL, Inputs((T,), (F,), True, ()), (61.0,), (Status.PASS,), 1.0)
+    assert found.thresholds == {"heat": 55.0}
