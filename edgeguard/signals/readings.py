@@ -29,7 +29,8 @@ def readings(
 
     Returns (values, healthy, readings). A value is NaN where the signal has none; it must not be read where
     `healthy` is False. First match: no signal or no value -> UNKNOWN; not a finite number or outside its inclusive
-    range, or no whole number where the kind wants one -> FAIL; older than `max_age`, or from more than `CLOCK_SLACK` in the future -> STALE; else PASS.
+    range, or no whole number where the kind wants one -> FAIL; older than `max_age`, or from more than `CLOCK_SLACK` in
+    the future -> STALE; else PASS.
     """
     values: list[float] = []
     healthy: list[bool] = []
