@@ -38,6 +38,7 @@ class Writer:
         self.numbers: list[str] = []
         self.truths: list[str] = []
         self.classes: dict[str, list[str]] = {}
+        self.answers: dict[str, str] = {}
         self.divisors = ["2.0", "0.1", "3.0"]
         self.calibrated: list[str] = []
 
@@ -65,6 +66,7 @@ class Writer:
             found["type"] = kind
         if kind == "class":
             found["labels"] = self.classes[name] = ["owner", "guest", "thief"][: self.rng.randint(1, 3)]
+            self.answers[name] = name
         elif kind == "bool":
             self.truths.append(name)
         else:
@@ -122,8 +124,9 @@ class Writer:
         if self.truths and self.maybe(0.2):
             return self.rng.choice(self.truths)
         if self.classes and self.maybe(0.2):
-            name = self.rng.choice(sorted(self.classes))
-            return f"({name} {self.text('==', '!=')} {name}.{self.rng.choice(self.classes[name])})"
+            said = self.rng.choice(sorted(self.answers))
+            name = self.answers[said]
+            return f"({said} {self.text('==', '!=')} {name}.{self.rng.choice(self.classes[name])})"
         if self.maybe(0.1):
             listed = ", ".join(self.rng.sample(GRID, 3))
             return f"({self.number(depth - 1)} in [{listed}])"
@@ -131,11 +134,15 @@ class Writer:
         return f"({self.number(depth - 1)} {operator} {self.number(0)})"
 
     def names(self) -> dict[str, Any]:
-        """Names for constants, numbers and truths; what follows may use them."""
+        """Names for constants, numbers, truths and classes; what follows may use them."""
         found: dict[str, Any] = {}
         for i in range(self.one(0, 0, 1, 2, 3)):
             name = f"named_{i}"
-            kind = self.one("constant", "number", "truth")
+            kind = self.one("constant", "number", "truth", "class" if self.classes else "truth")
+            if kind == "class":
+                found[name] = self.rng.choice(sorted(self.classes))
+                self.answers[name] = found[name]
+                continue
             if kind == "constant":
                 found[name] = self.one({"is": 0.5}, 0.25)
                 self.divisors.append(name)
@@ -153,9 +160,9 @@ class Writer:
             found["clear"] = {"when": self.truth(1)}
             if self.maybe(0.6):
                 found["clear"]["for"] = self.rng.choice(SPANS)
-        if self.maybe(0.25):
+        if self.maybe(0.35):
             found["latch"] = True
-        if self.maybe(0.3):
+        if self.maybe(0.4):
             found["mode"] = self.one("enforce", "warn", "audit")
         return found
 
