@@ -12,7 +12,7 @@ from typing import NamedTuple
 from edgeguard.desk.reference.conditions import Condition, condition
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import tree
-from edgeguard.policy.schema import Policy, Reaction, Relation, SignalDeclaration
+from edgeguard.policy.schema import Reaction, Relation, SignalDeclaration
 from edgeguard.types import Authority
 
 AUTHORITY: Mapping[str, Authority] = {
@@ -124,8 +124,3 @@ def _fault(name: str, signal: SignalDeclaration, period: float) -> Row:
         mode="enforce",
         signal=name,
     )
-
-
-def lockout_after(policy: Policy) -> int:
-    """S7.4: entries into the safe state that lock; 0: none do."""
-    return policy.lockout_after
