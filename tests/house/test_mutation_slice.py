@@ -92,8 +92,8 @@ LOW = 0.25
 ANSWERS: Mapping[str, Truth] = {
     "a < 1.0": F, "a <= 1.0": T, "a > 1.0": F, "a >= 1.0": T, "a == 1.0": T, "a != 1.0": F, "b < a": T,
     "a + b > 1.4": T, "a - b > 0.4": T, "a * b < 0.6": T, "a / 4.0 == calibrated.low": T, "a - b * 2.0 == 0.0": T,
-    "-a < b": T, "!(a < b)": T, "a < b || b < a": T, "a < b && b < a": F, "a < b && b < a || a == 1.0": T, "a in [2, 1]": T,
-    "a in [2, 3]": F, "(b < a ? a : b) > 0.9": T, "c < 1.0": X, "a * c < 1.0": X, "big * big > 0.0": X,
+    "-a < b": T, "!(a < b)": T, "a < b || b < a": T, "a < b && b < a": F, "a < b && b < a || a == 1.0": T, 
+    "a in [2, 1]": T, "a in [2, 3]": F, "(b < a ? a : b) > 0.9": T, "c < 1.0": X, "a * c < 1.0": X, "big * big > 0.0": X,
     "true || c < 1.0": X, "(a > 2.0 ? big * big : a) < 2.0": X,
 }  # fmt: skip
 NUMBERS = {"a": 1.0, "b": 0.5, "c": None, "big": 1e300}
@@ -103,7 +103,7 @@ def meaning_of_conditions(load: Load) -> None:
     """Small conditions, compiled and by the reference, whose answers anyone can work out."""
     parser = load(PARSER)
     interpreter = load(INTERPRETER)
-    load(EMIT)
+    emit = load(EMIT)
     load(OPCODES)
     codegen = load(CODEGEN)
     nodes = {text: parser.parse_expression(text) for text in ANSWERS}
@@ -114,12 +114,8 @@ def meaning_of_conditions(load: Load) -> None:
     env = {**NUMBERS, "calibrated.low": LOW}
     assert {text: interpreter.truth(node, env) for text, node in nodes.items()} == ANSWERS
     assert codegen.Condition(nodes["a < 1.0"]).clear is None
-    limits = (parser.LONGEST, parser.DEEPEST, parser.MOST_NODES, codegen._SHORT, emit_chunk(load))
+    limits = (parser.LONGEST, parser.DEEPEST, parser.MOST_NODES, codegen._SHORT, emit._CHUNK)
     assert limits == (1000, 32, 256, 30, 32)
-
-
-def emit_chunk(load: Load) -> int:
-    return int(load(EMIT)._CHUNK)
 
 
 def calls_are_refused(load: Load) -> None:
