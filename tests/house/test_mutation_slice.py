@@ -92,9 +92,9 @@ LOW = 0.25
 ANSWERS: Mapping[str, Truth] = {
     "a < 1.0": F, "a <= 1.0": T, "a > 1.0": F, "a >= 1.0": T, "a == 1.0": T, "a != 1.0": F, "b < a": T,
     "a + b > 1.4": T, "a - b > 0.4": T, "a * b < 0.6": T, "a / 4.0 == calibrated.low": T, "a - b * 2.0 == 0.0": T,
-    "-a < b": T, "!(a < b)": T, "a < b || b < a": T, "a < b && b < a": F, "a < b && b < a || a == 1.0": T, 
-    "a in [2, 1]": T, "a in [2, 3]": F, "(b < a ? a : b) > 0.9": T, "c < 1.0": X, "a * c < 1.0": X, "big * big > 0.0": X,
-    "true || c < 1.0": X, "(a > 2.0 ? big * big : a) < 2.0": X,
+    "-a < b": T, "!(a < b)": T, "a < b || b < a": T, "a < b && b < a": F, "a < b && b < a || a == 1.0": T,
+    "a in [2, 1]": T, "a in [2, 3]": F, "(b < a ? a : b) > 0.9": T, "c < 1.0": X, "a * c < 1.0": X,
+    "big * big > 0.0": X, "true || c < 1.0": X, "(a > 2.0 ? big * big : a) < 2.0": X,
 }  # fmt: skip
 NUMBERS = {"a": 1.0, "b": 0.5, "c": None, "big": 1e300}
 
