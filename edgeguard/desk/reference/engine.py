@@ -111,9 +111,7 @@ class Reference:
         fallback = self._fallback(values)
         acts, command = self._command(state, mode.mode, fallback, inputs)
         authority, silent = _authority(mode.mode, acts)
-        silent_since = (
-            (state.silent_since if state.silent_since is not None else inputs.now) if silent else None
-        )
+        silent_since = _first(state.silent_since, inputs.now) if silent else None
         story = Story(self._enforced, first.triggers, first.last_held, inputs.now)
         outcome = Outcome(
             mode=mode.mode,
@@ -233,6 +231,11 @@ def _authority(mode: Mode, acts: gate.Acts) -> tuple[Authority, bool]:
     authority = AUTHORITY[mode]
     silent = authority is Authority.MODEL and acts.source is not Authority.MODEL
     return (acts.source if silent else authority), silent
+
+
+def _first(before: float | None, now: float) -> float:
+    """S8.5: since the first step in which it was so."""
+    return now if before is None else before
 
 
 def _mentions(row: Row) -> tuple[str, ...]:
