@@ -93,6 +93,8 @@ def test_a_number_of_forty_digits_is_a_number() -> None:
         ("a < 1" + " " * 996, 0, "1001 characters, more than the 1000 allowed", ""),
         ("(" * 32 + "a" + ")" * 32, 32, "nested deeper than 32 levels", SPLIT),
         ("!" * 32 + "true", 31, "nested deeper than 32 levels", SPLIT),
+        ("(" * 30 + "(a) + (((a" + ")" * 33, 38, "nested deeper than 32 levels", SPLIT),
+        ("(" * 30 + "!a && !!!a" + ")" * 30, 37, "nested deeper than 32 levels", SPLIT),
         ("true?" * 32 + "a", 160, "nested deeper than 32 levels", SPLIT),
         ("+".join("a" * 257), 512, "more than 256 parts", SPLIT),
     ],

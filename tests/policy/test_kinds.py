@@ -151,6 +151,10 @@ def test_one_finding_does_not_hide_another_beside_it() -> None:
     ]
 
 
+def test_findings_come_in_the_order_of_the_text() -> None:
+    assert [p.at for p in check(parsed("far * far > far + far * far"), SCOPE)] == [0, 12]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "unit"),
     [

@@ -33,7 +33,6 @@ class _StopError(Exception):
     """Leaves the recursion at the first problem; never leaves this module."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
         self.problem = problem
 
 
@@ -81,7 +80,7 @@ class _Parser:
 
     def expect(self, text: str) -> Token:
         token = self.peek()
-        if token.kind == "end" or token.text != text:
+        if token.text != text:
             found = f"`{token.text}`" if token.text else "the end"
             self.stop(f"`{text}` is missing before {found}", token)
         return self.advance()
@@ -135,13 +134,14 @@ class _Parser:
         return tuple(found), self.expect("]").end
 
     def signed(self) -> float:
-        sign = -1.0 if self.peek().text == "-" else 1.0
-        if sign < 0:
+        negative = self.peek().text == "-"
+        if negative:
             self.advance()
         token = self.peek()
         if token.kind != "number":
             self.stop("a list holds numbers only", token)
-        return sign * float(self.advance().text)
+        value = float(self.advance().text)
+        return -value if negative else value
 
     def unary(self) -> tree.Node:
         token = self.peek()

@@ -53,11 +53,7 @@ def tokenize(text: str) -> tuple[Token, ...] | Problem:
     """All tokens and one of kind `end`, or the first problem."""
     found: list[Token] = []
     at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if not match:
-            at += len(text[at:]) - len(text[at:].lstrip(_SPACE))
-            return _strange(text, at) if at < len(text) else _closed(found, text)
+    while match := _TOKEN.match(text, at):
         kind = str(match.lastgroup)
         token = Token(kind, match[kind], match.start(kind), match.end(kind))
         if kind == "number" and _AFTER_NUMBER.match(text, token.end):
@@ -71,7 +67,8 @@ def tokenize(text: str) -> tuple[Token, ...] | Problem:
             return Problem("EG1206", f"`{token.text[:40]}` is too large or too long a number", token.at)
         found.append(token)
         at = token.end
-    return _closed(found, text)
+    at += len(text[at:]) - len(text[at:].lstrip(_SPACE))
+    return _strange(text, at) if at < len(text) else _closed(found, text)
 
 
 def _closed(found: list[Token], text: str) -> tuple[Token, ...]:
