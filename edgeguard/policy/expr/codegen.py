@@ -58,8 +58,8 @@ def build(
     writer = _Writer(index, thresholds, len(rules), (*rules, *watched))
     return Compiled(
         _total(_function(writer.when(), quiet), faults),
-        _total(_function(writer.clear(), quiet), faults),
-        _total(_function(writer.choose(fallback), quiet), -1),
+        _total(_function(writer.clear()), faults),
+        _total(_function(writer.choose(fallback)), -1),
     )
 
 
@@ -76,8 +76,8 @@ def _total(raw: FunctionType, otherwise: Answer) -> Callable[[Sequence[float], S
     return function
 
 
-def _function(body: Body, quiet: tuple[Truth, ...]) -> FunctionType:
-    """The function whose statements are `body`.
+def _function(body: Body, quiet: tuple[Truth, ...] = ()) -> FunctionType:
+    """The function whose statements are `body`; `quiet`: what it returns for a step in which no rule holds.
 
     Raises:
         AssertionError: it contains an instruction that is not on the list.
@@ -87,7 +87,7 @@ def _function(body: Body, quiet: tuple[Truth, ...]) -> FunctionType:
     if wrong:
         raise AssertionError(f"compiled conditions may not contain {', '.join(wrong)}")
     constants = (-math.inf, math.inf, Truth.FALSE, Truth.TRUE, Truth.FAULT, quiet)
-    return FunctionType(code, {"__builtins__": {}}, "policy", constants)
+    return FunctionType(code, {"__builtins__": {}}, argdefs=constants)
 
 
 def _compile(body: Body) -> CodeType:
