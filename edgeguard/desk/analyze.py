@@ -12,7 +12,7 @@ from edgeguard.decision.table import Truth
 from edgeguard.desk.compare.fallback import Choices, choices
 from edgeguard.desk.compare.order import number_text
 from edgeguard.desk.compare.pairing import Logic, pair
-from edgeguard.desk.compare.rows import Row, cover, most, rows, stops_at_once
+from edgeguard.desk.compare.rows import Row, cover, most, rows
 from edgeguard.desk.compare.side import Side
 from edgeguard.desk.findings import Finding, Severity
 from edgeguard.desk.solve.backend import Formula, z3
@@ -111,10 +111,9 @@ class _Subject:
 
     def unused_rows(self) -> Iterator[Finding]:
         """EG1602: fallback rows that never command."""
-        acts = z3.Not(stops_at_once(self.rows))
         for i, chosen in enumerate(self.ways.chosen[:-1]):
-            if self.logic.implies(acts, z3.Not(chosen)):
-                hint = "whenever it holds, a row above does, or one is at fault, or the safe state is demanded at once"
+            if self.logic.implies(chosen, z3.BoolVal(val=False)):
+                hint = "whenever it holds, a row above does, or one is at fault"
                 yield self.finding("EG1602", ("fallback", i), "this fallback row never commands", hint)
 
     def ordered_rows(self) -> Iterator[Finding]:

@@ -118,6 +118,30 @@ def test_the_other_way_round_the_verdict_is_reversed(name: str) -> None:
     assert comparison.order is reverse(expected(name))
 
 
+def test_a_demand_for_a_human_split_in_two_asks_anew_where_the_halves_take_turns() -> None:
+    asks = "then: human, within: 1s, otherwise: safe_state"
+    one = solid("x > 5.0 || y > 5.0").replace("then: rules", asks)
+    two = one.replace("x > 5.0 || y > 5.0", "x > 5.0").replace(
+        "envelope:", f"  - {{id: s, when: y > 5.0, {asks}}}\nenvelope:"
+    )
+    comparison = compared(one, two)
+    assert comparison.order is Order.PERMISSIVE
+    assert "old: safe_state, new: human" in str(comparison.differences[0].witness)
+
+
+def test_the_fallback_is_compared_where_only_a_human_without_a_command_gets_it() -> None:
+    row = "  - {when: x > 5.0, command: {brake: 0.2}}\n"
+    old = (
+        solid("x > 5.0")
+        .replace("then: rules", "then: safe_state")
+        .replace("envelope:", f"fallback:\n{row}  - {{command: {{brake: 0.7}}}}\nenvelope:")
+    )
+    comparison = compared(old, old.replace(row, ""))
+    assert comparison.order is Order.INCOMPARABLE
+    (difference,) = comparison.differences
+    assert "old: brake = 0.2, new: brake = 0.7" in str(difference.witness)
+
+
 @pytest.mark.parametrize(("before", "after", "order"), SETTINGS)
 def test_setting_is_ordered(before: str, after: str, order: Order) -> None:
     changed = WHOLE.replace(before, after, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeguard.desk.cases import read_cases, run_cases
-from edgeguard.desk.prove import theorems
+from edgeguard.desk.prove import invariants, theorems
 from edgeguard.desk.prove.replay import told
 from edgeguard.desk.prove.result import Objection, Result, Status
 from edgeguard.desk.prove.subject import Subject
@@ -296,6 +296,36 @@ def test_a_row_is_needed_only_where_the_rules_may_act(tmp_path: Path) -> None:
     assert status(made(tmp_path, rules=[RULE, stops], rows=rows), "total") is Status.PROVED
     late = stops.replace("then", "for: 2 frames, then")
     assert status(made(tmp_path, rules=[RULE, late], rows=rows), "total") is Status.REFUTED
+
+
+def test_a_row_commands_a_human_without_a_command_where_the_safe_state_is_demanded(tmp_path: Path) -> None:
+    rows = ["  - {when: b > 0.5, command: {brake: 0.5, horn: 0.0}}", ROW]
+    stops = "  - {id: stop, when: b > 0.5, then: safe_state}"
+    assert status(made(tmp_path, rules=[RULE, stops], rows=rows), "reachable") is Status.PROVED
+
+
+def test_frames_that_come_faster_than_steps_settle_with_the_steps(tmp_path: Path) -> None:
+    path = tmp_path / "fast.yaml"
+    path.write_text(
+        "edgeguard: 1\npolicy: {name: fast, version: 1}\nperiod: 20ms\nframe: {period: 5ms}\n"
+        "signals:\n  a: {from: context, range: [0, 1], max_age: 100ms}\n"
+        "rules:\n  - {id: slow, when: a > 0.5, for: 100 frames, then: safe_state}\n"
+        "envelope: {brake: {min: 0, max: 1, safe: 1.0}}\n"
+    )
+    found = compile_draft(path)
+    (result,) = theorems.prove(Subject.of(found.document, found.program), only=["no-loop"])
+    assert "settled within 2.04 s" in result.how
+
+
+def test_a_promise_that_only_every_step_together_proves_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(
+        ["", "", "", "", "no", "no", "no", "no"]
+    )  # the solver ran out of time for the last steps alone
+    monkeypatch.setattr(invariants, "_impossible", lambda *_: next(answers))
+    found = made(tmp_path, never=["a > 0.5, for: 2 frames"])
+    assert status(found, "invariant-1") is Status.PROVED
 
 
 def test_a_fault_that_nothing_reads_may_leave_the_rules_in_charge(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ def _differences(old: Side, new: Side, pairing: Pairing) -> Iterator[Difference]
     runner = Runner(programs)
     yield from triggers(*halves, pairing, runner)
     ways = choices(old.document, before, pairing.old), choices(new.document, after, pairing.new)
-    acts = z3.Not(z3.Or(*(stops_at_once(half.rows) for half in halves)))
-    yield from fallback(*ways, acts, pairing, runner)
+    stopped = z3.Or(*(stops_at_once(half.rows) for half in halves))
+    # a human who has taken over and gives no command gets the fallback, also where the safe state is demanded
+    healthy = z3.And(pairing.old.all_healthy(), pairing.new.all_healthy())
+    yield from fallback(*ways, z3.Or(z3.Not(stopped), healthy), pairing, runner)
 
 
 def _calibration(old: Side, new: Side) -> Iterator[Difference]:

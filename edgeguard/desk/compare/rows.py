@@ -81,7 +81,7 @@ def _faults(program: Program, space: Space) -> Iterator[Row]:
 
 
 def stops_at_once(found: Sequence[Row]) -> Formula:
-    """The inputs on which the safe state is demanded in the very step, so that no fallback rule acts."""
+    """The inputs on which the safe state is demanded in the very step."""
     return z3.Or([r.holds for r in found if r.row.then is Authority.SAFE_STATE and r.row.hold == Span()])
 
 
@@ -109,8 +109,10 @@ def _as_wide(other: Row, row: Row, logic: Logic) -> bool:
 
 def _together(row: Row, at_once: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
     """Rows without debounce whose conditions together are as wide as that of `row`."""
-    if logic.implies(z3.Not(row.counts), z3.Or([other.holds for other in at_once])):
-        return tuple(at_once)  # each step that keeps `row` active sets one of them off anew
+    # those that take turns begin anew, after `row` did: what they demand must not depend on since when
+    steady = [other for other in at_once if least(other) >= most(row.row)]
+    if steady and logic.implies(z3.Not(row.counts), z3.Or([other.holds for other in steady])):
+        return tuple(steady)  # each step that keeps `row` active sets one of them off anew
     slow = [other for other in at_once if logic.implies(other.counts, row.counts)]
     if slow and logic.implies(row.holds, z3.Or([other.holds for other in slow])):
         return tuple(slow)
@@ -146,3 +148,8 @@ def demand(row: RuleRow, active: float) -> Authority:
 def most(row: RuleRow) -> Authority:
     """The most that a row ever demands."""
     return max(row.then, demand(row, row.within))
+
+
+def least(row: Row) -> Authority:
+    """The least that a row ever demands while it is active."""
+    return min(row.row.then, demand(row.row, row.row.within))

@@ -61,16 +61,24 @@ class Scripts:
             yield Stage(early, self.twin.row.hold.frames, self.twin.row.within), self.until(bad)
 
     def alternating(self) -> Iterator[tuple[Stage, ...]]:
-        """Frame by frame another input on which the trigger holds, and each time another one of the other policy."""
-        level = most(self.row.row)
+        """Inputs on which the trigger holds, and each time another one of the other policy: frame by frame until it is
+        active, or one after the other until who was asked is given up on."""
+        row = self.row.row
+        level = most(row)
         rivals = [o.holds for o in self.weak.rows if most(o.row) >= level and o.path[0] != "signals"]
-        if not self.row.row.hold.frames or len(rivals) < 2:
+        if not (row.hold.frames or row.within) or len(rivals) < 2:
             return
         alone = [z3.Not(z3.Or(*(other for other in rivals if other is not one))) for one in rivals]
         points = list(self.points([z3.And(self.row.holds, one, only) for one, only in zip(rivals, alone)]))
-        if len(points) > 1:
-            turns = itertools.islice(itertools.cycle(points), self.row.row.hold.frames + 1)
+        if len(points) < 2:
+            return
+        if row.hold.frames:
+            turns = itertools.islice(itertools.cycle(points), row.hold.frames + 1)
             yield tuple(Stage(point, 1, 0.0) for point in turns)
+        if row.within:
+            yield tuple(
+                Stage(point, row.hold.frames, row.hold.seconds + 0.6 * row.within) for point in points[:2]
+            )
 
     def setting_off(self) -> Iterator[Point]:
         """Inputs on which the trigger holds, those first on which the least else does."""

@@ -219,13 +219,12 @@ def _overshadowed(subject: Subject, one: Cause, other: Cause) -> Objection:
 
 
 def _unreached(subject: Subject) -> Iterator[Objection]:
-    may_act = subject.rules_may_act() if subject.handed else z3.BoolVal(val=True)
     for i, formula in enumerate(subject.rows()):
         path: Path = ("fallback", i)
         place = subject.place(path)
-        found = subject.ask(may_act, formula)
+        found = subject.ask(formula)
         if found.answer is Answer.NEVER:
-            said = f"fallback row {i + 1} never commands: wherever it holds, a row before it does, or nobody asks"
+            said = f"fallback row {i + 1} never commands: wherever it holds, a row before it does"
             yield Objection("EG1602", said, place, "remove it, or move it up")
         elif found.answer is Answer.UNKNOWN or subject.program.choose(*raw(subject, found.values[0])) != i:
             yield doubt(f"it is not known whether fallback row {i + 1} ever commands", place)

@@ -144,8 +144,8 @@ def _proof(promise: Promise) -> tuple[dict[Authority, str], list[Authority]]:
         return ends, left
     steps = {a: _impossible(promise, a, promise.at_once(a), 0.0) for a in Authority}
     lasting = [a for a, why in steps.items() if not why]
-    if len(lasting) > 1:
-        return ends, left
+    if len(lasting) != 1:  # none: the solver had no answer for `ends`
+        return (ends, left) if lasting else (steps, [])
     (only,) = lasting
     time = promise.subject.seconds(promise.span)
     steps[only] = _ended(promise, only) or _impossible(promise, only, promise.at_once(only), time)

@@ -173,7 +173,8 @@ def _loops(seen: Sequence[Seen]) -> bool:
 
 def _settled(subject: Subject) -> float:
     """After how long (s) every rule has changed for the last time."""
-    period = subject.program.frame_period
+    # a step has one new frame at most
+    period = max(subject.program.frame_period, subject.program.period)
     most = 0.0
     for row in subject.program.table.rules:
         hold, clear = (max(span.frames * period, span.seconds) for span in (row.hold, row.clear))
