@@ -242,6 +242,11 @@ UP, OTHER = tree.Flag(0, 2, "up"), tree.Label(0, 0, "sign", "go", 1.0)
         (parsed("a + b < -(a * 2)"), "t0 < -t1", ["t0 = v0 + v1", "t1 = v0 * 2.0"]),
         (parsed("a - b - -a / 2 > 0"), "t0 > 0.0", ["t0 = v0 - v1 - -v0 / 2.0"]),
         (parsed("a + (true ? a - b : 3) > 0"), "t0 > 0.0", ["t1 = v0 - v1", "t0 = v0 + (t1 if True else 3.0)"]),
+        (
+            parsed("a + b < a - b && a * b < 1"),
+            "t0 < t1 and t2 < 1.0",
+            ["t0 = v0 + v1", "t1 = v0 - v1", "t2 = v0 * v1"],
+        ),
         (parsed("a < 2 * calibrated.low + 1"), "v0 < 1.5", []),
         (parsed("a < 1e308 * 10"), "v0 < t0", ["t0 = 1e+308 * 10.0"]),
         (parsed("a + sign > 0"), "t0 > 0.0", ["t0 = v0 + v3"]),
@@ -249,6 +254,8 @@ UP, OTHER = tree.Flag(0, 2, "up"), tree.Label(0, 0, "sign", "go", 1.0)
 )  # fmt: skip
 def test_every_kind_of_condition_is_written_so(node: tree.Node, shown: str, pending: list[str]) -> None:
     assert emitted(node) == (shown, pending, [line.split(" = ")[0] for line in pending])
+    program = build(tuple(INDEX), {"low": 0.25}, [Condition(node)], [node])
+    assert program.when([1.0] * 4, [False] * 4)[1:] == (X,) * 4
 
 
 def test_what_the_checker_does_not_let_through_is_no_condition_and_no_number() -> None:

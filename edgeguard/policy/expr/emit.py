@@ -122,9 +122,7 @@ class Emitter:
         return load(name)
 
     def known(self, node: tree.Node) -> float | None:
-        """The value of a sum that reads no signal, so that it is not computed at every step."""
-        if tree.names(node):
-            return None
+        """The value of a sum that reads no signal, so that it is not computed at every step; None of any other."""
         env = {f"calibrated.{name}": value for name, value in self.thresholds.items()}
         return interpreter.number(node, env)
 
