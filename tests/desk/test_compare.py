@@ -13,6 +13,7 @@ pytest.importorskip("z3")
 from edgeguard.desk.compare import Comparison, Order, Side, compare, pairing, sides
 from edgeguard.desk.compare.order import joined, reverse
 from edgeguard.desk.solve.search import Answer, Found
+from edgeguard.errors import UsageError
 from edgeguard.policy.document import parse
 
 PAIRS = Path(__file__).parent / "pairs"
@@ -189,6 +190,12 @@ def test_without_a_calibration_it_holds_for_every_threshold(tmp_path: Path) -> N
     assert comparison.differences[0].witness is not None
     fixed = compared(old, doubting("x > 0.5"))
     assert fixed.order is Order.INCOMPARABLE
+
+
+def test_a_threshold_that_fits_only_one_policy_is_told() -> None:
+    old = doubting("x > calibrated.x")
+    with pytest.raises(UsageError, match="no threshold of `x` is in the range of both policies"):
+        compared(old, old.replace("range: [0, 1]", "range: [2, 3]"))
 
 
 def test_with_calibrations_the_thresholds_are_compared(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.bounds import Bounds
 from edgeguard.desk.solve.encode import Space, real
 from edgeguard.desk.solve.search import TIMEOUT, Answer, Values, answer, ask
+from edgeguard.errors import UsageError
 from edgeguard.program import SignalSpec
 
 _NEW = "'"
@@ -87,7 +88,11 @@ class Pairing:
 
 
 def pair(old: Side, new: Side, *, timeout: float = TIMEOUT) -> Pairing:
-    """Both policies over the same inputs. Thresholds that are not known are any, but the same for both."""
+    """Both policies over the same inputs. Thresholds that are not known are any, but the same for both.
+
+    Raises:
+        UsageError: a threshold that is not known fits only one of them.
+    """
     calibrations = [s.calibration for s in (old, new) if s.document.thresholds()]
     measured = all(calibrations)
     unknown = Space.of([] if measured else _thresholds(old, new), {})
@@ -98,7 +103,11 @@ def pair(old: Side, new: Side, *, timeout: float = TIMEOUT) -> Pairing:
 
 
 def _thresholds(old: Side, new: Side) -> list[SignalSpec]:
-    """One unknown a threshold, anywhere in the range that both policies give its signal."""
+    """One unknown a threshold, anywhere in the range that both policies give its signal.
+
+    Raises:
+        UsageError: the ranges of a signal have no threshold in common.
+    """
     ranges: dict[str, list[SignalSpec]] = {}
     for one in (old, new):
         specs = {spec.name: spec for spec in one.signals}
@@ -107,6 +116,9 @@ def _thresholds(old: Side, new: Side) -> list[SignalSpec]:
     found = []
     for name, alike in ranges.items():
         low, high = max(s.low for s in alike), min(s.high for s in alike)
+        if low > high:
+            message = f"no threshold of `{name}` is in the range of both policies"
+            raise UsageError(f"{message}: put the calibration of each beside it")
         middle = (max(low, -1e6) + min(high, 1e6)) / 2.0
         found.append(SignalSpec(f"calibrated.{name}", "", low, high, 0.0, nominal=middle))
     return found
