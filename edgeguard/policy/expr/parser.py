@@ -122,7 +122,7 @@ class _Parser:
         right = self.binary(level + 1)
         if level == _COMPARISON_LEVEL:
             return tree.Compare(left.at, right.end, op.text, left, right)
-        kind = tree.Logic if level < _COMPARISON_LEVEL else tree.Arithmetic
+        kind = tree.Logic if op.text in ("&&", "||") else tree.Arithmetic
         return kind(left.at, right.end, op.text, left, right)
 
     def items(self) -> tuple[tuple[float, ...], int]:
