@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 
 SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
-FULLY_COVERED := edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
+FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
 .PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy differential fuzz-policy mutation models sign lock \
     clean compiler

@@ -11,32 +11,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from edgeguard.decision.causes import CauseChain
-from edgeguard.decision.handover import due
-from edgeguard.decision.machine import Inputs, Outcome, idle, initial, step
-from edgeguard.decision.notices import Notices
-from edgeguard.decision.table import Truth, calm
+from edgeguard.decider import Decider, World
 from edgeguard.errors import UsageError
-from edgeguard.gate.gate import Gated, gate, is_command, safe_command
+from edgeguard.gate.gate import Gated
 from edgeguard.signals.labels import Labels
 from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
     Answer,
-    Authority,
-    Cause,
     Command,
     Event,
     Frame,
     Mode,
-    Reading,
     Signal,
-    Status,
     Verdict,
 )
 
@@ -53,16 +44,6 @@ Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
 _ACTS_ALONE = {"silent": 0.0, "enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
 """Whether the microcontroller acts without the host, by its mode. Of any other mode nothing is known."""
 _ARMED = frozenset({Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL})
-
-
-_NO_SUGGESTION = Cause(
-    "event:no-suggestion",
-    0,
-    "the planner gave no usable command",
-    Authority.RULES,
-    0.0,
-    clears="a finite value for every declared actuator, and no other",
-)
 
 
 class Guard:
@@ -88,28 +69,19 @@ class Guard:
         self._log = log
         self._planner = planner
         self._digests = MappingProxyType(dict(digests or {}))
-        self._names = tuple(spec.name for spec in program.signals)
         self._context = tuple(
             (spec.name, i) for i, spec in enumerate(program.signals) if spec.source == "context"
         )
-        self._chain = CauseChain(program.table, self._names, program.thresholds)
+        self._decider = Decider(program)
         self._labels = Labels(program.signals)
-        self._notices = Notices(program.watched, self._names, program.thresholds)
-        # what clears is only asked for while a rule is active; a fault clears nothing
-        rows = len(program.table.rules) + len(program.watched)
-        self._unasked, self._quiet = (Truth.FAULT,) * rows, calm(rows)
-        self._state = initial(program.table)
         self._events: deque[Event] = deque((Event.READY,))
         self._signals: dict[str, Signal] = {}
         self._answer: Answer | None = None
-        self._command = safe_command(program.envelope)
         self._last_frame = -1
         self._frame_at: float | None = None
         self.planner_failures = 0
         self.perception_failures = 0
-        self._last_step = math.nan
         self._count = 0
-        self._unplanned_since: float | None = None
 
     @classmethod
     def open(
@@ -145,7 +117,7 @@ class Guard:
     @property
     def mode(self) -> Mode:
         """The mode after the last step."""
-        return self._state.mode
+        return self._decider.mode
 
     def operator(self, event: Event) -> None:
         """Tell the decision what the operator did; it counts at the next step. Safe from any thread."""
@@ -173,46 +145,35 @@ class Guard:
         """
         if not math.isfinite(now):
             raise UsageError(f"`now` is {now}: a step needs a finite number of seconds")
-        if now < self._last_step:  # every age and span that was begun before is wrong from here on
+        if now < self._decider.last:  # every age and span that was begun before is wrong from here on
             self._events.append(Event.INTEGRITY)
         if self._link is not None:
             self._link.poll(now)
         seen = self._see(frame, now)
         self._collect(context, now)
         values, healthy, readings = read(self.program.signals, self._signals, now)
-        before = self._state.mode
-        inputs, watched = self._inputs(values, healthy, seen=seen)
-        self._state, outcome = step(self.program.table, self._state, inputs, now)
-        if inputs.when is not self.program.table.calm:
-            readings = self._suspect(inputs.when, readings)
-            self._chain.remember(inputs.when, values, [reading.status for reading in readings])
-        notices: tuple[Cause, ...] = ()
-        if self.program.watched:
-            statuses = [reading.status for reading in readings]
-            notices = self._notices.step(before, watched, values, statuses, now)
-        suggested = self._suggest(values)
-        chosen = -1
-        if outcome.authority is not Authority.MODEL or not is_command(self.program.envelope, suggested):
-            chosen = self.program.choose(values, healthy)
-        gated = self._gate(outcome, suggested, manual, chosen, now)
-        self._send(gated, before, outcome.mode, now)
+        suggested, before = self._suggest(values), self._decider.mode
+        events = self._take_events()
+        world = World(values, healthy, readings, seen, events, suggested, manual)
+        decided = self._decider.decide(world, now)
+        gated = decided.gated
+        self._send(gated, before, decided.mode, now)
         self._count += 1
-        authority, causes = self._who_acts(outcome, gated, now)
         verdict = Verdict(
             number=self._count,
             frame=self._last_frame if self._last_frame >= 0 else None,
             at=now,
-            mode=outcome.mode,
-            authority=authority,
+            mode=decided.mode,
+            authority=decided.authority,
             gate=gated.decision,
             command=gated.command,
-            causes=causes,
-            readings=readings,
+            causes=decided.causes,
+            readings=decided.readings,
             answer=self._answer,
             suggested=None if suggested is None else Command(suggested),
-            takeover_deadline=outcome.deadline,
-            alerts=due(self.program.handover, self._state, now),
-            notices=notices,
+            takeover_deadline=decided.deadline,
+            alerts=decided.alerts,
+            notices=decided.notices,
             digests=self._digests,
         )
         if self._log is not None:
@@ -265,40 +226,12 @@ class Guard:
             signals["link_rejected"] = Signal("link_rejected", float(status.rejected), now, "link")
             signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
 
-    def _inputs(
-        self, values: tuple[float, ...], healthy: tuple[bool, ...], *, seen: bool
-    ) -> tuple[Inputs, Inputs]:
-        """What the decision sees, and what the rules that only tell see."""
-        program, count = self.program, len(self.program.table.rules)
-        when = program.when(values, healthy)
-        clear = self._unasked
-        if self._state.rules is not idle(count) or self._notices.active:
-            clear = program.clear(values, healthy)
-        events = self._take_events()
-        if not program.watched:
-            return Inputs(when, clear, seen, events), Inputs((), (), seen, events)
-        enforced = program.table.calm if when is self._quiet else when[:count]
-        return (
-            Inputs(enforced, clear[:count], seen, events),
-            Inputs(when[count:], clear[count:], seen, events),
-        )
-
     def _take_events(self) -> tuple[Event, ...]:
-        if self._state.mode is Mode.INIT:
+        if self._decider.mode is Mode.INIT:
             # what the operator asks for meanwhile waits for the end of the start-up
             return (self._events.popleft(),)
         # an event that arrives meanwhile, from another thread, waits for the next step
         return tuple([self._events.popleft() for _ in range(len(self._events))])
-
-    def _suspect(self, when: tuple[Truth, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-        """Mark the healthy signals that a rule which holds has read."""
-        marked = {
-            i for row, truth in zip(self.program.table.rules, when) if truth is Truth.TRUE for i in row.reads
-        }
-        return tuple(
-            Reading(r.name, r.value, r.age, Status.SUSPECT) if i in marked and r.status is Status.PASS else r
-            for i, r in enumerate(readings)
-        )
 
     def _suggest(self, values: tuple[float, ...]) -> Mapping[str, float] | None:
         """Ask the planner. Whatever it does wrong, the answer is no suggestion."""
@@ -310,37 +243,6 @@ class Guard:
         except Exception:  # noqa: BLE001 - the complex function is not trusted, not even to return
             self.planner_failures += 1
             return None
-
-    def _gate(
-        self,
-        outcome: Outcome,
-        suggested: Mapping[str, float] | None,
-        manual: Mapping[str, float] | None,
-        chosen: int,
-        now: float,
-    ) -> Gated:
-        gated = gate(
-            self.program.envelope,
-            self.program.fallback,
-            mode=outcome.mode,
-            authority=outcome.authority,
-            suggested=suggested,
-            manual=manual,
-            chosen=chosen,
-            previous=self._command,
-            elapsed=now - self._last_step,
-        )
-        self._command, self._last_step = gated.command, now
-        return gated
-
-    def _who_acts(self, outcome: Outcome, gated: Gated, now: float) -> tuple[Authority, tuple[Cause, ...]]:
-        """The authority whose command goes out, and why. A model without a usable suggestion does not act."""
-        if outcome.authority is not Authority.MODEL or gated.source is Authority.MODEL:
-            self._unplanned_since = None
-            return outcome.authority, self._chain.causes(self._state, outcome, now)
-        if self._unplanned_since is None:
-            self._unplanned_since = now
-        return gated.source, (replace(_NO_SUGGESTION, demands=gated.source, since=self._unplanned_since),)
 
     def _send(self, gated: Gated, before: Mode, mode: Mode, now: float) -> None:
         if self._link is not None:

@@ -1,6 +1,6 @@
-"""A policy on trial: the compiled conditions, the machine, the gate and the cause chain, over scripted inputs.
+"""A policy on trial: the decider that a guard runs, over scripted inputs.
 
-The same functions in the same order as `Guard.step`, with no file, no clock and no model. Time starts at 0.
+No file, no clock and no model. Time starts at 0.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from edgeguard.decision.causes import CauseChain
-from edgeguard.decision.handover import due
-from edgeguard.decision.machine import Inputs, Outcome, initial, step
-from edgeguard.decision.notices import Notices
+from edgeguard.decider import Decider, World
 from edgeguard.decision.table import Span, Truth
 from edgeguard.errors import EdgeguardError, UsageError
 from edgeguard.explain import summary
-from edgeguard.gate.gate import Gated, gate, safe_command
+from edgeguard.gate.gate import safe_command
 from edgeguard.program import Program
 from edgeguard.signals.readings import readings as read
 from edgeguard.types import (
@@ -42,15 +39,6 @@ their nominal value."""
 
 _ROUNDING = 1e-9
 """How early (s) a frame may be due: a period times a count is not exact."""
-
-_NO_SUGGESTION = Cause(
-    "event:no-suggestion",
-    0,
-    "the planner gave no usable command",
-    Authority.RULES,
-    0.0,
-    clears="a finite value for every declared actuator, and no other",
-)
 
 
 class NotArmable(EdgeguardError):  # noqa: N818 - a finding about a policy, named for what it says
@@ -112,14 +100,8 @@ class Trial:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._names = frozenset(spec.name for spec in program.signals)
-        self._state = initial(program.table)
-        names = [spec.name for spec in program.signals]
-        self._chain = CauseChain(program.table, names, program.thresholds)
-        self._notices = Notices(program.watched, names, program.thresholds)
         self._safe = safe_command(program.envelope).values
-        self._command = safe_command(program.envelope)
-        self._last = math.nan
-        self._unplanned_since: float | None = None
+        self._decider = Decider(program)
 
     def arm(self) -> Seen:
         """Start up, and arm on a calm frame.
@@ -143,14 +125,7 @@ class Trial:
 
     def fork(self) -> Trial:
         """A second trial that goes on from here, independent of this one."""
-        shared = (
-            self.program,
-            self.program.table,
-            self.program.watched,
-            self._state,
-            self._command,
-            self._safe,
-        )
+        shared = (self.program, self.program.table, self.program.watched, self._decider.state, self._safe)
         return copy.deepcopy(self, {id(part): part for part in shared})
 
     def step(
@@ -170,38 +145,31 @@ class Trial:
         Raises:
             UsageError: the policy declares no such signal.
         """
-        now = 0.0 if math.isnan(self._last) else self._last + (self.program.period if dt is None else dt)
-        program, events = self.program, () if event is None else (event,)
+        last, program = self._decider.last, self.program
+        now = 0.0 if math.isnan(last) else last + (program.period if dt is None else dt)
+        events = () if event is None else (event,)
         numbers, healthy, rows = read(program.signals, self._signals(values, now), now)
-        statuses = [row.status for row in rows]
-        when, clear = program.when(numbers, healthy), program.clear(numbers, healthy)
-        count, before = len(program.table.rules), self._state.mode
-        inputs = Inputs(when[:count], clear[:count], new_frame, events)
-        self._state, outcome = step(program.table, self._state, inputs, now)
-        self._chain.remember(inputs.when, numbers, statuses)
-        watched = Inputs(when[count:], clear[count:], new_frame, events)
-        notices = self._notices.step(before, watched, numbers, statuses, now)
         suggested = self._safe if suggest is None else suggest
-        chosen = program.choose(numbers, healthy)
-        gated = self._gate(outcome, suggested, manual, chosen, now)
-        authority, causes = self._who_acts(outcome, gated, now)
+        decided = self._decider.decide(
+            World(numbers, healthy, rows, new_frame, events, suggested, manual), now
+        )
         return Seen(
             now=now,
             new_frame=new_frame,
             events=events,
             values={row.name: row.value if ok else None for row, ok in zip(rows, healthy)},
-            mode=outcome.mode,
-            authority=authority,
-            causes=causes,
-            notices=notices,
-            command=gated.command,
-            gate=gated.decision,
-            fallback=chosen,
-            when=when,
-            clear=clear,
-            source=gated.source,
-            deadline=outcome.deadline,
-            alerts=due(self.program.handover, self._state, now),
+            mode=decided.mode,
+            authority=decided.authority,
+            causes=decided.causes,
+            notices=decided.notices,
+            command=decided.gated.command,
+            gate=decided.gated.decision,
+            fallback=program.choose(numbers, healthy),
+            when=program.when(numbers, healthy),
+            clear=program.clear(numbers, healthy),
+            source=decided.gated.source,
+            deadline=decided.deadline,
+            alerts=decided.alerts,
             readings=rows,
         )
 
@@ -244,37 +212,6 @@ class Trial:
                 spec.name, math.nan if value == "nan" else float(value), now, spec.source
             )
         return found
-
-    def _gate(
-        self,
-        outcome: Outcome,
-        suggested: Mapping[str, float],
-        manual: Mapping[str, float] | None,
-        chosen: int,
-        now: float,
-    ) -> Gated:
-        gated = gate(
-            self.program.envelope,
-            self.program.fallback,
-            mode=outcome.mode,
-            authority=outcome.authority,
-            suggested=suggested,
-            manual=manual,
-            chosen=chosen,
-            previous=self._command,
-            elapsed=now - self._last,
-        )
-        self._command, self._last = gated.command, now
-        return gated
-
-    def _who_acts(self, outcome: Outcome, gated: Gated, now: float) -> tuple[Authority, tuple[Cause, ...]]:
-        """The authority whose command goes out, and why: a model without a usable suggestion does not act."""
-        if outcome.authority is not Authority.MODEL or gated.source is Authority.MODEL:
-            self._unplanned_since = None
-            return outcome.authority, self._chain.causes(self._state, outcome, now)
-        if self._unplanned_since is None:
-            self._unplanned_since = now
-        return gated.source, (replace(_NO_SUGGESTION, demands=gated.source, since=self._unplanned_since),)
 
     def _holding(self, seen: Seen) -> tuple[Cause, ...]:
         """The rules that hold in a step and have not been believed yet."""

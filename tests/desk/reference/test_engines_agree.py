@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from edgeguard import guard
+from edgeguard import decider, guard
 from edgeguard.decision import causes, machine, notices
 from edgeguard.gate import gate
 from edgeguard.types import GateDecision, Mode, Status
@@ -25,6 +25,7 @@ SEED = int(os.environ.get("EDGEGUARD_REFERENCE_SEED", "1")) * 10_000_000
 ENOUGH = 20_000
 """Steps within which a fault of the engine has to show."""
 ENGINES = (
+    "edgeguard.decider",
     "edgeguard.decision",
     "edgeguard.gate",
     "edgeguard.guard",
@@ -43,6 +44,8 @@ READINGS = importlib.import_module("edgeguard.signals.readings")
 """The room gives its function the same name."""
 CALLED = {"readings": "read"}
 """What the guard calls what it imports under another name."""
+CALLERS: dict[ModuleType, ModuleType] = {guard: play, decider: guard, READINGS: guard}
+"""Who calls what is rebuilt; of everything else, the decider does."""
 FAULTS = (
     (machine, "step", "frames >= span.frames and now - start >= span.seconds and", "frames > span.frames and"),
     (machine, "step", "not now - start < span.seconds", "now - start > span.seconds"),
@@ -65,9 +68,11 @@ FAULTS = (
     (READINGS, "readings", "not -CLOCK_SLACK <= age", "not 0.0 <= age"),
     (notices, "Notices", "opened = mode is Mode.STANDBY or", "opened ="),
     (guard, "Guard", "self._signals.clear()", "pass"),
-    (guard, "Guard", "if now < self._last_step:", "if False:"),
-    (guard, "Guard", "if self._state.mode is Mode.INIT:", "if False:"),
-    (guard, "Guard", "if self._unplanned_since is None:", "if True:"),
+    (guard, "Guard", "if now < self._decider.last:", "if False:"),
+    (guard, "Guard", "if self._decider.mode is Mode.INIT:", "if False:"),
+    (decider, "Decider", "if self._unplanned_since is None:", "if True:"),
+    (decider, "Decider", "chosen = program.choose(world.values, world.healthy)", "pass"),
+    (decider, "Decider", "self._state.rules is not idle(count) or self._notices.active", "self._notices.active"),
     (guard, "Guard", "frame.number <= self._last_frame", "frame.number < self._last_frame"),
 )  # fmt: skip
 
@@ -99,7 +104,8 @@ def rebuild(module: ModuleType, name: str, good: str, bad: str, monkeypatch: pyt
     assert good in source, "the engine says this in other words now: plant the fault again"
     built = ModuleType(module.__name__)
     exec(compile(source.replace(good, bad), "rebuilt", "exec"), built.__dict__)  # noqa: S102 - our own text
-    monkeypatch.setattr(play if module is guard else guard, CALLED.get(name, name), getattr(built, name))
+    caller = CALLERS.get(module, decider)
+    monkeypatch.setattr(caller, CALLED.get(name, name), getattr(built, name))
 
 
 @pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
