@@ -26,9 +26,13 @@ def label(name: str) -> str:
 
 
 def unknown(specs: Iterable[SignalSpec], classes: Sequence[str]) -> tuple[str, ...]:
-    """Labels of the specs that are no class of the model, or of more than one: they would never be seen, or mislead."""
+    """Labels of the primary's specs that are no class of it, or of more than one: they would never be seen, or mislead.
+
+    A class `from: context` is the integrator's: its labels are no classes of any model.
+    """
     known = [label(name) for name in classes]
-    return tuple(name for spec in specs for name in spec.labels if known.count(name) != 1)
+    own = (spec for spec in specs if spec.source == "primary")
+    return tuple(name for spec in own for name in spec.labels if known.count(name) != 1)
 
 
 class Labels:

@@ -47,3 +47,8 @@ def test_a_label_that_the_model_does_not_know_or_knows_twice_is_told() -> None:
     assert unknown((SIGN, SPEED), ("stop", "Speed limit 30", "none")) == ()
     assert unknown((SIGN,), ("stop", "none")) == ("speed_limit_30",)
     assert unknown((SIGN,), ("stop", "Stop", "speed limit 30")) == ("stop",)
+
+
+def test_labels_of_a_class_from_context_are_no_classes_of_the_model() -> None:
+    weather = SignalSpec("weather", "context", -1.0, 1.0, 0.1, kind="class", labels=("dry", "wet"))
+    assert unknown((SIGN, weather), ("stop", "Speed limit 30")) == ()
