@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from edgeguard.policy.diagnostics import quote, suggest
+from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.findings import Findings
 from edgeguard.policy.schema import Case, Expectation, Stage
 from edgeguard.policy.source import Path
@@ -60,7 +60,7 @@ def _given(findings: Findings, given: Mapping[str, float | bool | str], path: Pa
     for name, value in given.items():
         signal = findings.policy.signals.get(name)
         if signal is None:
-            hint = suggest(name, findings.policy.signals)
+            hint = findings.suggest(name, findings.policy.signals)
             findings.at_key("EG1302", f"there is no signal {quote(name)}", (*path, name), hint)
         elif isinstance(value, bool):
             if signal.type != "bool":
@@ -70,7 +70,7 @@ def _given(findings: Findings, given: Mapping[str, float | bool | str], path: Pa
             if value in words:
                 continue
             quoted = signal.type == "bool" and value in ("true", "false")
-            hint = "write it without quotes" if quoted else suggest(value, words)
+            hint = "write it without quotes" if quoted else findings.suggest(value, words)
             message = f"{quote(value)} is no value of {quote(name)}"
             findings.at_value("EG1107", message, (*path, name), hint)
 
@@ -78,7 +78,7 @@ def _given(findings: Findings, given: Mapping[str, float | bool | str], path: Pa
 def _expected(findings: Findings, expect: Expectation, path: Path, ids: Collection[str]) -> None:
     if expect.rule is not None and expect.rule not in ids:
         message = f"there is no rule {quote(expect.rule)}"
-        findings.at_value("EG1302", message, (*path, "rule"), suggest(expect.rule, ids))
+        findings.at_value("EG1302", message, (*path, "rule"), findings.suggest(expect.rule, ids))
     if expect.command is not None:
         findings.actuators(expect.command, (*path, "command"))
         findings.inside(expect.command, (*path, "command"))

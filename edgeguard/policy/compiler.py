@@ -147,6 +147,7 @@ def _path(base: Path, text: str) -> str:
 def _check_calibration(document: PolicyDocument, calibration: Calibration | None) -> None:
     report = Report(document.file)
     known = calibration.thresholds if calibration else NO_VALUES
+    env = {f"calibrated.{name}": value for name, value in known.items()}
     if calibration is not None and calibration.policy != document.policy.policy.name:
         message = f"{quote(calibration.file)} was made for the policy {quote(calibration.policy)}"
         place = document.source.value(("calibration",)) if document.policy.calibration else START
@@ -169,24 +170,34 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
                 message = f"the threshold {known[part.name]:g} is outside the range of {quote(part.name)}"
                 hint = f"its range is {low:g} to {high:g}: calibrate again with `edgeguard calibrate`"
                 report.add("EG1317", message, document.source.inside(path, part.at), hint)
-        overflow = None if missing else _overflow(node, known)
+        overflow = None if missing else _overflow(node, env)
         if overflow is not None:
             report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))
     check_risk(document, calibration.risk if calibration else None, report)
     report.raise_if_any()
 
 
-def _overflow(node: tree.Node, thresholds: Mapping[str, float]) -> tree.Node | None:
-    """A sum of constants that is not finite: it would be a fault at every step."""
-    env = {f"calibrated.{name}": value for name, value in thresholds.items()}
-    for part in tree.walk(node):
-        if (
-            isinstance(part, tree.Arithmetic)
-            and not tree.names(part)
-            and interpreter.number(part, env) is None
-        ):
+def _overflow(node: tree.Node, env: interpreter.Env) -> tree.Node | None:
+    """A sum of constants that is not finite: it would be a fault at every step. Each part is looked at once, and a sum
+    is computed as a whole, for whatever is not finite in it shows in the result."""
+    reading = _reading(node)
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, tree.Arithmetic) or id(part) in reading:
+            waiting.extend(reversed(tree.children(part)))
+        elif interpreter.number(part, env) is None:
             return part
     return None
+
+
+def _reading(node: tree.Node) -> frozenset[int]:
+    """Of all parts of `node`, the identities of those that read a signal."""
+    found: set[int] = set()
+    for part in reversed(tuple(tree.walk(node))):  # what is in a part stands behind it
+        if isinstance(part, (tree.Name, tree.Flag)) or any(id(p) in found for p in tree.children(part)):
+            found.add(id(part))
+    return frozenset(found)
 
 
 def _rule_row(trigger: Trigger, index: Mapping[str, int]) -> RuleRow:

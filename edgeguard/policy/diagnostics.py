@@ -17,8 +17,8 @@ MOST_SHOWN = 200
 """A hostile file may hold a finding per byte; after this many the rest is counted, not listed."""
 
 
-MOST_COMPARED = 200
-"""Names that a misspelt one is compared with; a hint is not worth more time."""
+MOST_COMPARED = 20_000
+"""Pairs of letters that are compared for one hint; it is not worth more time."""
 
 
 class Place(NamedTuple):
@@ -40,8 +40,9 @@ def quote(text: object) -> str:
 def suggest(word: str, known: Iterable[str]) -> str:
     """A did-you-mean hint for a misspelt word, or what there is to choose from, or nothing."""
     names = sorted(set(known))
-    near = [n for n in names if abs(len(n) - len(word)) <= 3]
-    close = difflib.get_close_matches(word, near, n=1, cutoff=0.6) if len(near) <= MOST_COMPARED else []
+    near = sorted((abs(len(n) - len(word)), n) for n in names if abs(len(n) - len(word)) <= 3)
+    tried = [n for _, n in near[: MOST_COMPARED // max(len(word), 1) ** 2]]
+    close = difflib.get_close_matches(word, tried, n=1, cutoff=0.6)
     if close:
         return f"did you mean `{close[0]}`?"
     if 0 < len(names) <= 12:

@@ -26,6 +26,10 @@ class Findings:
         """A finding about a value."""
         self.report.add(code, message, self.source.value(path), hint)
 
+    def suggest(self, word: str, known: Iterable[str]) -> str:
+        """A hint for a misspelt word, as long as findings are shown."""
+        return "" if self.report.full else suggest(word, known)
+
     def twice(self, code: str, what: str, entries: Iterable[tuple[str, Path]]) -> None:
         """Every name that stands at a second place, with where the first is."""
         first: dict[str, Path] = {}
@@ -52,7 +56,7 @@ class Findings:
         """Every name of a command must be an actuator's."""
         for name in command:
             if name not in self.policy.envelope:
-                hint = suggest(name, self.policy.envelope)
+                hint = self.suggest(name, self.policy.envelope)
                 self.at_key("EG1305", f"the envelope has no {quote(name)}", (*path, name), hint)
 
     def inside(self, command: Mapping[str, float], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeguard.policy.diagnostics import quote, suggest
+from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.dimension import parse_unit, shown
 from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.parser import parse_expression
@@ -34,7 +34,7 @@ def _agreement(findings: Findings, names: tuple[str, ...], path: Path) -> None:
     signals = findings.policy.signals
     for i, name in enumerate(names):
         if name not in signals:
-            hint = suggest(name, signals)
+            hint = findings.suggest(name, signals)
             findings.at_value("EG1302", f"there is no signal {quote(name)}", (*path, i), hint)
         elif signals[name].type != "number":
             hint = "write `if` and `expect`"

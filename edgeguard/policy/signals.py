@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from edgeguard.policy.declared import limits, number
-from edgeguard.policy.diagnostics import quote, suggest
+from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.dimension import ONE, parse_unit, shown
 from edgeguard.policy.findings import Findings
 from edgeguard.policy.schema import Policy, SignalDeclaration
@@ -93,7 +93,7 @@ def _exists(findings: Findings, name: str, signal: SignalDeclaration) -> bool:
 
 def _no_such(findings: Findings, name: str, giver: str, known: Iterable[str]) -> None:
     message = f"{giver} no signal called {quote(name)}"
-    findings.at_key("EG1311", message, ("signals", name), suggest(name, known))
+    findings.at_key("EG1311", message, ("signals", name), findings.suggest(name, known))
 
 
 def _measured(findings: Findings, name: str, signal: SignalDeclaration) -> None:
@@ -151,7 +151,7 @@ def _nominal(findings: Findings, name: str, signal: SignalDeclaration) -> None:
     elif isinstance(value, str):
         if value not in (signal.labels or ()):
             message = f"{quote(name)} has no label {quote(value)}"
-            findings.at_value("EG1302", message, path, suggest(value, signal.labels or ()))
+            findings.at_value("EG1302", message, path, findings.suggest(value, signal.labels or ()))
     elif not low <= number(signal, value) <= high:
         message = f"the nominal value of {quote(name)} is outside its range"
         findings.at_value("EG1321", message, path, f"its range is {low:g} to {high:g}")

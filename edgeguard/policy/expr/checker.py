@@ -5,7 +5,7 @@ Only for the tree as written, where a named expression has its kind and unit: fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeguard.policy.diagnostics import quote, suggest
 from edgeguard.policy.dimension import ONE, Unit, shown
@@ -35,6 +35,7 @@ def examine(node: tree.Node, scope: Scope) -> tuple[Type | None, tuple[Problem, 
 class _Checker:
     scope: Scope
     found: list[Problem]
+    hints: dict[str, str] = field(default_factory=dict)
 
     def sorted(self) -> tuple[Problem, ...]:
         return tuple(sorted(self.found, key=lambda p: p.at))
@@ -89,9 +90,15 @@ class _Checker:
             message = f"{quote(node.name)} is not defined yet"
             self.add("EG1208", message, node, "a name may use only those that stand above it")
             return None
-        hint = self.scope.foreign.get(node.name) or suggest(node.name, self.scope.known())
+        hint = self.scope.foreign.get(node.name) or self.hint(node.name)
         self.add("EG1203", f"nothing is called `{node.name}`", node, hint)
         return None
+
+    def hint(self, name: str) -> str:
+        """What an unknown name may be meant for; looked up once in an expression."""
+        if name not in self.hints:
+            self.hints[name] = suggest(name, self.scope.known())
+        return self.hints[name]
 
     def member(self, node: tree.Member) -> Type | None:
         base, name = node.base, node.name
