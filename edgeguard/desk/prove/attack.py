@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
 
 from edgeguard.decision.table import Span
 from edgeguard.desk.monitor import Monitor
 from edgeguard.desk.prove import commands
+from edgeguard.desk.prove.promise import Promise
 from edgeguard.desk.prove.replay import Judge, play, setting_off
 from edgeguard.desk.prove.result import Trace
 from edgeguard.desk.prove.subject import Cause, Subject
@@ -22,9 +22,6 @@ from edgeguard.desk.solve.search import Answer, ask
 from edgeguard.desk.trial import Phase, Seen, Values
 from edgeguard.policy.expr import tree
 from edgeguard.types import Authority, Event
-
-if TYPE_CHECKING:
-    from edgeguard.desk.prove.invariants import Promise
 
 _CORNERS = 16
 _UNROLLED = 8
