@@ -85,3 +85,9 @@ def test_a_constant_comparison_names_the_ranges() -> None:
 
 def _given(name: str) -> tuple[bytes, dict[str, float]]:
     return EXAMPLES[name].data, EXAMPLES[name].thresholds
+
+
+def test_a_row_that_also_stops_the_search_at_a_fault_is_only_called_idle_while_all_is_healthy() -> None:
+    data, _, thresholds = EXAMPLES["last-rows-command-the-same"]
+    (finding,) = found(data, thresholds)
+    assert finding.message == "while all is healthy, the next row commands the same without this one"
