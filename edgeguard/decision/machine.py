@@ -151,14 +151,14 @@ def advance(
     rows: Sequence[RuleRow], rules: tuple[RuleState, ...], inputs: Inputs, now: float, *, opened: bool
 ) -> tuple[RuleState, ...]:
     """The rule layer: every rule by itself, one step. `opened`: latches are open (the operator's reset, or STANDBY)."""
-    found = tuple(
-        rule
-        if when is Truth.FALSE and rule is _IDLE  # pragma: no mutate - only quicker: most rules, most steps
-        else _advance(row, rule, when, clear, now, counted=inputs.new_frame, opened=opened)
-        for row, rule, when, clear in zip(rows, rules, inputs.when, inputs.clear)
-    )
-    quiet = idle(len(found))
-    return quiet if found == quiet else found
+    found: list[RuleState] = []
+    for row, rule, when, clear in zip(rows, rules, inputs.when, inputs.clear):
+        if when is Truth.FALSE and rule is _IDLE:  # most rules, most steps: nothing to ask
+            found.append(rule)
+        else:
+            found.append(_advance(row, rule, when, clear, now, counted=inputs.new_frame, opened=opened))
+    after, quiet = tuple(found), idle(len(found))
+    return quiet if after == quiet else after
 
 
 def _advance(

@@ -10,7 +10,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from edgeguard.decision.table import Truth, calm
 from edgeguard.policy.expr import tree
@@ -21,6 +21,8 @@ from edgeguard.program import Choice, Conditions
 _TRUTHS = {Truth.FALSE: "FALSE", Truth.TRUE: "TRUE", Truth.FAULT: "FAULT"}
 _CALM = "CALM"
 _SHORT = 30
+_WHOLE: Mapping[str, Any] = {**AT, "type_params": []}
+"""Of a function. Python 3.12 wants type parameters, 3.10 does not know them."""
 
 Body = list[ast.stmt]
 Answer = TypeVar("Answer")
@@ -93,9 +95,7 @@ def _function(body: Body, quiet: tuple[Truth, ...] = ()) -> FunctionType:
 def _compile(body: Body) -> CodeType:
     names = ("values", "healthy", LOW, HIGH, *_TRUTHS.values(), _CALM)
     arguments = ast.arguments([], [ast.arg(n, **AT) for n in names], None, [], [], None, [])
-    function = ast.FunctionDef("policy", arguments, body, [], **AT)
-    # Python 3.12 wants it, 3.10 does not know it
-    setattr(function, "type_params", [])  # noqa: B010  # pragma: no mutate - read by 3.12 and later only
+    function = ast.FunctionDef("policy", arguments, body, [], **_WHOLE)
     outer = compile(ast.Module([function], []), "<policy>", "exec", dont_inherit=True)
     return next(c for c in outer.co_consts if isinstance(c, CodeType))
 
