@@ -142,7 +142,10 @@ def idle_rows(subject: Subject) -> Iterator[Finding]:
             continue
         place = subject.value("fallback", i)
         if below.when is None:
-            message, hint = "while all is healthy, the next row commands the same without this one", "remove it"
+            message, hint = (
+                "while all is healthy, the next row commands the same without this one",
+                "remove it",
+            )
             yield subject.finding("EG1411", message, place, hint)
         else:
             message, hint = "this row commands what the next one does", "join the conditions with `||`"
