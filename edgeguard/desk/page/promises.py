@@ -66,7 +66,7 @@ def invariants(draft: DraftPolicy) -> Sheet:
     return Sheet(
         "invariants",
         "Invariants",
-        "What must hold in every run; edgeguard policy prove proves it.",
+        "What must hold in every run. This page does not check it: edgeguard policy prove does.",
         ("line", "invariant", "how long"),
         tuple(rows),
         empty="None are declared.",

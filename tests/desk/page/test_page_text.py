@@ -192,6 +192,7 @@ def test_tests_and_invariants_stand_on_paper_in_words(everything: DraftPolicy) -
     assert "certainty 0.2, distance 20 |  | 3 frames | authority rules, rule unsure |" in text
     assert "wheel\\_speed not a number" in text
     assert "| … step 2 |  | all is well | TAKE | 100ms | authority human, mode manual |" in text
+    assert "This page does not check it: edgeguard policy prove does." in text
 
 
 def test_times_stand_against_the_stated_interval(load: Callable[[str], DraftPolicy]) -> None:
