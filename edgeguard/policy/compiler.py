@@ -173,7 +173,7 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
         overflow = None if missing else _overflow(node, env)
         if overflow is not None:
             report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))
-    check_risk(document, calibration.risk if calibration else None, report)
+    check_risk(document, calibration.risk if calibration else None, report, certified=known)
     report.raise_if_any()
 
 

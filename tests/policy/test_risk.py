@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from edgeguard.policy.calibration import Certificate
@@ -18,10 +20,10 @@ envelope: {brake: {min: 0, max: 1, safe: 1}}
 RISK = "risk: {at_most: 0.01, confidence: 0.95}\n"
 
 
-def found(text: str, certificate: Certificate | None) -> list[str]:
+def found(text: str, certificate: Certificate | None, certified: Sequence[str] = ()) -> list[str]:
     document: PolicyDocument = parse(text.encode(), file="p.yaml")
     report = Report("p.yaml")
-    check_risk(document, certificate, report)
+    check_risk(document, certificate, report, certified=certified)
     return [f"{d.code} {d.line}:{d.column}" for d in report.found]
 
 
@@ -51,3 +53,23 @@ def test_weaker_certificate_is_refused_where_the_policy_asks_for_more(
     at_most: float, confidence: float, places: list[str]
 ) -> None:
     assert found(TEXT + RISK, Certificate(at_most, confidence, 1000, 1)) == places
+
+
+def rule(mode: str, when: str) -> str:
+    return f"calibration: c.json\nrules: [{{id: r, when: {when}, then: rules, mode: {mode}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("rules", "places"),
+    [
+        ("", ["EG1319 5:1"]),
+        (rule("enforce", "speed > 5"), ["EG1319 5:1"]),
+        (rule("warn", "speed > calibrated.speed"), ["EG1319 5:1"]),
+        (rule("audit", "speed > calibrated.speed"), ["EG1319 5:1"]),
+        (rule("enforce", "speed > calibrated.speed"), []),
+    ],
+)
+def test_certificate_counts_only_while_its_thresholds_take_authority(rules: str, places: list[str]) -> None:
+    admission = f"admission: {{signers: [{{key: k.pub, sha256: {'a' * 64}}}]}}\n" if rules else ""
+    text = TEXT + RISK + rules + admission
+    assert found(text, Certificate(0.01, 0.95, 1000, 1), ["speed"]) == places
