@@ -31,7 +31,7 @@ _DEMANDS: Mapping[Authority, str] = {
 
 
 def explain(verdict: Verdict, *, policy: str = "", start: float = 0.0) -> str:
-    """Return one to three sentences about `verdict`.
+    """Return a few sentences about `verdict`; also about the rules that hold, but only warn or audit.
 
     `policy`: its name and version, as in `sign-gate version 7`. `start`: what times count from (s), such as the start
     of the run.
@@ -44,6 +44,9 @@ def explain(verdict: Verdict, *, policy: str = "", start: float = 0.0) -> str:
     back = what_gives_back(verdict)
     if back:
         sentences.append(back)
+    if verdict.notices:
+        told = ", ".join(f"{_name(c)} (line {c.line}, {c.mode}): {c.says or c.text}" for c in verdict.notices)
+        sentences.append(f"holding without taking authority: {told}")
     return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
 
 
@@ -107,6 +110,8 @@ def _who(verdict: Verdict) -> str:
 
 
 def _because(verdict: Verdict, policy: str, start: float) -> str:
+    if not verdict.causes and verdict.notices:
+        return ""  # some rule does speak against it
     if not verdict.causes:
         return ", and no rule speaks against it" if verdict.mode is Mode.NOMINAL else ""
     cause = verdict.causes[0]
@@ -118,6 +123,7 @@ def _because(verdict: Verdict, policy: str, start: float) -> str:
     expired = ", because nobody took over in time" if cause.expired else ""
     text = cause.text if "`" in cause.text else f"`{cause.text}`"
     held = f"{text} held{f' with {saw}' if saw else ''}"
+    held += f" ({cause.says})" if cause.says else ""
     return f" because rule {_name(cause)} ({where}) has demanded {_DEMANDS[cause.demands]} {since}{expired}: {held}"
 
 

@@ -155,6 +155,8 @@ def as_json(entry: Entry) -> dict[str, object]:
         "command": {name: _finite(value) for name, value in verdict.command.values.items()},
         "answer": None if answer is None else {"name": answer.name, "certainty": _finite(answer.certainty)},
         "causes": [_cause(cause, start) for cause in verdict.causes],
+        "notices": [_cause(cause, start) for cause in verdict.notices],
+        "alerts": list(verdict.alerts),
         "digests": dict(verdict.digests),
         "hash": entry.hash,
         "explanation": sentence(entry),
@@ -172,6 +174,8 @@ def _cause(cause: Cause, start: float) -> dict[str, object]:
         "thresholds": {name: _finite(value) for name, value in cause.thresholds.items()},
         "clears": cause.clears,
         "expired": cause.expired,
+        "mode": cause.mode,
+        "says": cause.says,
     }
 
 

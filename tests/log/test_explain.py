@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from edgeguard.explain import change, changed, explain, number, summary, what_gives_back
-from edgeguard.types import Authority, Cause, Mode, Verdict
+from edgeguard.types import Authority, Cause, Command, GateDecision, Mode, Verdict
 
 Make = Callable[..., Verdict]
 
@@ -111,3 +111,20 @@ def test_numbers_are_short_and_a_missing_one_is_said() -> None:
         "no value",
         "nan",
     ]
+
+
+def test_a_rule_that_only_warns_is_told_while_the_model_acts() -> None:
+    warned = Cause("bolt-open", 7, "!bolt", Authority.RULES, 0.0, mode="warn", says="the bolt is not shut")
+    told = explain(
+        Verdict(1, None, 0.0, Mode.NOMINAL, Authority.MODEL, GateDecision.ALLOW, Command(), notices=(warned,))
+    )
+    assert "`bolt-open` (line 7, warn): the bolt is not shut" in told
+    assert "no rule speaks against it" not in told
+
+
+def test_the_words_of_the_policys_author_are_told() -> None:
+    cause = Cause("bolt-open", 7, "!bolt", Authority.RULES, 0.0, says="the bolt is not shut")
+    verdict = Verdict(
+        1, None, 0.0, Mode.DEGRADED, Authority.RULES, GateDecision.SUBSTITUTE, Command(), causes=(cause,)
+    )
+    assert "`!bolt` held (the bolt is not shut)" in explain(verdict)
