@@ -87,7 +87,9 @@ def pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
         "fallback": old["fallback"],
     }
     for _ in range(draw(st.integers(0, 2))):
-        kind = draw(st.sampled_from(("rule", "rule", "rule", "rule", "signals", "drop", "add", "fallback")))
+        kind = draw(
+            st.sampled_from(("rule", "rule", "rule", "rule", "signals", "drop", "add", "split", "fallback"))
+        )
         if kind == "signals":
             new["signals"] = draw(signals)
         elif kind == "fallback":
@@ -98,6 +100,11 @@ def pairs(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
             chosen = draw(st.integers(0, len(new["rules"]) - 1))
             if kind == "drop":
                 del new["rules"][chosen]
+            elif kind == "split":
+                halves = new["rules"][chosen]["when"].split(" || ")
+                new["rules"][chosen : chosen + 1] = [
+                    {**new["rules"][chosen], "when": half} for half in halves
+                ]
             else:
                 key = draw(st.sampled_from(sorted(new["rules"][chosen])))
                 new["rules"][chosen][key] = draw(rule)[key]
