@@ -49,9 +49,11 @@ def trusted_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     return load_public_keys(named)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file. Raises: UsageError when that cannot be done."""
+def write_text(path: Path, text: str, *, source: Path | None = None) -> None:
+    """Write a text file, never over `source`, which it was made from. Raises: UsageError when that cannot be done."""
     try:
+        if source is not None and path.exists() and path.samefile(source):
+            raise UsageError(f"`{path}` is the policy itself: write to another file")
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         message = f"cannot write `{path}`: {(error.strerror or 'unknown reason').lower()}"

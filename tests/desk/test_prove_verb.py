@@ -94,3 +94,16 @@ def test_nothing_is_saved_where_all_is_proved(prove: Prove, tmp_path: Path) -> N
     assert code == 0
     assert not cases.exists()
     assert "not written" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("prove", "--save"), ("table", "--output"), ("doc", "--format", "md", "--output")]
+)
+def test_nothing_is_written_over_the_policy_that_it_was_made_from(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "door.yaml"
+    policy.write_text(blocks("yaml")[0])
+    assert invoke(["policy", words[0], str(policy), *words[1:], f"{tmp_path}/./door.yaml"]) == 2
+    assert "door.yaml` is the policy itself: write to another file" in capsys.readouterr().err
+    assert policy.read_text() == blocks("yaml")[0]

@@ -44,7 +44,7 @@ def doc(
     if output is None:
         typer.echo(text, nl=False)
         return
-    write_text(output, text)
+    write_text(output, text, source=file)
     typer.echo(
         f"{output}: {draft.program.name} version {draft.program.version}, policy {draft.program.digest[:16]}"
     )

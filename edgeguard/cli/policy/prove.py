@@ -56,16 +56,16 @@ def prove(
         _summary(file, results, time.perf_counter() - began)
     cases = as_cases(draft.program, results) if save is not None else ""
     if save is not None:
-        _save(save, cases)
+        _save(save, cases, file)
     if findings:
         raise typer.Exit(5)
 
 
-def _save(path: Path, cases: str) -> None:
+def _save(path: Path, cases: str, policy: Path) -> None:
     if not cases:
         typer.echo(f"{path}: not written: there is no counterexample", err=True)
         return
-    write_text(path, cases)
+    write_text(path, cases, source=policy)
     typer.echo(f"{path}: the counterexamples as test cases", err=True)
 
 

@@ -26,5 +26,5 @@ def table(
     from edgeguard.policy.emit_c import emit
 
     program = compile_draft(file).program
-    write_text(output, emit(program))
+    write_text(output, emit(program), source=file)
     typer.echo(f"{output}: table of {program.name} version {program.version}, policy {program.digest[:16]}")
