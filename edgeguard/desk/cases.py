@@ -30,6 +30,8 @@ from edgeguard.types import Authority, Event, Mode, no_values
 Given = Mapping[str, float | bool | str]
 _SAME = 1e-9
 """How far a command may be from the expected one."""
+MOST_STEPS = 50_000
+"""Control steps of one case: 1,000 s at a period of 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,11 @@ def run_cases(document: PolicyDocument, program: Program, cases: Sequence[Case])
 def _run(document: PolicyDocument, program: Program, case: Case) -> Result:
     trial, monitor = Trial(program), Monitor(document, program.thresholds)
     seen = [trial.arm()]
+    steps = sum(_steps(program, step.phase.span) for step in case.steps)
+    if steps > MOST_STEPS:
+        message = f"{case.shown}: takes {steps:.3g} control steps, more than the {MOST_STEPS} allowed"
+        finding = _finding("EG1506", message, case, case.path)
+        return Result(case, tuple(seen), (finding,), in_words(seen[-1], start=seen[0].now))
     broken = dict.fromkeys(monitor.step(seen[0]))
     found: list[Finding] = []
     for step in case.steps:
@@ -143,6 +150,11 @@ def _run(document: PolicyDocument, program: Program, case: Case) -> Result:
         message = f"{case.shown}: broke the invariant of line {invariant.line}: {invariant.text}"
         found.append(_finding("EG1505", message, case, case.path))
     return Result(case, tuple(seen), tuple(found), in_words(seen[-1], start=seen[1].now))
+
+
+def _steps(program: Program, span: Span) -> float:
+    """About how many control steps a span takes."""
+    return max(span.frames * max(program.frame_period, program.period), span.seconds) / program.period
 
 
 def _compared(case: Case, step: Step, seen: Seen) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "EG1503": "a policy that cannot be armed while all is well",
         "EG1504": "a cases file that cannot be used",
         "EG1505": "an invariant broken during a test",
+        "EG1506": "a test that would take too long",
         # 16xx: `policy prove` and `policy analyze`
         "EG1601": "not total: an input for which the rules command nothing",
         "EG1602": "a rule or fallback row that is never reached, or shadowed",

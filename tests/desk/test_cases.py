@@ -296,3 +296,16 @@ def test_a_trace_reads_like_a_case_that_somebody_wrote() -> None:
 def test_a_planner_that_suggests_nothing_cannot_be_written() -> None:
     with pytest.raises(UsageError, match="suggests nothing"):
         to_yaml("it", [Phase({}, suggest={})], Expect(Authority.RULES))
+
+
+def test_case_of_too_many_steps_is_told_and_not_run() -> None:
+    text = (
+        GATE
+        + "tests:\n  - {name: a day, given: {sure: 0.1}, for: 999999 frames, expect: {authority: rules}}\n"
+    )
+    document = parse(text.encode(), file="gate.yaml")
+    program = compile_policy(document, base=Path())
+    (result,) = run_cases(document, program, embedded_cases(document, program))
+    (finding,) = result.findings
+    assert (finding.code, finding.line) == ("EG1506", text.count("\n"))
+    assert "more than the 50000 allowed" in finding.message

@@ -129,8 +129,14 @@ def test_caps_on_depth_hold_exactly_at_their_limits() -> None:
 
 def test_cap_on_all_expressions_together_holds_exactly_at_its_limit() -> None:
     lets = {"x": chain(249), "tiny": "up"}
-    assert len(document(["!(x > 1.0)"] * 100, lets).triggers) == 100  # of 500 parts each
-    assert codes(["!(x > 1.0)"] * 100 + ["tiny"], lets) == ["EG1202"]
+    uses = ["!(x > 1.0)"] * 99  # of 500 parts each, beside 498 of the names themselves
+    assert len(document([*uses, "tiny", "tiny"], lets).triggers) == 101
+    assert codes([*uses, "tiny", "tiny", "tiny"], lets) == ["EG1202"]
+
+
+def test_cap_counts_expressions_without_names_too() -> None:
+    long = " || ".join(["up"] * 120)
+    assert codes([long] * 250, {}) == ["EG1202"]
 
 
 def test_many_uses_of_a_large_name_are_refused_together() -> None:

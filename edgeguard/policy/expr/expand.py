@@ -15,7 +15,7 @@ from edgeguard.policy.expr.tree import Kind, Size
 MOST_PARTS = 512
 DEEPEST = 256
 MOST_TOGETHER = 50_000
-"""Parts of all expressions of a policy that use names, once those are filled in."""
+"""Parts of all expressions of a policy, once names are filled in."""
 
 
 @dataclass(slots=True)
@@ -33,11 +33,8 @@ class Filler:
         if any(scope.lets[name].node is None for name in used) or self.together > MOST_TOGETHER:
             return Let()
         size = _size(node, scope)
-        if used:
-            problem = self._too_large(node, size)
-            if problem is not None:
-                return problem
-        return Let(None, _filled(node, scope), size)
+        problem = self._too_large(node, size)
+        return problem or Let(None, _filled(node, scope), size)
 
     def _too_large(self, node: tree.Node, size: Size) -> Problem | None:
         hint = "split it into several rules"
