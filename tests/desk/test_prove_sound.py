@@ -171,7 +171,9 @@ def test_where_doubt_is_proved_monotone_the_worse_run_has_every_rule_active(
         frame = rng.random() < 0.7
         better.step(values, new_frame=frame)
         worse.step({**values, "a": "missing" if isinstance(doubt, str) else more}, new_frame=frame)
-        for row, one, other in zip(found.program.table.rules, better._decider.state.rules, worse._decider.state.rules):
+        for row, one, other in zip(
+            found.program.table.rules, better._decider.state.rules, worse._decider.state.rules
+        ):
             assert other.active or not one.active, row.id
 
 
