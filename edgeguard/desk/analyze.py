@@ -21,6 +21,7 @@ from edgeguard.desk.solve.search import TIMEOUT, Values
 from edgeguard.policy.expr import interpreter
 from edgeguard.policy.source import Path
 from edgeguard.program import Program
+from edgeguard.types import Authority
 
 
 def analyze(side: Side, *, timeout: float = TIMEOUT) -> tuple[Finding, ...]:
@@ -88,7 +89,10 @@ class _Subject:
             if all(other.row.then > most(row.row) for other in by):
                 yield self.finding("EG1602", row.path, f"{name} is shadowed: it never decides", hint)
             else:
-                yield self.finding("EG1611", row.path, f"{name} changes no verdict", hint)
+                # one that begins later may end a takeover that the other was there before
+                late = row.row.then is Authority.SAFE_STATE and all(o.timing != row.timing for o in by)
+                but = " unless a human has taken over" if late else ""
+                yield self.finding("EG1611", row.path, f"{name} changes no verdict{but}", hint)
 
     def named_first(self) -> Iterator[Finding]:
         """EG1612: of causes that begin together and demand the same, the first in the file is named first."""

@@ -108,6 +108,15 @@ def test_whose_cause_is_named_first_is_told_with_an_input() -> None:
     assert "y = " in finding.hint
 
 
+def test_a_repeated_rule_for_the_safe_state_that_waits_longer_may_end_a_takeover() -> None:
+    (finding,) = rules(
+        "{id: one, when: x < 3.0, then: safe_state}",
+        "{id: two, when: x < 3.0, for: 10 frames, clear: {when: x >= 3.0, for: 1 frame}, then: safe_state}",
+        code="EG1611",
+    )
+    assert finding.message == "rule `two` changes no verdict unless a human has taken over"
+
+
 def test_rules_that_never_hold_together_have_no_order() -> None:
     assert not rules(
         "{id: one, when: x < 3.0, then: rules}", "{id: two, when: x > 8.0, then: rules}", code="EG1612"
