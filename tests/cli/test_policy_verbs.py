@@ -16,7 +16,7 @@ def test_a_good_policy_is_valid_without_any_signature(call: Call, project: Any) 
     Path(f"{project.policy}.sig").unlink()
     said = call("policy", "check", project.policy)
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"{project.policy}: valid: colours version 1: 4 rules on 4 signals, 1 actuators\n"
+    assert said.out == f"{project.policy}: valid: colours version 1: 4 rules on 4 signals, 1 actuator\n"
 
 
 def test_a_good_policy_as_json(call: Call, project: Any) -> None:

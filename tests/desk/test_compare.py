@@ -13,7 +13,7 @@ pytest.importorskip("z3")
 from edgeguard.desk.compare import Comparison, Order, Side, compare, pairing, sides
 from edgeguard.desk.compare.order import joined, reverse
 from edgeguard.desk.solve.search import Answer, Found
-from edgeguard.errors import UsageError
+from edgeguard.errors import ContractError, UsageError
 from edgeguard.policy.document import parse
 
 PAIRS = Path(__file__).parent / "pairs"
@@ -180,6 +180,14 @@ def test_no_input_in_time_leaves_the_fallback_incomparable(monkeypatch: pytest.M
     comparison = compared(old, old.replace("x * y", "y * x"))
     assert comparison.order is Order.INCOMPARABLE
     assert all("no answer" in difference.text for difference in comparison.differences)
+
+
+def test_calibration_that_is_there_and_is_none_is_told(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text((ROOT / "policies" / "sign_gate.yaml").read_text())
+    (tmp_path / "sign_gate.calibration.json").write_text("{")
+    with pytest.raises(ContractError, match="not JSON"):
+        sides(policy, policy)
 
 
 def test_without_a_calibration_it_holds_for_every_threshold(tmp_path: Path) -> None:

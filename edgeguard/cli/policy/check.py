@@ -41,9 +41,10 @@ def check(
     told = {"timing": [_as_json(b) for b in budgets]} if timing else {}
     report((), output, facts={"file": str(file), "valid": True, **facts, **told})
     if output is FindingsFormat.TEXT:
+        actuators = "1 actuator" if facts["actuators"] == 1 else f"{facts['actuators']} actuators"
         typer.echo(
             f"{file}: valid: {facts['name']} version {facts['version']}: {facts['rules']} rules on "
-            f"{facts['signals']} signals, {facts['actuators']} actuators"
+            f"{facts['signals']} signals, {actuators}"
         )
         for budget in budgets:
             typer.echo(str(budget))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeguard.errors import ContractError, PolicyError, UsageError
+from edgeguard.errors import PolicyError, UsageError
 from edgeguard.policy import check_policy, compile_draft
 from edgeguard.policy.calibration import Calibration
 from edgeguard.policy.compiler import compile_policy, signal_specs
@@ -62,11 +62,12 @@ def side(path: str | Path) -> Side:
     Raises:
         PolicyError: with every finding.
         UsageError: the policy cannot be read.
+        ContractError: a calibration is there, and is none.
     """
     document = check_policy(path)
     try:
         calibration = compile_draft(path).calibration
-    except (PolicyError, ContractError, UsageError):
+    except (PolicyError, UsageError):
         calibration = None  # compared for every threshold that there could be
     return Side(document, Path(path).parent, calibration)
 
