@@ -28,7 +28,7 @@ _NO_SUGGESTION = Cause(
     "the planner gave no usable command",
     Authority.RULES,
     0.0,
-    clears="a finite value for every declared actuator, and no other",
+    clears="a finite `float` for every declared actuator, and no other",
 )
 
 
