@@ -12,8 +12,9 @@ from edgeguard.decision.table import Truth
 from edgeguard.desk.compare.fallback import Choices, choices
 from edgeguard.desk.compare.order import number_text
 from edgeguard.desk.compare.pairing import Logic, pair
-from edgeguard.desk.compare.rows import Row, cover, most, rows
+from edgeguard.desk.compare.rows import Row, cover, rows
 from edgeguard.desk.compare.side import Side
+from edgeguard.desk.demands import most
 from edgeguard.desk.findings import Finding, Severity
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.encode import Space

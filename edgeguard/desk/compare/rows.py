@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.desk.compare.pairing import Logic, seen
+from edgeguard.desk.demands import covers, covers_in_step, least, most, no_longer
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.encode import Space
 from edgeguard.policy.document import PolicyDocument
@@ -87,12 +88,12 @@ def stops_at_once(found: Sequence[Row]) -> Formula:
 
 def cover(row: Row, others: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
     """Rows of `others` one of which is active, and demands as much, whenever `row` is; empty: none were found."""
-    able = [other for other in others if _lets_go_no_sooner(other, row) and demands_as_much(other, row)]
+    able = [other for other in others if _lets_go_no_sooner(other, row) and _demands_as_much(other, row)]
     able.sort(key=lambda other: (other.says != row.says, other.id != row.id))
     for other in able:
-        if shorter(other.row.hold, row.row.hold) and _as_wide(other, row, logic):
+        if no_longer(other.row.hold, row.row.hold) and _as_wide(other, row, logic):
             return (other,)
-    at_once = [other for other in able if shorter(other.row.hold, Span()) and other.reads & row.reads]
+    at_once = [other for other in able if no_longer(other.row.hold, Span()) and other.reads & row.reads]
     if len(at_once) > 1:
         return _together(row, at_once, logic)
     return ()
@@ -110,7 +111,7 @@ def _as_wide(other: Row, row: Row, logic: Logic) -> bool:
 def _together(row: Row, at_once: Sequence[Row], logic: Logic) -> tuple[Row, ...]:
     """Rows without debounce whose conditions together are as wide as that of `row`."""
     # those that take turns begin anew, after `row` did: what they demand must not depend on since when
-    steady = [other for other in at_once if least(other) >= most(row.row)]
+    steady = [other for other in at_once if least(other.row) >= most(row.row)]
     if steady and logic.implies(z3.Not(row.counts), z3.Or([other.holds for other in steady])):
         return tuple(steady)  # each step that keeps `row` active sets one of them off anew
     slow = [other for other in at_once if logic.implies(other.counts, row.counts)]
@@ -120,36 +121,10 @@ def _together(row: Row, at_once: Sequence[Row], logic: Logic) -> tuple[Row, ...]
 
 
 def _lets_go_no_sooner(other: Row, row: Row) -> bool:
-    return shorter(row.row.clear, other.row.clear) and (other.row.latch or not row.row.latch)
+    return no_longer(row.row.clear, other.row.clear) and (other.row.latch or not row.row.latch)
 
 
-def shorter(one: Span, other: Span) -> bool:
-    """Whether `one` is never longer. Frames and seconds have no order: a camera may stop."""
-    return one.frames <= other.frames and one.seconds <= other.seconds
-
-
-def demands_as_much(other: Row, row: Row) -> bool:
+def _demands_as_much(other: Row, row: Row) -> bool:
     """Whether `other`, active at least as long as `row`, demands at least as much at every time."""
     together = other.timing == row.timing
-    times = sorted({0.0, row.row.within, other.row.within})
-    return all(
-        demand(other.row, later) >= demand(row.row, time)
-        for time in times
-        for later in times
-        if (later == time if together else later >= time)
-    )
-
-
-def demand(row: RuleRow, active: float) -> Authority:
-    """What a row demands when it has been active for so long (s)."""
-    return row.otherwise if row.then is Authority.HUMAN and active >= row.within else row.then
-
-
-def most(row: RuleRow) -> Authority:
-    """The most that a row ever demands."""
-    return max(row.then, demand(row, row.within))
-
-
-def least(row: Row) -> Authority:
-    """The least that a row ever demands while it is active."""
-    return min(row.row.then, demand(row.row, row.row.within))
+    return covers_in_step(other.row, row.row) if together else covers(other.row, row.row)

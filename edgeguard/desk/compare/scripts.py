@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.desk.compare.pairing import Pairing, Point
-from edgeguard.desk.compare.rows import Row, most
+from edgeguard.desk.compare.rows import Row
 from edgeguard.desk.compare.witness import Stage
+from edgeguard.desk.demands import most
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.program import Program
 from edgeguard.types import Event

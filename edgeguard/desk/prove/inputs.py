@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from edgeguard.decision.table import Truth
+from edgeguard.desk.demands import covers, no_longer
 from edgeguard.desk.prove.replay import play, setting_off
 from edgeguard.desk.prove.result import Objection, Result, Trace, doubt
-from edgeguard.desk.prove.subject import Cause, Subject, counted, covers, no_longer, shown
+from edgeguard.desk.prove.subject import Cause, Subject, counted, shown
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.search import Answer, Values
 from edgeguard.desk.trial import ONE_FRAME, Phase, Seen

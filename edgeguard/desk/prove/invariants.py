@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgeguard.decision.table import Span
+from edgeguard.desk.demands import no_longer
 from edgeguard.desk.prove import commands
 from edgeguard.desk.prove.attack import attack
 from edgeguard.desk.prove.promise import Promise
 from edgeguard.desk.prove.result import Objection, Result, doubt
 from edgeguard.desk.prove.runs import safe_exit
-from edgeguard.desk.prove.subject import AT_ONCE, Cause, Subject, no_longer, shown
+from edgeguard.desk.prove.subject import AT_ONCE, Cause, Subject, shown
 from edgeguard.desk.solve.backend import z3
 from edgeguard.desk.solve.search import Answer
 from edgeguard.policy.schema import Never

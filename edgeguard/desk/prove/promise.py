@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeguard.decision.table import Span
+from edgeguard.desk.demands import least, no_longer
 from edgeguard.desk.prove import commands
-from edgeguard.desk.prove.subject import Cause, Subject, no_longer
+from edgeguard.desk.prove.subject import Cause, Subject
 from edgeguard.desk.solve.backend import Formula, z3
 from edgeguard.desk.solve.bounds import Bounds
 from edgeguard.desk.solve.encode import Space, real
@@ -42,7 +43,7 @@ class Promise:
         """Causes that take authority away from `authority` for as long as they are active."""
         if authority not in (Authority.MODEL, Authority.RULES):
             return ()
-        return tuple(c for c in self.subject.causes if _least(c) > authority)
+        return tuple(c for c in self.subject.causes if least(c.row) > authority)
 
     def at_once(self, authority: Authority) -> tuple[Cause, ...]:
         """Those of them that are active in every step in which they hold."""
@@ -57,8 +58,3 @@ class Promise:
         quiet = [z3.Not(self.subject.counts(c)) for c in against]
         inside = commands.within(self.subject, commands.anywhere(self.subject))
         return z3.And(self.broken(authority), inside, *quiet)
-
-
-def _least(cause: Cause) -> Authority:
-    row = cause.row
-    return min(row.then, row.otherwise) if row.then is Authority.HUMAN else row.then

@@ -179,24 +179,6 @@ class Subject:
         return max(span.seconds, frames)
 
 
-def covers(one: RuleRow, other: RuleRow) -> bool:
-    """Whether `one` always demands at least what `other` does, where it has been active no shorter."""
-    if one.then is Authority.SAFE_STATE:
-        return True
-    if one.then is Authority.RULES:
-        return other.then is Authority.RULES
-    if other.then is not Authority.HUMAN:
-        return other.then is Authority.RULES
-    if one.otherwise is Authority.RULES:
-        return False  # it may have expired into the rules while the other still asks for a human
-    return one.within <= other.within or other.otherwise is Authority.RULES
-
-
-def no_longer(one: Span, other: Span) -> bool:
-    """Whether whatever lasted for `other` also lasted for `one`, however frames come."""
-    return one.frames <= other.frames and one.seconds <= other.seconds
-
-
 def counted(number: int, word: str) -> str:
     """A number of things in words."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
