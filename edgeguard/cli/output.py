@@ -30,6 +30,10 @@ class Format(str, Enum):
 
 
 PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
+TimeoutOption = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, max=600.0, help="Seconds that one question to the solver may take."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to answer.")]
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import typer
 
-VERBS = (
-    "check", "lint", "fmt", "test", "explain", "prove", "analyze", "compare", "schema", "doc", "table",
-)  # fmt: skip
+from edgeguard.cli.policy import (
+    analyze,
+    check,
+    compare,
+    doc,
+    explain,
+    fmt,
+    lint,
+    prove,
+    schema,
+    table,
+    test,
+)
 
 group = typer.Typer(
     help="Check, test, explain, prove and compare policies.", no_args_is_help=True, rich_markup_mode=None
 )
-for _verb in VERBS:
-    if find_spec(f"{__name__}.{_verb}"):
-        import_module(f"{__name__}.{_verb}").register(group)
+for _verb in (check, lint, fmt, test, explain, prove, analyze, compare, schema, doc, table):
+    _verb.register(group)
 
 
 def register(app: typer.Typer) -> None:

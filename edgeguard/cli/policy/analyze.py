@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgeguard.cli.findings import FindingsFormat, FindingsFormatOption, fails, policy_errors, report
-from edgeguard.cli.output import PolicyArgument
+from edgeguard.cli.output import PolicyArgument, TimeoutOption
 
 
 def register(group: typer.Typer) -> None:
@@ -21,9 +21,7 @@ def analyze(
         bool, typer.Option("--strict", help="Exit with 5 for a warning, not for a note.")
     ] = False,
     output: FindingsFormatOption = FindingsFormat.TEXT,
-    timeout: Annotated[
-        float, typer.Option(min=0.01, max=600.0, help="Seconds that one question to the solver may take.")
-    ] = 5.0,
+    timeout: TimeoutOption = 5.0,
 ) -> None:
     """Find rules that never or always hold, that others make redundant, and outcomes that depend on order.
 

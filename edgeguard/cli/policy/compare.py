@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli.findings import FindingsFormat, FindingsFormatOption, policy_errors, report
+from edgeguard.cli.output import TimeoutOption
 
 if TYPE_CHECKING:
     from edgeguard.desk.compare import Comparison, Difference
@@ -33,9 +34,7 @@ def compare(
         ),
     ] = False,
     output: FindingsFormatOption = FindingsFormat.TEXT,
-    timeout: Annotated[
-        float, typer.Option(min=0.01, max=600.0, help="Seconds that one question to the solver may take.")
-    ] = 5.0,
+    timeout: TimeoutOption = 5.0,
 ) -> None:
     """Say whether NEW is equivalent, stricter, more permissive or incomparable, with a run for each difference.
 

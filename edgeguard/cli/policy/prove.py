@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli.findings import FindingsFormat, FindingsFormatOption, policy_errors, report
-from edgeguard.cli.output import PolicyArgument, write_text
+from edgeguard.cli.output import PolicyArgument, TimeoutOption, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,9 +24,7 @@ def register(group: typer.Typer) -> None:
 
 def prove(
     file: PolicyArgument,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.001, help="How long one question to the solver may take (s).")
-    ] = 5.0,
+    timeout: TimeoutOption = 5.0,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="CASES", help="Write every counterexample as a test case."),
