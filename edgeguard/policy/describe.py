@@ -31,7 +31,7 @@ def describe(program: Program) -> dict[str, Json]:
             {"line": row.line, "when": row.text, "command": dict(row.command.values)}
             for row in program.fallback
         ],
-        "envelope": [_actuator(limit) for limit in program.envelope],
+        "envelope": [actuator(limit) for limit in program.envelope],
         "handover": [{"after": after, "alert": alert} for after, alert in program.handover],
         "link": None
         if program.link is None
@@ -80,7 +80,8 @@ def _rule(row: RuleRow, signals: Sequence[SignalSpec]) -> dict[str, Json]:
     }
 
 
-def _actuator(limit: ActuatorLimit) -> dict[str, Json]:
+def actuator(limit: ActuatorLimit) -> dict[str, Json]:
+    """The envelope of one actuator; rates without a limit are None."""
     return {
         "name": limit.name,
         "min": limit.low,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.desk.page.facts import number
 from edgeguard.policy import DraftPolicy
-from edgeguard.policy.describe import Json
+from edgeguard.policy.describe import Json, actuator
 from edgeguard.policy.expr import tree
 from edgeguard.program import Program
 
@@ -55,17 +55,7 @@ def table(draft: DraftPolicy) -> dict[str, Json]:
             }
             for row, node in zip(program.fallback, conditions)
         ],
-        "envelope": [
-            {
-                "name": limit.name,
-                "min": limit.low,
-                "max": limit.high,
-                "rise": _finite(limit.rise),
-                "fall": _finite(limit.fall),
-                "safe": limit.safe,
-            }
-            for limit in program.envelope
-        ],
+        "envelope": [actuator(limit) for limit in program.envelope],
     }
 
 
