@@ -68,6 +68,10 @@ class Decider:
         self._notices = Notices(program.watched, names, program.thresholds)
         # what clears is only asked for while a rule is active; a fault clears nothing
         rows = len(program.table.rules) + len(program.watched)
+        nothing = (0.0,) * len(program.signals), (False,) * len(program.signals)
+        if not len(program.when(*nothing)) == len(program.clear(*nothing)) == rows:
+            # the machine pairs rules with conditions: a rule without one would never be asked
+            raise AssertionError(f"`{program.name}` has {rows} rules and not as many conditions")
         self._unasked, self._quiet = (Truth.FAULT,) * rows, calm(rows)
         self._state = initial(program.table)
         self._command = safe_command(program.envelope)

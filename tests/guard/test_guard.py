@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeguard.decider import Decider
 from edgeguard.decision.table import RuleRow, Span, Table, Truth
 from edgeguard.errors import UsageError
 from edgeguard.guard import Guard
@@ -463,3 +464,12 @@ def test_no_input_raises_and_the_model_never_acts_on_bad_signals(
         assert 0.0 <= verdict.command.values["brake"] <= 1.0
         if any(reading.status > Status.SUSPECT for reading in verdict.readings):
             assert verdict.authority is not Authority.MODEL
+
+
+def test_a_rule_without_a_condition_is_never_taken_for_one_that_does_not_hold() -> None:
+    for short in (
+        replace(PROGRAM, when=lambda values, healthy: conditions(values, healthy)[:-1]),
+        replace(PROGRAM, clear=lambda values, healthy: clears(values, healthy)[:-1]),
+    ):
+        with pytest.raises(AssertionError, match="not as many conditions"):
+            Decider(short)
