@@ -13,7 +13,7 @@ import msgspec
 
 from edgeguard.types import Answer, Authority, Cause, Command, GateDecision, Mode, Reading, Status, Verdict
 
-FORMAT = 1
+FORMAT = 2
 GENESIS = bytes(32)
 """What the first record of a file is chained to."""
 SEAL = b',"hash":"'

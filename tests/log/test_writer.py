@@ -35,7 +35,7 @@ def test_the_first_record_says_what_decides_on_which_digests_since_when(path: Pa
     header = lines(path)[0]
     assert header.pop("hash") == log.head
     assert header == {
-        "kind": "header", "seq": 0, "format": 1, "policy": "sign-gate", "version": 7,
+        "kind": "header", "seq": 0, "format": 2, "policy": "sign-gate", "version": 7,
         "digests": {"primary": "ab"}, "wall": 1.7e9, "monotonic": 3.5, "torn": 0,
     }  # fmt: skip
 
