@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as Pillow
 
 from edgeguard.cli.app import invoke
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,44 @@ class Said:
 
 Call = Callable[..., Said]
 Classifier = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the documentation whose commands can be run as printed."""
+
+    text: str
+
+    def blocks(self, language: str) -> list[str]:
+        """What stands in its fenced blocks of a language, in order."""
+        return re.findall(rf"^```{language}\n(.*?)^```", self.text, re.MULTILINE | re.DOTALL)
+
+    def run(self, folder: Path, *files: str) -> str:
+        """Save its YAML blocks as `files`, run its shell blocks there, and find every line of its text blocks in what
+        they print (a line that ends in `...` is left out); return that."""
+        for name, text in zip(files, self.blocks("yaml"), strict=True):
+            (folder / name).write_text(text)
+        script = 'edgeguard() { "$PYTHON" -m edgeguard "$@"; }\n' + "".join(self.blocks("sh"))
+        done = subprocess.run(
+            ["bash", "-eu", "-c", script],
+            cwd=folder,
+            env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        shown = [line for block in self.blocks("text") for line in block.splitlines()]
+        said = done.stdout.splitlines()
+        assert [line for line in shown if not line.endswith("...") and line not in said] == []
+        return done.stdout
+
+
+@pytest.fixture
+def page() -> Callable[[str], Page]:
+    """A page by its path under `docs/`."""
+    return lambda path: Page((ROOT / "docs" / path).read_text())
 
 
 @pytest.fixture

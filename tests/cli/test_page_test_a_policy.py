@@ -1,42 +1,21 @@
-"""The page on testing a policy: its files and commands run as printed, and say what it shows."""
+"""The page on testing a policy: its commands, run as printed in an empty folder, print what the page shows."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "how-to" / "test-a-policy.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+if TYPE_CHECKING:
+    from tests.cli.conftest import Page
 
 
 @pytest.mark.process
-def test_the_page_on_testing_a_policy_runs_as_printed(tmp_path: Path) -> None:
-    for name, text in zip(("door.yaml", "more.yaml"), blocks("yaml"), strict=True):
-        (tmp_path / name).write_text(text)
-    script = 'edgeguard() { "$PYTHON" -m edgeguard "$@"; }\n' + "".join(blocks("sh"))
-    done = subprocess.run(
-        ["bash", "-eu", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    shown = [line for block in blocks("text") for line in block.splitlines() if not line.endswith("...")]
-    missing = [line for line in shown if line not in done.stdout.splitlines()]
-    assert missing == []
-    assert "exit code 5" in done.stdout
-    assert "not yet" in done.stdout
+def test_the_page_on_testing_a_policy_runs_as_printed(page: Callable[[str], Page], tmp_path: Path) -> None:
+    said = page("how-to/test-a-policy.md").run(tmp_path, "door.yaml", "more.yaml")
+    assert "exit code 5" in said
+    assert "not yet" in said
     assert ET.parse(tmp_path / "results.xml").getroot().get("failures") == "0"  # noqa: S314 - our own
