@@ -39,11 +39,12 @@ class Calibrated:
     models: Mapping[str, str]
     """Admitted digest (hex) by role."""
     frames: int
+    """How many the thresholds were taken from."""
     abstain: float
     """The stated share: at most this many clean frames are refused, by all signals together."""
     thresholds: Mapping[str, float]
     refused: Mapping[str, float]
-    """Measured share of the frames beyond each threshold."""
+    """Measured share of the frames beyond each threshold, of those that were held out, too."""
     abstained: float
     """Measured share of the frames beyond any threshold."""
     accuracy: float | None
@@ -78,7 +79,9 @@ class Calibrated:
             side = "below" if name == "certainty" else "above"
             lines.append(f"{name:<16}{f'{side} {threshold:.6g}':<24}{self.refused[name]:>20.2%}")
         lines.append(f"{'any of them':<40}{self.abstained:>20.2%}")
-        lines.append(f"stated: at most {self.abstain:.2%} of clean frames, measured on {self.frames}")
+        lines.append(
+            f"stated: at most {self.abstain:.2%} of clean frames; thresholds from {self.frames} of them"
+        )
         if self.accuracy is not None:
             lines.append(f"right answers: {self.accuracy:.2%}; accepted and wrong: {self.accepted_wrong:.2%}")
         if self.risk is not None:

@@ -106,7 +106,7 @@ def test_no_budget_goes_to_signals_that_nobody_asked_for(tiny: Any, perception: 
     table = result.table()
     assert "certainty       below" in table
     assert "disagreement    above" in table
-    assert "measured on 60" in table
+    assert "thresholds from 60 of them" in table
 
 
 def test_too_few_pictures_are_refused_with_how_many_are_needed(tiny: Any, perception: Perception) -> None:

@@ -70,7 +70,7 @@ def test_calibrating_writes_signed_thresholds_where_the_policy_looks(call: Call,
         "calibrate", project.policy, "--data", project.pictures, "--key", project.key, "--abstain", 0.1
     )
     assert said.code == 0
-    assert "stated: at most 10.00% of clean frames, measured on 250" in said.out
+    assert "stated: at most 10.00% of clean frames; thresholds from 250 of them" in said.out
     assert set(json.loads(target.read_text())["thresholds"]) == {"certainty", "squeezing"}
     assert call("verify", target, "--trust", project.pub).code == 0
 
