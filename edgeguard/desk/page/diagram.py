@@ -124,7 +124,7 @@ _TO_SAFE: tuple[tuple[str, tuple[_Label, ...]], ...] = (
 )
 _ARROWS: tuple[tuple[str, tuple[_Label, ...]], ...] = (
     ("M85 98 V200", ((93, 154, "start", "ready"),)),
-    ("M150 200 L254 112", ((160, 136, "start", "ARM while"), (160, 151, "start", "no rule holds"))),
+    ("M150 200 L254 112", ((212, 123, "end", "ARM while"), (212, 138, "end", "no rule holds"))),
     ("M160 227 H578", ((176, 219, "start", "TAKE"),)),
     ("M684 112 V200", ((692, 161, "start", "TAKE"),)),
     ("M622 200 V112", ((614, 161, "end", "RELEASE"),)),
