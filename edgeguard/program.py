@@ -34,11 +34,17 @@ class SignalSpec:
     """`higher` or `lower`: the direction of doubt; empty: neither."""
     nominal: float = 0.0
     """Its value when all is well: where tests, explanations and pages start from."""
+    measure: str = ""
+    """What of the models it is: `certainty`, `disagreement`, `votes`, ...; empty: what its name says."""
+    of: tuple[str, ...] = ()
+    """The models it is taken from, `primary` first; empty: it comes from elsewhere."""
     whole: bool = field(init=False, default=False)
-    """Whether only whole numbers are values of it: of kinds other than `number`."""
+    """Whether only whole numbers are values of it: of kinds other than `number`, and of votes."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "whole", self.kind != "number")
+        measure = self.measure or self.name
+        object.__setattr__(self, "measure", measure)
+        object.__setattr__(self, "whole", self.kind != "number" or (measure == "votes" and bool(self.of)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,76 @@ class ModelRef:
     """Where a model bundle lies and how it is run."""
 
     role: str
-    """`primary`, `redundant` or `filter`."""
+    """`primary`, its alternates `primary.1`, `primary.2`, ..., `filter`, `fused`, or the name of a redundant model."""
     path: str
     """Absolute folder of the bundle."""
     backend: str = "onnxruntime"
-    worker: str = ""
-    """Name of the worker process it runs in; empty: in the host's own process."""
+    cpu_fallback: bool = False
+    """Whether a provider may leave parts of the graph to the CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A process of its own for some looks, and what it may have. Times in s."""
+
+    name: str
+    looks: tuple[str, ...]
+    """`primary`, `plain`, `squeezed`, names of redundant models."""
+    sandbox: str = "preferred"
+    """`off`, `preferred`, `required` or `strict`: the least level it may start at."""
+    memory: int | None = None
+    """Most bytes of data it may allocate."""
+    cpus: tuple[int, ...] = ()
+    """The cores it may run on; empty: any."""
+    fifo: int | None = None
+    """Real-time priority, 1 to 99; None: the ordinary scheduler."""
+    gpu: bool = False
+    """Whether it may talk to a GPU's device files."""
+    deadline: float = 0.05
+    """Longest time from a request to its answer."""
+    restarts_most: int = 3
+    restarts_within: float = 60.0
+    """How often it is started again, at most `restarts_most` times in so long; after that it stays down."""
+    lockout: bool = False
+    """Whether the guard locks out when the restarts are used up."""
+    hears: bool = True
+    """Whether a channel carries frames to it."""
+    speaks: bool = True
+    """Whether a channel carries its suggestions to the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A signal that is not computed on every frame. What is not computed is not updated, and ages."""
+
+    name: str
+    every: int = 1
+    x
+    offset: int = 0
+    """Which of these frames, below `every`."""
+    background: bool = False
+    """Asked for whenever its worker is idle, and never waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Moving target: which of several admitted primaries answers changes every so many frames, unpredictably."""
+
+    every: int
+    seed: int | None = None
+    """None: drawn when the guard starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realtime:
+    """What the host's process should have of the operating system. What it cannot have is reported."""
+
+    fifo: int | None = None
+    cpus: tuple[int, ...] = ()
+    lock_memory: bool = False
+    freeze_gc: bool = False
+    required: bool = False
+    """Whether the guard refuses to start without all of it."""
 
 
 Conditions = Callable[[Sequence[float], Sequence[bool]], tuple[Truth, ...]]
@@ -99,6 +169,11 @@ Conditions = Callable[[Sequence[float], Sequence[bool]], tuple[Truth, ...]]
 
 Choice = Callable[[Sequence[float], Sequence[bool]], int]
 """(values, healthy) by signal index -> index of the first fallback rule that holds; -1: none, so the safe command."""
+
+
+def never(values: Sequence[float], healthy: Sequence[bool]) -> tuple[Truth, ...]:  # noqa: ARG001 - as every `Conditions`
+    """The conditions of nothing."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +197,14 @@ class Program:
     watched: tuple[RuleRow, ...] = ()
     """Rules in mode `warn` and `audit`: they are told, and take nothing."""
     models: tuple[ModelRef, ...] = ()
+    workers: tuple[WorkerSpec, ...] = ()
+    """Looks that no worker has run in the host's own process."""
+    schedule: tuple[Scheduled, ...] = ()
+    """Signals that are computed less often; every other one on every frame."""
+    due: Conditions = never
+    """When a signal of `schedule` is computed besides, in its order; a fault counts as yes."""
+    switch: Switch | None = None
+    realtime: Realtime | None = None
     signers: tuple[Signer, ...] = ()
     """The public keys that may sign models and the calibration, by absolute path."""
     security_version: int = 0

@@ -21,9 +21,11 @@ FORMAT = 1
 MANIFEST_FILE = "edgeguard.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
 
-ROLES = ("primary", "redundant", "filter")
+ROLES = ("primary", "redundant", "filter", "fused")
 DTYPES = ("float32", "float16", "uint8", "int8")
-MEANINGS = ("logits", "probabilities", "novelty", "image")
+SCALARS = ("certainty", "energy", "margin", "reconstruction", "squeezing", "disagreement")
+"""What only a fused graph gives: signals, one number a picture."""
+MEANINGS = ("logits", "probabilities", "novelty", "image", *SCALARS)
 _CHANNEL_AXIS: Mapping[str, int] = {"NCHW": 1, "NHWC": 3}
 _CHANNELS = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -60,6 +62,36 @@ class InputSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Parent:
+    """What a bundle was made from, how, and how far it answers like it on `samples` pictures."""
+
+    digest: str
+    """Hex SHA-256, root digest of the parent bundle."""
+    how: str
+    """`int8`, `plan` or `fused`."""
+    samples: int
+    agreement: float
+    """Share of the pictures with the same answer."""
+    deviation: float
+    """Largest difference of a probability or signal."""
+    accuracy_loss: float | None = None
+    """Accuracy of the parent less that of this model, where labels were known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Engine:
+    """What a plan was built with and for: it runs nowhere else."""
+
+    kind: str
+    """`tensorrt` or `tensorrt-rtx`."""
+    version: str
+    compute_capability: str
+    """Such as `8.7`; `any` where the plan is not bound to one."""
+    platform: str
+    """Such as `linux-aarch64`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
     """A bundle's statement about its model. `file` names the ONNX file, `temperature` (> 0) divides the logits."""
 
@@ -72,6 +104,10 @@ class Manifest:
     outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] = ()
     temperature: float = 1.0
+    parent: Parent | None = None
+    engine: Engine | None = None
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Of a fused graph: digest (hex) of each model it was made from, by role."""
 
 
 def parse_manifest(data: bytes, path: str) -> Manifest:

@@ -16,13 +16,16 @@ from edgeguard.errors import ContractError, EdgeguardError
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
+    from edgeguard.admission.manifest import Engine
 
 Tensor = NDArray[np.float32]
 Outputs = Mapping[str, Tensor]
-"""Outputs of one run by their declared meaning: `logits`, `probabilities`, `novelty` or `image`."""
+"""Outputs of one run by their declared meaning, one of `MEANINGS`."""
 Shape = tuple[int | str, ...]
 
-MEANINGS = ("logits", "probabilities", "novelty", "image")
+SIGNALS = ("certainty", "energy", "margin", "reconstruction", "squeezing", "disagreement")
+"""Meanings that only a fused graph gives: a signal, one number a picture."""
+MEANINGS = ("logits", "probabilities", "novelty", "image", *SIGNALS)
 
 
 class InferenceError(EdgeguardError):
@@ -48,6 +51,8 @@ class ModelContract:
     input_name: str
     input_shape: Shape
     outputs: tuple[OutputContract, ...]
+    engine: Engine | None = None
+    """Of a plan: what it was built with and for."""
 
     @property
     def batched(self) -> bool:
@@ -79,6 +84,7 @@ class ModelContract:
             outputs=tuple(
                 OutputContract(o.name, o.meaning, tuple(o.shape)) for o in manifest.outputs if o.meaning
             ),
+            engine=manifest.engine,
         )
         for where, dtype in [
             (manifest.input.name, manifest.input.dtype),

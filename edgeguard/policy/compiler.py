@@ -21,7 +21,16 @@ from edgeguard.policy.schema import Actuator, Model, Policy, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
 from edgeguard.policy.timing import frame_period
 from edgeguard.policy.triggers import Trigger
-from edgeguard.program import ActuatorLimit, FallbackRow, LinkSettings, ModelRef, Program, SignalSpec, Signer
+from edgeguard.program import (
+    ActuatorLimit,
+    FallbackRow,
+    LinkSettings,
+    ModelRef,
+    Program,
+    SignalSpec,
+    Signer,
+    WorkerSpec,
+)
 from edgeguard.types import NO_VALUES, Authority, Command
 
 HEALTHY_FRAMES = 5
@@ -75,6 +84,7 @@ def compile_policy(
         watched=tuple(_rule_row(trigger, index) for trigger in watched),
         envelope=tuple(_limit(name, actuator) for name, actuator in policy.envelope.items()),
         models=model_refs(document, base=base),
+        workers=worker_specs(policy),
         signers=signers(document, base=base),
         security_version=admission.require.security_version if admission else 0,
         calibration=_path(base, policy.calibration) if policy.calibration else "",
@@ -120,13 +130,23 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
         "redundant": policy.models.redundant if policy.models else None,
         "filter": policy.filter,
     }
-    workers = policy.isolation.workers if policy.isolation else {}
-    runs: dict[str, str] = {role: name for name, worker in workers.items() for role in worker.runs}
     return tuple(
-        ModelRef(role, _path(base, model.bundle), model.backend, runs.get(role, ""))
+        ModelRef(role, _path(base, model.bundle), model.backend)
         for role, model in given.items()
         if model is not None
     )
+
+
+def worker_specs(policy: Policy) -> tuple[WorkerSpec, ...]:
+    """The worker processes, and the looks that each of them runs."""
+    workers = policy.isolation.workers if policy.isolation else {}
+    specs = []
+    for name, worker in workers.items():
+        looks = [role for role in worker.runs if role != "filter"]
+        if "primary" in looks:
+            looks += ["plain", "squeezed"] if policy.filter else ["squeezed"]
+        specs.append(WorkerSpec(name, tuple(looks)))
+    return tuple(specs)
 
 
 def signers(document: PolicyDocument, *, base: Path) -> tuple[Signer, ...]:
