@@ -136,7 +136,7 @@ class Scheduled:
 
     name: str
     every: int = 1
-    x
+    """One frame in so many."""
     offset: int = 0
     """Which of these frames, below `every`."""
     background: bool = False
