@@ -26,6 +26,9 @@ from edgeguard.policy.dimension import (
 
 LONGEST_DURATION = 86_400.0
 
+LEAST_MEMORY = 64 * 2**20
+MOST_MEMORY = 2**40
+
 
 def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
     """The one way a field says no: the code is the error's type, the hint travels in its context."""
@@ -117,12 +120,44 @@ def _meaning(value: object) -> object:
     return value
 
 
+def _part(value: object) -> float:
+    """`0.005` or `0.5%`."""
+    found = units.percent(value) if isinstance(value, str) else value
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise _fail("EG1103", "this must be a number between 0 and 1", units.PERCENT_HELP)
+    return float(found)
+
+
 def _share(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _fail("EG1103", "this must be a number between 0 and 1")
-    if not 0.0 < value < 1.0:
-        raise _fail("EG1106", f"`{value:g}` is not between 0 and 1", "both ends are excluded")
-    return float(value)
+    found = _part(value)
+    if not 0.0 < found < 1.0:
+        raise _fail("EG1106", f"`{value}` is not between 0 and 1", "both ends are excluded")
+    return found
+
+
+def _bound_of(value: object) -> float:
+    found = _part(value)
+    if not 0.0 <= found <= 1.0:
+        raise _fail("EG1106", f"`{value}` is not from 0 to 1", units.PERCENT_HELP)
+    return found
+
+
+def _frames(value: object) -> int:
+    text = _text(value, "a number of frames", units.FRAMES_HELP)
+    found = units.frames(text)
+    if found is None:
+        raise _fail("EG1105", f"`{text[:40]}` is not a number of frames", units.FRAMES_HELP)
+    return found
+
+
+def _memory(value: object) -> int:
+    text = _text(value, "an amount of memory", units.MEMORY_HELP)
+    found = units.memory(text)
+    if found is None:
+        raise _fail("EG1105", f"`{text[:40]}` is not an amount of memory", units.MEMORY_HELP)
+    if not LEAST_MEMORY <= found <= MOST_MEMORY:
+        raise _fail("EG1106", f"`{text[:40]}` is not between 64MiB and 1024GiB", "a runtime alone needs as much")
+    return found
 
 
 def _toggle(value: object) -> bool:
@@ -172,10 +207,14 @@ SpanField = Annotated[Span, BeforeValidator(_span)]
 Rate = Annotated[float, BeforeValidator(_rate)]
 Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
 OneOrMore = Annotated[
-    tuple[Literal["primary", "redundant", "filter"], ...],
+    tuple[Identifier, ...],
     BeforeValidator(_one_or_more),
-    Field(min_length=1, max_length=3),
+    Field(min_length=1, max_length=16),
 ]
+Frames = Annotated[int, BeforeValidator(_frames)]
+"""A number of frames, at least 1."""
+Memory = Annotated[int, BeforeValidator(_memory)]
+"""Bytes."""
 Choice = Literal["frame", "context", "link", "runtime"]
 Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]
 Given = Annotated[float | bool | str, BeforeValidator(_given)]
@@ -186,6 +225,8 @@ NotAWord = BeforeValidator(_cleared)
 """For `clear`: says what to write instead of a word."""
 Share = Annotated[float, BeforeValidator(_share)]
 """More than 0, less than 1."""
+Bound = Annotated[float, BeforeValidator(_bound_of)]
+"""From 0 to 1."""
 Toggle = Annotated[bool, BeforeValidator(_toggle)]
 UnitText = Annotated[str, BeforeValidator(_unit)]
 """A unit that `dimension.parse_unit` reads; empty: a plain number."""

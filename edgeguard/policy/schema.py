@@ -1,7 +1,8 @@
 """The sections of a policy file as strict, frozen models: what keys there are and what kind of value each takes.
 
 Kinds and bounds of single values only; what several values say together is checked in `meaning`. A key that this
-version would not carry out is not here: a policy must never ask for something that silently does not happen.
+version would not carry out is not here: a policy must never ask for something that silently does not happen. Who runs
+what, and how often, is in `running`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from edgeguard.policy.fields import (
     Choice,
@@ -31,6 +32,15 @@ from edgeguard.policy.fields import (
     Toggle,
     UnitText,
 )
+from edgeguard.policy.running import (
+    Bundle,
+    Isolation,
+    Model,
+    Pace,
+    Qualification,
+    Realtime,
+    Section,
+)
 
 Authority = Literal["rules", "human", "safe_state"]
 AnyAuthority = Literal["model", "rules", "human", "safe_state"]
@@ -41,31 +51,11 @@ MOST_NAMES = 256
 """Entries of `let`."""
 
 
-class Section(BaseModel):
-    """Every section: no unknown keys, no conversions, no changes."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
 class Head(Section):
     """Which policy this is."""
 
     name: Label
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-
-class Model(Section):
-    """One model bundle. `bundle` is a folder, relative to the policy file."""
-
-    bundle: Text
-    backend: Literal["auto", "onnxruntime"] = "onnxruntime"
-
-
-class Models(Section):
-    """The classifier that answers, and a second one that doubts it."""
-
-    primary: Model
-    redundant: Model | None = None
 
 
 class Required(Section):
@@ -86,18 +76,6 @@ class Admission(Section):
 
     signers: Annotated[tuple[Signer, ...], Field(min_length=1, max_length=32)]
     require: Required = Required()
-
-
-class Worker(Section):
-    """A process of its own for the models it runs."""
-
-    runs: Annotated[tuple[Literal["primary", "redundant", "filter"], ...], Field(min_length=1, max_length=3)]
-
-
-class Isolation(Section):
-    """Which models run in which worker processes."""
-
-    workers: Mapping[Label, Worker]
 
 
 class Constant(Section):
@@ -125,6 +103,7 @@ class SignalDeclaration(Section):
     """
 
     of: OneOrMore | None = None
+    measure: Identifier | None = None
     from_: Choice | None = Field(default=None, alias="from")
     type: Literal["number", "bool", "class"] = "number"
     labels: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=64)] | None = None
@@ -301,11 +280,15 @@ class Policy(Section):
 
     edgeguard: int
     policy: Head
-    models: Models | None = None
-    filter: Model | None = None
+    models: Annotated[Mapping[Identifier, Model], Field(min_length=1, max_length=16)] | None = None
+    filter: Bundle | None = None
+    fused: Bundle | None = None
     admission: Admission | None = None
     calibration: Text | None = None
+    qualification: Mapping[Identifier, Qualification] = {}
     isolation: Isolation | None = None
+    realtime: Realtime | None = None
+    schedule: Mapping[Identifier, Pace] = {}
     frame: FrameRate | None = None
     let: Annotated[Mapping[Identifier, LetField], Field(max_length=MOST_NAMES)] = {}
     signals: Annotated[Mapping[Identifier, SignalDeclaration], Field(min_length=1)]
