@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeguard.admission.envelope import open_envelope
-from edgeguard.admission.inspection import inspect_onnx
+from edgeguard.admission.inspection import inspect_onnx, inspect_plan
 from edgeguard.admission.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from edgeguard.admission.reasons import refusal, shown
 from edgeguard.admission.statement import SINGLE_FILE, Statement, parse_statement
@@ -25,7 +25,7 @@ _RESTORE = "copy the bundle again from where it was signed, or sign this one if 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedModel:
-    """A model that may run. `model` are the verified ONNX bytes: load these, never the file.
+    """A model that may run. `model` are the verified bytes, ONNX or a plan: load these, never the file.
 
     `digest`: hex root digest of the signed statement. `signer`: hex SHA-256 of the signer's public key (PEM).
     """
@@ -120,7 +120,8 @@ def check_contents(contents: Mapping[str, bytes], folder: str) -> Manifest:
             f"{folder}/{manifest.file}",
             f"`{MANIFEST_FILE}` names it but it is not a file of the bundle: correct `file` or add it, and sign again",
         )
-    inspect_onnx(contents[manifest.file], f"{folder}/{manifest.file}")
+    inspect = inspect_onnx if manifest.engine is None else inspect_plan
+    inspect(contents[manifest.file], f"{folder}/{manifest.file}")
     return manifest
 
 

@@ -1,7 +1,7 @@
-"""What an ONNX file holds, looked at before any inference engine may see its bytes.
+"""What a model file holds, looked at before any inference engine may see its bytes.
 
 Walks every node and every tensor (initializers, sparse tensors, attributes, subgraphs, functions, training graphs).
-A model that names other files, or that carries a compiled engine, is refused. Nothing is loaded or executed here.
+An ONNX model that names other files, or that carries a compiled engine, is refused. Nothing is loaded or executed here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from edgeguard.admission.protobuf import BYTES, VARINT, WireError, read_fields
 from edgeguard.admission.reasons import refusal
+from edgeguard.errors import AdmissionError
 
 MAX_DEPTH = 100
 """Nested messages; protobuf's own parsers stop at the same depth."""
@@ -19,6 +20,10 @@ MAX_FIELDS = 4_000_000
 _EXPORT = (
     "export the model again as one ONNX file (`onnx.save(model, path)` with all weights inside) and sign it"
 )
+
+_REBUILD = "build it again with `edgeguard build plan`"
+_SMALLEST_PLAN = 64
+"""Bytes; an engine's header alone is larger."""
 
 # The messages of onnx.proto that lead to a node or a tensor, and by which field numbers.
 _MODEL, _TRAINING, _GRAPH, _FUNCTION, _NODE, _ATTRIBUTE, _TENSOR, _SPARSE = range(8)
@@ -97,3 +102,29 @@ def _check_operator(name: bytes, path: str) -> None:
         raise WireError("a node has no operator")
     if name == b"EPContext":
         raise refusal("engine-context", path, f"it carries an engine compiled for one device: {_EXPORT}")
+
+
+def inspect_plan(data: bytes, path: str) -> None:
+    """Refuse bytes that are no plan. What is in a plan cannot be inspected: it is trusted for its signature alone.
+
+    Raises:
+        AdmissionError: `model-invalid`.
+    """
+    if len(data) < _SMALLEST_PLAN:
+        raise refusal("model-invalid", path, f"this is not an engine plan ({len(data)} bytes): {_REBUILD}")
+    if data[4:8] == _ORT_FORMAT or _is_onnx(data, path):
+        raise refusal(
+            "model-invalid",
+            path,
+            "the manifest says `engine`, but this is no plan: take `engine` out, or build the plan with "
+            "`edgeguard build plan`",
+        )
+
+
+def _is_onnx(data: bytes, path: str) -> bool:
+    try:
+        return _walk(data, path)
+    except WireError:
+        return False
+    except AdmissionError:  # an ONNX model, and one that would be refused
+        return True

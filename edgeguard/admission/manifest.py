@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from edgeguard.admission import strictjson
+from edgeguard.admission.origin import SIGNAL_NEEDS, origin_problems
 from edgeguard.admission.reasons import refusal, shown
 
 FORMAT = 1
@@ -23,9 +24,7 @@ MAX_MANIFEST_BYTES = 1024 * 1024
 
 ROLES = ("primary", "redundant", "filter", "fused")
 DTYPES = ("float32", "float16", "uint8", "int8")
-SCALARS = ("certainty", "energy", "margin", "reconstruction", "squeezing", "disagreement")
-"""What only a fused graph gives: signals, one number a picture."""
-MEANINGS = ("logits", "probabilities", "novelty", "image", *SCALARS)
+MEANINGS = ("logits", "probabilities", "novelty", "image", *SIGNAL_NEEDS)
 _CHANNEL_AXIS: Mapping[str, int] = {"NCHW": 1, "NHWC": 3}
 _CHANNELS = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -38,7 +37,7 @@ Shape = tuple[int | str, ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One output of a model. `meaning`: `logits`, `probabilities`, `novelty`, `image`, or empty when it is not used."""
+    """One output of a model. `meaning`: one of `MEANINGS`, or empty when it is not used."""
 
     name: str
     dtype: str
@@ -93,7 +92,7 @@ class Engine:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
-    """A bundle's statement about its model. `file` names the ONNX file, `temperature` (> 0) divides the logits."""
+    """A bundle's statement about its model. `file` names the model, `temperature` (> 0) divides the logits."""
 
     name: str
     version: str
@@ -159,7 +158,8 @@ def _refuse_unknown(value: object, kind: type, where: str) -> None:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f", did you mean `{where}{close[0]}`?" if close else ""
             raise _ProblemError(f"unknown key `{where}{shown(key)}`{hint}")
-    _refuse_unknown(value.get("input"), InputSpec, "input.")
+    for key, part in (("input", InputSpec), ("parent", Parent), ("engine", Engine)):
+        _refuse_unknown(value.get(key), part, f"{key}.")
     outputs = value.get("outputs")
     for i, output in enumerate(outputs if isinstance(outputs, list) else ()):
         _refuse_unknown(output, TensorSpec, f"outputs[{i}].")
@@ -204,6 +204,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield from _filter_problems(manifest)
     else:
         yield from _classifier_problems(manifest)
+    yield from origin_problems(manifest)
 
 
 def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> Iterator[str]:
