@@ -1,0 +1,137 @@
+"""Which system calls a worker may make: while it loads its model, and once it is sealed. Tables; nothing is installed.
+
+An allow-list: what is not here is refused (EPERM), and what no runtime ever needs ends the process. Once sealed, both
+lists hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgeguard.isolation.sandbox.bpf import ENOSYS, KILL, Check, Rule
+from edgeguard.isolation.sandbox.seccomp import SET_MODE_FILTER
+
+PROT_WRITE = 2
+PROT_EXEC = 4
+MAP_ANONYMOUS = 0x20
+CLONE_THREAD_OF_SELF = 0x00010000 | 0x00000100 | 0x00000800  # CLONE_THREAD | CLONE_VM | CLONE_SIGHAND
+CLONE_NEW_ANYTHING = 0x7E020080  # every CLONE_NEW* flag
+O_WRONLY = 0o1
+O_RDWR = 0o2
+O_CREATES = 0o100 | 0o1000 | 0o20000000  # O_CREAT | O_TRUNC | the bit that makes O_TMPFILE
+_ALL_64 = (1 << 64) - 1
+_ALL_32 = (1 << 32) - 1
+
+TCGETS = 0x5401
+FIONBIO = 0x5421
+FIONCLEX = 0x5450
+FIOCLEX = 0x5451
+_HARMLESS_IOCTLS = (TCGETS, FIONBIO, FIONCLEX, FIOCLEX)
+
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS. F_SETOWN would have signals sent.
+_FCNTLS = (0, 1, 2, 3, 4, 1030, 1034)
+
+# PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ,
+# PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_VMA: none of them gives anything back that was given up.
+_PRCTLS = (1, 2, 3, 4, 15, 16, 23, 24, 38, 47, 0x53564D41)
+_SCHED_FIFO = 1
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+HOSTILE = _words(
+    # Into another process or the kernel, out of the view that the process was given, or a second way around a filter.
+    "execve execveat ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd pidfd_send_signal "
+    "mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr unshare setns "
+    "keyctl add_key request_key io_uring_setup io_uring_enter io_uring_register bpf perf_event_open userfaultfd "
+    "name_to_handle_at open_by_handle_at kexec_load kexec_file_load init_module finit_module delete_module reboot "
+    "swapon swapoff acct quotactl iopl ioperm modify_ldt memfd_secret vhangup lookup_dcookie fanotify_init "
+    "settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname"
+)
+"""No model runtime calls these. A process that tries is ended at once: it may not look for another way out."""
+
+_STEADY = _words(
+    # In the order of how often a frame needs them.
+    "futex read write clock_gettime poll ppoll munmap madvise brk mremap sched_yield restart_syscall rt_sigreturn "
+    "getrandom gettimeofday time clock_nanosleep nanosleep clock_getres getpid gettid getcpu sched_getaffinity "
+    "epoll_wait epoll_pwait readv writev close rt_sigprocmask rt_sigaction sigaltstack exit exit_group"
+)
+
+_LOADING = _words(
+    "pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd "
+    "dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname getrusage times "
+    "getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp sched_getscheduler sched_getparam "
+    "sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 epoll_ctl epoll_pwait2 select pselect6 "
+    "membarrier capget capset fadvise64 msync get_mempolicy statfs fstatfs close_range rt_sigpending"
+)
+
+_GPU_LOADING = ("pipe2", "timerfd_create", "timerfd_settime", "set_mempolicy", "mbind", "mlock")
+_GPU_STEADY = ("ioctl",)
+
+_NO_EXEC = Check(2, PROT_EXEC, 0)
+
+
+def loading(*, gpu: bool, leaves_root: bool) -> tuple[Rule, ...]:
+    """Until `seal`: read files, map libraries, start threads of its own. No writing, no sockets, no processes.
+
+    `leaves_root`: it will become another user when it is sealed.
+    """
+    rules = [*_refused(), *map(Rule, (*_STEADY, *_LOADING)), *_memory(libraries=True)]
+    rules += [Rule("openat", checks=checks) for checks in _openings(2, gpu=gpu)]
+    rules += [Rule("open", checks=checks) for checks in _openings(1, gpu=gpu)]
+    rules += [
+        Rule(
+            "clone", checks=(Check(0, CLONE_THREAD_OF_SELF, CLONE_THREAD_OF_SELF), _no(0, CLONE_NEW_ANYTHING))
+        ),
+        # The next filter; one that reports to a descriptor (SECCOMP_FILTER_FLAG_NEW_LISTENER) is not among them.
+        Rule("seccomp", checks=(Check(0, _ALL_32, SET_MODE_FILTER), _no(1, _ALL_64 & ~1))),
+        # Limits and scheduling of this process itself: the kernel lets it lower them only.
+        Rule("prlimit64", checks=(_no(0, _ALL_32),)),
+        Rule("sched_setscheduler", checks=(_no(0, _ALL_32), Check(1, _ALL_32, _SCHED_FIFO))),
+        # On a connection that exists already; no address can be named.
+        Rule("recvfrom", checks=(_no(4, _ALL_64),)),
+        Rule("sendto", checks=(_no(4, _ALL_64),)),
+    ]
+    rules += [Rule("fcntl", checks=(Check(1, _ALL_32, command),)) for command in _FCNTLS]
+    rules += [Rule("prctl", checks=(Check(0, _ALL_32, operation),)) for operation in _PRCTLS]
+    if leaves_root:
+        rules += map(Rule, ("setgroups", "setresgid", "setresuid"))
+    if gpu:
+        rules += map(Rule, (*_GPU_LOADING, *_GPU_STEADY))
+    else:
+        rules += [Rule("ioctl", checks=(Check(1, _ALL_32, request),)) for request in _HARMLESS_IOCTLS]
+    return tuple(rules)
+
+
+def steady(*, gpu: bool) -> tuple[Rule, ...]:
+    """From `seal` on: wait on a descriptor it has, compute, answer. No file, no thread, no new executable memory."""
+    names: Iterable[str] = (*_STEADY, *(_GPU_STEADY if gpu else ()))
+    return (*map(Rule, names), *_memory(libraries=False), *_refused())
+
+
+def _refused() -> list[Rule]:
+    # libc falls back to `clone`, whose flags a filter can read; those of `clone3` lie in memory, out of its sight.
+    return [*(Rule(name, KILL) for name in HOSTILE), Rule("clone3", ENOSYS)]
+
+
+def _memory(*, libraries: bool) -> list[Rule]:
+    """No memory may be both written and run: code comes from files, while loading, and is never made."""
+    rules = [Rule("mprotect", checks=(_NO_EXEC,)), Rule("mmap", checks=(_NO_EXEC,))]
+    if libraries:
+        from_file = (Check(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), Check(3, MAP_ANONYMOUS, 0))
+        rules.append(Rule("mmap", checks=from_file))
+    return rules
+
+
+def _openings(flags: int, *, gpu: bool) -> list[tuple[Check, ...]]:
+    """What may be opened; `flags`: which argument says how."""
+    if gpu:
+        # A device is opened for writing; which files, only Landlock and the user can tell.
+        return [(_no(flags, O_CREATES),)]
+    return [(_no(flags, O_WRONLY | O_RDWR | O_CREATES),)]
+
+
+def _no(argument: int, mask: int) -> Check:
+    return Check(argument, mask, 0)

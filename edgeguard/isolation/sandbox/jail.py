@@ -1,0 +1,107 @@
+"""Puts this process into its jail, in two steps: `enter` before anything heavy is imported, `seal` after warm-up.
+
+Neither can be taken back. Neither raises for what the kernel refuses: the host reads what was reached, and decides.
+"""
+
+from __future__ import annotations
+
+from edgeguard.errors import UsageError
+from edgeguard.isolation.sandbox import (
+    filters,
+    kernel,
+    landlock,
+    limits,
+    namespaces,
+    paths,
+    privileges,
+    seccomp,
+)
+from edgeguard.isolation.sandbox.levels import NOT_ASKED, Jail, Level, Reached, is_on, reached
+
+_layers: dict[str, str] = {}
+"""What `enter` came to, for `seal`: a process enters one jail, once."""
+
+
+def enter(jail: Jail) -> Reached:
+    """Close descriptors, give up privileges, leave namespaces, close the file system, set the first filter.
+
+    Call it first thing, with one thread. `seal` decides the level; until then it is at most `PROCESS`.
+
+    Raises:
+        UsageError: this process is in a jail already.
+    """
+    if _layers:
+        raise UsageError("this process is in a jail already: `enter` is called once")
+    if jail.level is Level.OFF:
+        _layers["descriptors"] = NOT_ASKED
+        return reached(_layers)
+    readable = jail.readable or paths.loader_paths(gpu=jail.gpu)
+    _layers["descriptors"] = limits.close_others(jail.keep)
+    _layers["affinity"] = limits.affinity(jail.cpus)
+    _layers["limits"] = limits.at_start(jail.memory)
+    _layers["no_new_privs"] = privileges.no_new_privs()
+    later = _scheduling_later(jail.fifo)
+    if jail.level >= Level.STRICT:
+        _layers.update(_separate())
+        later |= _leave_root(readable)
+    _layers["capabilities"] = privileges.drop_capabilities(later)
+    _layers["undumpable"] = privileges.undumpable()
+    if jail.level >= Level.STRICT:
+        _layers.update(landlock.restrict(readable, paths.device_paths(gpu=jail.gpu)))
+    if jail.level >= Level.FILTERED:
+        leaves_root = bool(later & privileges.CHANGE_USER)
+        _layers["seccomp_load"] = seccomp.install(filters.loading(gpu=jail.gpu, leaves_root=leaves_root))
+    return reached(_layers)
+
+
+def seal(jail: Jail) -> Reached:
+    """Close what loading still needed, on every thread: from here on only the steady state is left.
+
+    Raises:
+        UsageError: `enter` was not called before.
+    """
+    if not _layers:
+        raise UsageError("this process is in no jail: `enter` comes before `seal`")
+    if jail.level is Level.OFF:
+        return reached(_layers)
+    if jail.fifo is not None:
+        _layers["scheduling"] = limits.fifo(jail.fifo)
+    if _layers.get("user") == _LATER:
+        _layers["user"] = privileges.leave_root()
+        _layers["undumpable"] = privileges.undumpable()  # becoming another user sets it again
+    _layers["capabilities"] = privileges.drop_capabilities()
+    sealed = limits.at_seal(jail.keep)
+    if is_on(_layers["limits"]):
+        _layers["limits"] = sealed
+    if jail.level >= Level.FILTERED:
+        _layers["seccomp"] = seccomp.install(filters.steady(gpu=jail.gpu))
+    return reached(_layers)
+
+
+_LATER = "when sealed"
+
+
+def _scheduling_later(priority: int | None) -> int:
+    """The capability that `seal` needs to take real-time `priority`; 0: none."""
+    if priority is None:
+        return 0
+    _layers["scheduling"] = _LATER
+    return 0 if limits.allow_fifo(priority) else privileges.CHANGE_SCHEDULING
+
+
+def _leave_root(readable: tuple[str, ...]) -> int:
+    """Stop being root now, or give the capabilities to do so later: where nobody else may read the interpreter."""
+    if "user" in _layers:
+        return 0
+    if privileges.readable_by_anyone(readable):
+        _layers["user"] = privileges.leave_root()
+        return 0
+    _layers["user"] = _LATER
+    return privileges.CHANGE_USER
+
+
+def _separate() -> dict[str, str]:
+    try:
+        return namespaces.separate()
+    except OSError as error:
+        return {"namespaces": kernel.why(error)}
