@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from numbers import Integral
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from edgeguard.gate.gate import Gated
 from edgeguard.signals.labels import Labels
 from edgeguard.signals.readings import CLOCK_SLACK, number
 from edgeguard.signals.readings import readings as read
+from edgeguard.signals.schedule import Schedule
 from edgeguard.types import (
     Answer,
     Command,
@@ -32,7 +33,7 @@ from edgeguard.types import (
 )
 
 if TYPE_CHECKING:
-    from edgeguard.inference.perception import Perception
+    from edgeguard.inference.perception import Observation, Perception
     from edgeguard.link import Link
     from edgeguard.log import DecisionLog
     from edgeguard.policy.load import LoadedPolicy
@@ -74,6 +75,7 @@ class Guard:
         )
         self._decider = Decider(program)
         self._labels = Labels(program.signals)
+        self._schedule = Schedule(program)
         self._events: deque[Event] = deque((Event.READY,))
         self._signals: dict[str, Signal] = {}
         self._answer: Answer | None = None
@@ -149,7 +151,11 @@ class Guard:
             self._events.append(Event.INTEGRITY)
         if self._link is not None:
             self._link.poll(now)
-        seen = self._see(frame, now)
+        if not self._perception.tend(
+            now
+        ):  # a worker's restarts are used up, and the policy says what follows
+            self._events.append(Event.INTEGRITY)
+        seen = self._see(frame, context, now)
         self._collect(context, now)
         values, healthy, readings = read(self.program.signals, self._signals, now)
         suggested, before = self._suggest(values), self._decider.mode
@@ -189,7 +195,7 @@ class Guard:
             if self._link is not None:
                 last_first.callback(self._link.close)
 
-    def _see(self, frame: Frame | None, now: float) -> bool:
+    def _see(self, frame: Frame | None, context: Mapping[str, float | Signal], now: float) -> bool:
         """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""
         if frame is None or not _is_whole(frame.number) or frame.number <= self._last_frame:
             return False
@@ -197,22 +203,48 @@ class Guard:
         self._frame_at = number(frame.at)
         self._answer = None
         try:
-            observation = self._perception.observe(frame, now)
+            observation = self._observe(frame, context, now)
         except Exception:  # noqa: BLE001 - what a frame did to it, the older frames' signals must not cover up
             self.perception_failures += 1
             self._signals.clear()
             return True
         self._answer = observation.answer
-        for signal in (*observation.signals, *self._labels.signals(observation.answer, frame.at)):
+        for signal in (
+            *observation.signals,
+            *self._labels.signals(observation.answer, frame.at),
+            *self._labels.named(observation.named),
+        ):
             self._signals[signal.name] = signal
         return True
+
+    def _observe(self, frame: Frame, context: Mapping[str, float | Signal], now: float) -> Observation:
+        """Look at a frame, at the signals whose turn it is, and at those that the answer makes worth having."""
+        schedule = self._schedule
+        if schedule.always:
+            return self._perception.observe(frame, now)
+
+        def besides(known: Sequence[Signal], answer: Answer | None) -> frozenset[str]:
+            fresh = {signal.name: signal for signal in (*known, *self._labels.signals(answer, frame.at))}
+            self._take_context(context, fresh, now)
+            values, healthy, _ = read(self.program.signals, fresh, now)
+            return schedule.besides(values, healthy)
+
+        return self._perception.observe(
+            frame, now, due=schedule.due(), besides=besides if schedule.conditional else None
+        )
+
+    def _take_context(
+        self, context: Mapping[str, float | Signal], signals: dict[str, Signal], now: float
+    ) -> None:
+        for name, _ in self._context:
+            value = context.get(name)
+            signals[name] = value if isinstance(value, Signal) else Signal(name, value, now, "context")
 
     def _collect(self, context: Mapping[str, float | Signal], now: float) -> None:
         """Take the context values and measure what the runtime itself knows."""
         signals = self._signals
-        for name, _ in self._context:
-            value = context.get(name)
-            signals[name] = value if isinstance(value, Signal) else Signal(name, value, now, "context")
+        self._take_context(context, signals, now)
+        signals["workers_down"] = Signal("workers_down", float(self._perception.down), now, "runtime")
         age = None if self._frame_at is None else now - self._frame_at
         if age is not None and -CLOCK_SLACK <= age < 0.0:
             age = 0.0  # a camera's thread reads the clock after the loop did

@@ -6,17 +6,23 @@ Runs once, before the first frame. Everything that does not fit is refused here,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_bundle, load_pinned_keys
 from edgeguard.errors import ContractError, UsageError
+from edgeguard.inference.looks import FUSED
+from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
 from edgeguard.inference.perception import Perception
+from edgeguard.inference.runner import view_of
 from edgeguard.signals.labels import unknown
 
 if TYPE_CHECKING:
+    from edgeguard.inference.looks import Member
     from edgeguard.policy.load import LoadedPolicy
-    from edgeguard.program import Program
+    from edgeguard.program import ModelRef, Program, WorkerSpec
 
 
 def admit_models(program: Program) -> dict[str, AdmittedModel]:
@@ -70,6 +76,95 @@ def check_labels(program: Program, models: Mapping[str, AdmittedModel]) -> None:
         )
 
 
+def check_fused(models: Mapping[str, AdmittedModel]) -> None:
+    """Refuse a fused graph that was not made from the admitted models, and of all of them.
+
+    Raises:
+        ContractError: names the role that differs.
+
+    """
+    if FUSED not in models:
+        return
+    parts = models[FUSED].manifest.parts
+    for role, digest in parts.items():
+        if role not in models or models[role].digest != digest:
+            raise ContractError(
+                f"`{models[FUSED].manifest.name}` was fused from another `{role}` than the policy's: "
+                "run `edgeguard build fuse` again"
+            )
+    if "primary" not in parts or ("filter" in models and "filter" not in parts):
+        raise ContractError(
+            f"`{models[FUSED].manifest.name}` lacks the policy's primary or filter: run `edgeguard build fuse` again"
+        )
+
+
+def build_members(models: Mapping[str, AdmittedModel], program: Program) -> tuple[Member, ...]:
+    """Who answers which looks: a process for each worker of the policy, and the host for what is left.
+
+    Raises:
+        ContractError: a model that cannot be run, or a worker that does not start at the level the policy requires.
+        UsageError: an unknown backend.
+
+    """
+    refs = {ref.role: ref for ref in program.models}
+    left = list(all_looks(models))
+    with ExitStack() as started:
+        members: list[Member] = []
+        for spec in program.workers:
+            looks = tuple(look for look in left if _ran_by(look, spec))
+            if not looks:
+                raise ContractError(
+                    f"the worker `{spec.name}` has nothing to run: name a model in its `runs`"
+                )
+            left = [look for look in left if look not in looks]
+            members.append(_start(spec, looks, models, refs))
+            started.callback(members[-1].close)
+        if left:
+            members.insert(0, HostMember.load(left, models, refs))
+        started.pop_all()
+    return tuple(members)
+
+
+def _ran_by(look: str, spec: WorkerSpec) -> bool:
+    return ("primary" if look == FUSED else view_of(look)) in spec.looks
+
+
+def _start(
+    spec: WorkerSpec,
+    looks: tuple[str, ...],
+    models: Mapping[str, AdmittedModel],
+    refs: Mapping[str, ModelRef],
+) -> Member:
+    from edgeguard.isolation import start_worker  # noqa: PLC0415 - a guard without workers needs no process
+
+    parts = parts_for(looks, models, refs)
+    return start_worker(replace(spec, looks=looks), parts, models, scoring_for(parts, models))
+
+
+def assemble(models: Mapping[str, AdmittedModel], program: Program, clock: Callable[[], float]) -> Perception:
+    """The perception of a program from admitted models: its members started, nothing warmed up yet.
+
+    Raises:
+        ContractError, UsageError: as `build_members`, or a signal that nobody answers.
+
+    """
+    check_fused(models)
+    members = build_members(models, program)
+    try:
+        return Perception(
+            members,
+            models,
+            clock,
+            specs=program.signals,
+            background=[entry.name for entry in program.schedule if entry.background],
+            switch=program.switch,
+        )
+    except BaseException:
+        for member in members:
+            member.close()
+        raise
+
+
 def build_perception(
     policy: LoadedPolicy, clock: Callable[[], float]
 ) -> tuple[Perception, Mapping[str, str]]:
@@ -88,7 +183,7 @@ def build_perception(
     models = admit_models(policy.program)
     check_calibration(policy, models)
     check_labels(policy.program, models)
-    perception = Perception.build(models, policy.program.models, clock)
+    perception = assemble(models, policy.program, clock)
     try:
         perception.warm_up()
     except BaseException:

@@ -16,6 +16,7 @@ from edgeguard.inference.session import ModelContract
 
 if TYPE_CHECKING:
     from edgeguard.admission import InputSpec
+    from edgeguard.inference.scoring import Scoring
     from edgeguard.inference.session import Tensor
 
 PRIMARY = "primary"
@@ -56,6 +57,13 @@ class Reply(NamedTuple):
     """Signals that were computed in a fused graph, by measure, finite."""
 
 
+class Found(NamedTuple):
+    """What all members said about one frame: scores by view of the primary and by further model, and ready signals."""
+
+    scores: Mapping[str, Scores]
+    signals: Mapping[str, float]
+
+
 class Canonical(NamedTuple):
     """A kind of canonical picture: RGB, float32 in [0, 1], (3, height, width)."""
 
@@ -84,6 +92,9 @@ class Member(Protocol):
 
     The order for each frame: `begin`, write a picture into every room, then once or more `submit` and `collect`.
     """
+
+    scoring: Scoring
+    """What checks its answers."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The models of one guard, wired: frame -> picture -> filter -> primary on three views || redundant -> signals.
+"""The models of one guard, wired: frame -> pictures -> looks of all members -> signals of doubt and of health.
 
 Never raises on a frame: whatever fails has no value, and a signal without a value fails closed further on. Opens no
 file, decides nothing. The clock given to it is read for the `latency` signal alone.
@@ -7,51 +7,51 @@ file, decides nothing. The clock given to it is read for the `latency` signal al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeguard.errors import ContractError
-from edgeguard.filter.squeeze import Squeezer
-from edgeguard.inference.stages import Classifier, Filter, build_stages
-from edgeguard.signals.doubt import total_variation
+from edgeguard.inference.asking import Asking
+from edgeguard.inference.background import Background, Late
+from edgeguard.inference.fit import check_fit, check_looks, is_picture, is_time, named_models
+from edgeguard.inference.looks import FUSED, OF_PRIMARY, PLAIN, PRIMARY, Found, Member, Scores
+from edgeguard.inference.measures import OF_ANSWER, measured, needs, usual, value
+from edgeguard.inference.member import HostMember, all_looks
+from edgeguard.inference.moving import MovingTarget
+from edgeguard.inference.runner import look_of, role_of, view_of
+from edgeguard.inference.steady import Steady
 from edgeguard.signals.health import FrameHealth
 from edgeguard.types import Answer, Frame, Signal
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
-    from edgeguard.inference.session import Tensor
-    from edgeguard.inference.worker import WorkerSession
-    from edgeguard.program import ModelRef
-
-_LATEST = 1 << 62
-"""No time lies beyond it (s): much larger whole numbers cannot be made floats."""
+    from edgeguard.inference.preprocess import Picture
+    from edgeguard.program import ModelRef, SignalSpec, Switch
 
 _WARM_UP_FRAMES = 3
 _WARM_UP_MOST = 20
 
+_OF_FRAME = (("frame_age", "frame"), ("frozen_for", "frame"), ("contrast", "frame"), ("latency", "runtime"))
+
+Besides = Callable[[Sequence[Signal], "Answer | None"], Collection[str]]
+"""The answer and the signals known with it -> names of scheduled signals to compute on this frame after all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What perception made of one frame. `answer` None: the primary gave none. Every signal it can make is there."""
+    """What perception made of one frame. `answer` None: the primary gave none.
+
+    `signals`: every signal that was computed, with or without a value; one that its schedule left out is not there.
+    `named`: for each class signal of a further model that was computed, the class (None: no answer) and its time (s).
+    """
 
     answer: Answer | None
     signals: tuple[Signal, ...]
-
-
-class _Doubt(NamedTuple):
-    """The models' part of an observation; None where a model failed."""
-
-    answer: Answer | None = None
-    disagreement: float | None = None
-    reconstruction: float | None = None
-    squeezing: float | None = None
-    novelty: float | None = None
-
-
-_NO_DOUBT = _Doubt()
+    named: Mapping[str, tuple[str | None, float]]
 
 
 class Perception:
@@ -59,26 +59,49 @@ class Perception:
 
     def __init__(
         self,
-        primary: Classifier,
-        filter_: Filter | None,
-        redundant: Classifier | None,
+        members: Sequence[Member],
+        models: Mapping[str, AdmittedModel],
         clock: Callable[[], float],
+        *,
+        specs: Sequence[SignalSpec] | None = None,
+        background: Collection[str] = (),
+        switch: Switch | None = None,
     ) -> None:
-        """Wire ready stages; `build` makes them from admitted models."""
-        self._primary = primary
-        self._filter = filter_
-        self._redundant = redundant
+        """Wire ready members; `build` makes the one that runs everything in the host.
+
+        `specs`: the signals that a policy declares; None: every one that the models allow. `background`: names of
+        signals that are never waited for. `switch`: how the answering primary changes.
+
+        Raises:
+            ContractError: models that do not fit one another, or a signal that no member can answer.
+        """
+        check_fit(models)
+        self._models = models
+        self._members = tuple(members)
         self._clock = clock
         self._health = FrameHealth()
-        height, width = primary.size
-        self._squeeze = Squeezer((3, height, width))
-        rows = 2 if filter_ is None else 3
-        # Canonical pictures, in the order [F(x), x, squeeze(x)], or [x, squeeze(x)] without a filter.
-        self._views: Tensor = np.zeros((rows, 3, height, width), np.float32)
-        self._plain = self._views[rows - 2]
-        self._squeezed = self._views[rows - 1]
-        self._other = None if redundant is None or redundant.same_picture(primary) else redundant.blank()
-        self.signal_names = self._names()
+        self.looks = frozenset(view_of(look) for member in members for look in member.looks)
+        """The views of the primary and the further models that can be asked."""
+        primary = models[FUSED if FUSED in self.looks else PRIMARY].manifest
+        self.classes: tuple[str, ...] = tuple(primary.classes)
+        """Names of the primary's classes, by label."""
+        novelty = any(output.meaning == "novelty" for output in primary.outputs)
+        self._signals = usual(self.looks, novelty=novelty) if specs is None else measured(specs)
+        self._named = named_models(specs or ())
+        wanted = {signal.name: needs(signal.measure, signal.of, self.looks) for signal in self._signals}
+        self._needs = wanted | {name: frozenset((role,)) for name, role in self._named.items()}
+        self._answer_views = frozenset((FUSED if FUSED in self.looks else PRIMARY,))
+        self._quick = frozenset(signal.name for signal in self._signals if signal.measure in OF_ANSWER)
+        waited = {"": self._answer_views, **self._needs}
+        check_looks(waited, self.looks)
+        self._background = Background(self._members, waited, background)
+        self._asking = Asking(self._members, self._background.others)
+        self._target = MovingTarget(switch, 1 + sum(role.startswith("primary.") for role in models))
+        self._steady = Steady()
+        self._plain = PLAIN in self.looks
+        self._count = -1
+        for member in self._members:
+            member.scoring.energy = any(signal.measure == "energy" for signal in self._signals)
 
     @classmethod
     def build(
@@ -87,65 +110,90 @@ class Perception:
         refs: Sequence[ModelRef],
         clock: Callable[[], float],
         *,
-        deadline: float = 0.05,
+        specs: Sequence[SignalSpec] | None = None,
     ) -> Perception:
-        """Sessions for admitted models by role (`primary`; optional `filter`, `redundant`), each where `refs` says.
-
-        `clock`: seconds, for the `latency` signal. `deadline`: s that an answer of a worker process is waited for.
+        """Every model in the host's own process. `models` by role, `refs`: the backends they run on.
 
         Raises:
             ContractError: no primary, a graph that breaks its manifest, or models that do not fit one another.
             UsageError: an unknown backend.
         """
-        stages = build_stages(models, refs, deadline)
-        return cls(stages.primary, stages.filter, stages.redundant, clock)
+        check_fit(models)
+        member = HostMember.load(all_looks(models), models, {ref.role: ref for ref in refs})
+        return cls((member,), models, clock, specs=specs)
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the primary's classes, by label."""
-        return self._primary.classes
+    def signal_names(self) -> tuple[tuple[str, str], ...]:
+        """(signal, source) of everything that `observe` can give."""
+        return (*((signal.name, signal.source) for signal in self._signals), *_OF_FRAME)
 
     @property
     def digests(self) -> dict[str, str]:
         """Admitted digest (hex) of each role's bundle."""
-        return {role: stage.contract.digest for role, stage in self._stages().items()}
+        return {role: model.digest for role, model in self._models.items()}
 
     @property
-    def workers(self) -> dict[str, WorkerSession]:
-        """The roles that run in a process of their own."""
-        return {role: s.worker for role, s in self._stages().items() if s.worker is not None}
+    def members(self) -> tuple[Member, ...]:
+        """Who answers."""
+        return self._members
+
+    @property
+    def down(self) -> int:
+        """How many members cannot answer now."""
+        return sum(not member.answering for member in self._members)
 
     def describe(self) -> dict[str, dict[str, str]]:
-        """For the log: by role, the bundle, its digest, backend, provider and where it runs."""
-        return {role: stage.describe() for role, stage in self._stages().items()}
+        """For the log: by member, what it runs and where; and the seed of a moving target."""
+        words = {member.name: dict(member.describe()) for member in self._members}
+        return words | ({"switch": {"seed": str(self._target.seed)}} if self._target.variants > 1 else {})
 
-    def observe(self, frame: Frame, now: float) -> Observation:
+    def tend(self, now: float) -> bool:
+        """Once a step: let members restart what ended. False: the restarts are used up, and it must lock out."""
+        within = [
+            member.tend(now) for member in self._members
+        ]  # every one of them, also after the first that is out
+        return all(within)
+
+    def observe(
+        self, frame: Frame, now: float, *, due: Collection[str] | None = None, besides: Besides | None = None
+    ) -> Observation:
         """Look at a frame. Never raises: a frame that is no picture gives signals without values.
 
-        `frame.image`: uint8, (height, width, 3), RGB, any size. `now`: s, on the clock of `frame.at`.
+        `frame.image`: uint8, (height, width, 3), RGB, any size. `now`: s, on the clock of `frame.at`. `due`: names of
+        the scheduled signals to compute, None: every signal; those of no schedule must be among them. `besides`: asked
+        once the answer is known which ones to add.
         """
         started = self._clock()
         image, at = frame.image, frame.at
-        if not (_is_picture(image) and _is_time(at)):
-            at = at if _is_time(at) else math.nan
-            silent = (Signal(name, None, at, source) for name, source in self.signal_names)
-            return Observation(None, tuple(silent))
+        if not (is_picture(image) and is_time(at)):
+            return self._nothing(at)
         health = self._health.step(image, at)
-        doubt = self._doubt(frame)
-        answer = doubt.answer
-        values: list[float | None] = [None if answer is None else answer.certainty]
-        if self._redundant is not None:
-            values.append(doubt.disagreement)
-        if self._filter is not None:
-            values.append(doubt.reconstruction)
-        values.append(doubt.squeezing)
-        if self._primary.novelty:
-            values.append(doubt.novelty)
-        values += (now - at, health.frozen_for, health.contrast, self._clock() - started)
-        signals = [
-            Signal(name, value, at, source) for (name, source), value in zip(self.signal_names, values)
-        ]
-        return Observation(answer, tuple(signals))
+        chosen = self._chosen(due)
+        late = self._background.take()
+        self._count += 1
+        self._asking.begin(image, frame.number, self._target.variant(self._count))
+        self._background.ask(self._asking, at)
+        found = self._asking.ask(self._views(chosen))
+        answer = self._answer(frame, found)
+        self._background.remember(found.scores.get(PRIMARY), at)
+        stood = self._steady.step(None if answer is None else answer.label, at)
+        if besides is not None:
+            known = self._values(chosen & self._quick, found, at, stood)
+            chosen, found = self._add(chosen, self._chosen(besides(known, answer)), found)
+        signals = self._values(chosen, found, at, stood)
+        for reply in late:
+            signals += self._values(reply.names, reply.found, reply.at, None)
+        values = (now - at, health.frozen_for, health.contrast, self._clock() - started)
+        signals += [Signal(name, v, at, source) for (name, source), v in zip(_OF_FRAME, values)]
+        return Observation(answer, tuple(signals), self._namings(chosen, found, at, late))
+
+    def scores(self, image: Picture) -> Mapping[str, Scores]:
+        """What every look says about one picture, for measuring: it counts as no frame. A failed one is missing.
+
+        `image`: uint8, (height, width, 3), RGB.
+        """
+        self._asking.begin(image, 0, 0)
+        return self._asking.ask(self.looks).scores
 
     def warm_up(self) -> None:
         """Run a few grey frames through everything.
@@ -153,109 +201,105 @@ class Perception:
         Raises:
             ContractError: a model does not answer.
         """
-        image = np.full((*self._primary.size, 3), 128, np.uint8)
-        silent: str | None = "primary"
+        kind = self._members[0].kinds[0]
+        image = np.full((kind.height, kind.width, 3), 128, np.uint8)
+        missing: set[str] = set()
         for number in range(_WARM_UP_MOST):
-            silent = self._silent(self._doubt(Frame(image, number, 0.0)))
+            missing = self._missing(image)
             # A process of its own may be late on a machine that is still starting everything else.
-            if silent is None and number + 1 >= _WARM_UP_FRAMES:
+            if not missing and number + 1 >= _WARM_UP_FRAMES:
                 return
-        if silent is not None:
-            raise ContractError(
-                f"bundle `{self._stages()[silent].contract.bundle}` gives no usable answer for a grey picture: "
-                "its outputs must be finite numbers of the declared meaning, in time"
-            )
-
-    def close(self) -> None:
-        """End the worker processes. May be called twice."""
-        for stage in self._stages().values():
-            stage.close()
-
-    def _doubt(self, frame: Frame) -> _Doubt:
-        """Run the models. The redundant one is asked first, so that one in a process of its own works meanwhile."""
-        primary, redundant = self._primary, self._redundant
-        primary.resize(frame.image, self._plain)
-        if redundant is not None:
-            picture = self._plain
-            if self._other is not None:
-                redundant.resize(frame.image, self._other)
-                picture = self._other
-            redundant.submit(picture[np.newaxis])
-        filtered = self._filter is None or self._filter.apply(self._plain, self._views[0])
-        if not filtered:
-            np.copyto(self._views[0], self._plain)  # the other views are worth looking at all the same
-        self._squeeze(self._plain, self._squeezed)
-        seen = primary.classify(self._views)
-        second = None if redundant is None else redundant.collect()
-        if seen is None:
-            return _NO_DOUBT
-        rows, novelty = seen
-        plain = rows[-2]
-        squeezing = total_variation(plain, rows[-1])
-        if not filtered:
-            return _Doubt(squeezing=squeezing)
-        return _Doubt(
-            answer=self._answer(frame, rows[0]),
-            disagreement=None if second is None else total_variation(rows[0], second[0][0]),
-            reconstruction=None if self._filter is None else total_variation(plain, rows[0]),
-            squeezing=squeezing,
-            novelty=None if novelty is None else float(novelty[0]),
+        raise ContractError(
+            f"no usable answer to a grey picture from `{'`, `'.join(sorted(missing))}`: the outputs of a model (and of "
+            "the filter before it) must be finite numbers of the declared meaning, in time"
         )
 
-    def _silent(self, doubt: _Doubt) -> str | None:
-        """The first role that did not do its part; None: all did."""
-        if doubt.squeezing is None:
-            return "primary"
-        if doubt.answer is None:
-            return "filter"
-        if self._redundant is not None and doubt.disagreement is None:
-            return "redundant"
-        return None
+    def close(self) -> None:
+        """End the worker processes, whatever fails. May be called twice."""
+        with ExitStack() as stack:
+            for member in self._members:
+                stack.callback(member.close)
 
-    def _answer(self, frame: Frame, row: Tensor) -> Answer:
-        label = int(row.argmax())
-        probabilities = tuple(row.tolist())
+    def _missing(self, image: Picture) -> set[str]:
+        """The looks without a usable answer to a picture, as bundles where that is known."""
+        missing: set[str] = set()
+        wanted = (self.looks - {FUSED}) | {PRIMARY}
+        for variant in range(self._target.variants):
+            self._asking.begin(image, 0, variant)
+            found = self._asking.ask(self.looks).scores
+            for look in wanted - set(found):
+                role = role_of(look_of(look, variant) if look in OF_PRIMARY else look)
+                missing.add(self._models[role if role in self._models else FUSED].manifest.name)
+        return missing
+
+    def _chosen(self, names: Collection[str] | None) -> frozenset[str]:
+        """The signals of the foreground among `names`; None: all of them."""
+        known = frozenset(self._needs) - self._background.names
+        return known if names is None else known & frozenset(names)
+
+    def _views(self, names: Iterable[str]) -> frozenset[str]:
+        """What must be asked for the answer and for some signals."""
+        return self._answer_views.union(*(self._needs[name] for name in names))
+
+    def _add(
+        self, chosen: frozenset[str], more: frozenset[str], found: Found
+    ) -> tuple[frozenset[str], Found]:
+        """Ask for the signals that are wanted besides."""
+        views = self._views(more) - self._views(chosen)
+        if views:
+            added = self._asking.ask(views)
+            found = Found({**found.scores, **added.scores}, {**found.signals, **added.signals})
+        return chosen | more, found
+
+    def _values(self, names: Collection[str], found: Found, at: float, stood: float | None) -> list[Signal]:
+        """The chosen signals, in the policy's order. `stood`: s that the answer has been the same."""
+        return [
+            Signal(
+                signal.name,
+                stood if signal.measure == "held_for" else value(signal, found, plain=self._plain),
+                at,
+                signal.source,
+            )
+            for signal in self._signals
+            if signal.name in names
+        ]
+
+    def _answer(self, frame: Frame, found: Found) -> Answer | None:
+        seen = found.scores.get(PRIMARY)
+        if seen is None:
+            return None
+        probabilities = tuple(seen.probabilities.tolist())
+        label = int(seen.probabilities.argmax())
         return Answer(
             frame=frame.number,
             at=frame.at,
             label=label,
-            name=self._primary.classes[label],
+            name=self.classes[label],
             certainty=min(1.0, probabilities[label]),
             probabilities=probabilities,
-            digest=self._primary.contract.digest,
+            digest=seen.digest,
         )
 
-    def _names(self) -> tuple[tuple[str, str], ...]:
-        """(signal, source) in the order `observe` gives them."""
-        table = (
-            ("certainty", "primary", True),
-            ("disagreement", "redundant", self._redundant is not None),
-            ("reconstruction", "filter", self._filter is not None),
-            ("squeezing", "primary", True),
-            ("novelty", "primary", self._primary.novelty),
-            ("frame_age", "frame", True),
-            ("frozen_for", "frame", True),
-            ("contrast", "frame", True),
-            ("latency", "runtime", True),
-        )
-        return tuple((name, source) for name, source, made in table if made)
+    def _namings(
+        self, chosen: frozenset[str], found: Found, at: float, late: Sequence[Late]
+    ) -> dict[str, tuple[str | None, float]]:
+        """The class that each further model named, and of when, for the class signals of the policy."""
+        named: dict[str, tuple[str | None, float]] = {}
+        for names, scores, when in (
+            (chosen, found.scores, at),
+            *((r.names, r.found.scores, r.at) for r in late),
+        ):
+            for name, role in self._named.items():
+                if name in names:
+                    seen = scores.get(role)
+                    named[name] = (
+                        None if seen is None else self.classes[int(seen.probabilities.argmax())],
+                        when,
+                    )
+        return named
 
-    def _stages(self) -> dict[str, Classifier | Filter]:
-        stages = {"primary": self._primary, "filter": self._filter, "redundant": self._redundant}
-        return {role: stage for role, stage in stages.items() if stage is not None}
-
-
-def _is_time(at: object) -> bool:
-    """Whether it is a number at all; NaN and infinity are: they fail where ages are compared."""
-    return isinstance(at, float) or (isinstance(at, int) and abs(at) < _LATEST)
-
-
-def _is_picture(image: object) -> bool:
-    """Whether it is uint8, (height, width, 3) with at least one pixel."""
-    return (
-        isinstance(image, np.ndarray)
-        and image.dtype == np.uint8
-        and image.ndim == 3
-        and image.shape[2] == 3
-        and image.size > 0
-    )
+    def _nothing(self, at: float) -> Observation:
+        """What is seen where there is no picture: every signal without a value."""
+        when = at if is_time(at) else math.nan
+        silent = tuple(Signal(name, None, when, source) for name, source in self.signal_names)
+        return Observation(None, silent, dict.fromkeys(self._named, (None, when)))

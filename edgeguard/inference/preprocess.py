@@ -189,17 +189,22 @@ class Normaliser:
         self._gain: Tensor | None = None if plain else gain.astype(np.float32)
         self._offset = offset.astype(np.float32)
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """The model's batch for canonical `pictures` ((rows, 3, height, width)). May be `pictures` itself."""
-        batch = pictures[:, ::-1] if self._bgr else pictures
-        if self._gain is not None:
-            batch = batch * self._gain
-            batch += self._offset
-        if self._nhwc:
-            batch = batch.transpose(0, 2, 3, 1)
-        return np.ascontiguousarray(batch)
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the canonical picture is the model's tensor already."""
+        return self._gain is None and not self._bgr and not self._nhwc
+
+    def __call__(self, picture: Tensor, out: Tensor) -> None:
+        """Write the model's tensor of a canonical `picture` ((3, height, width)) to `out` (a picture in its layout)."""
+        source = picture[::-1] if self._bgr else picture
+        target = out.transpose(2, 0, 1) if self._nhwc else out
+        if self._gain is None:
+            np.copyto(target, source)
+        else:
+            np.multiply(source, self._gain, out=target)
+            np.add(target, self._offset, out=target)
 
     def canonical(self, image: Tensor) -> Tensor:
-        """A filter's output ((rows, ...) in its layout and colours, [0, 1]) as canonical pictures."""
-        pictures = image.transpose(0, 3, 1, 2) if self._nhwc else image
-        return pictures[:, ::-1] if self._bgr else pictures
+        """A picture that a filter gave (its layout and colours, [0, 1]) as a canonical one. May share its memory."""
+        picture = image.transpose(2, 0, 1) if self._nhwc else image
+        return picture[::-1] if self._bgr else picture

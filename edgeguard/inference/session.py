@@ -149,6 +149,9 @@ class Session(Protocol):
             InferenceError: no answer, or one that breaks the contract.
         """
 
+    def describe(self) -> Mapping[str, str]:
+        """What of it runs where, for the log."""
+
     def close(self) -> None:
         """Free what it holds. May be called twice."""
 
@@ -165,6 +168,13 @@ class Backend(Protocol):
 
         Raises:
             ContractError: the graph does not keep what its manifest declares, or the backend cannot run it.
+        """
+
+    def load_bytes(self, contract: ModelContract, model: bytes) -> Session:
+        """As `load`, for a contract that was already made: what a worker calls.
+
+        Raises:
+            ContractError: as `load`.
         """
 
     def describe(self) -> Mapping[str, str]:

@@ -43,6 +43,23 @@ def probabilities(
     return spread
 
 
+def energies(logits: NDArray[np.float32], temperature: float) -> list[float]:
+    """Free energy of each row, -T log sum exp(logit / T): low where the model has seen such pictures.
+
+    `logits`: (rows, classes), finite. Source: Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+    """
+    top = np.maximum.reduce(logits, axis=1, keepdims=True)
+    spread = np.add.reduce(np.exp((logits - top) * np.float32(1.0 / temperature)), axis=1)
+    free: list[float] = (-(top[:, 0] + np.float32(temperature) * np.log(spread))).tolist()
+    return free
+
+
+def margin(probabilities: NDArray[np.float32]) -> float:
+    """By how much the likeliest class leads the next, [0, 1]. `probabilities`: (classes,), at least two."""
+    second, first = np.partition(probabilities, -2)[-2:]
+    return max(0.0, min(1.0, float(first) - float(second)))
+
+
 def total_variation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     """Total variation distance of two distributions over the same classes: 0 the same, 1 disjoint."""
     return min(1.0, 0.5 * float(np.add.reduce(np.abs(left - right))))
