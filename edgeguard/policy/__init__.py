@@ -6,7 +6,8 @@ The public names of the room; everything else in it may move.
 from __future__ import annotations
 
 from edgeguard.policy.calibration import Calibration, parse_calibration
-from edgeguard.policy.compiler import compile_policy, model_refs, signal_specs, signers
+from edgeguard.policy.compiler import compile_policy, signal_specs
+from edgeguard.policy.deployment import model_refs, signers
 from edgeguard.policy.describe import describe
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.load import DraftPolicy, LoadedPolicy, check_policy, compile_draft, load_policy

@@ -69,5 +69,12 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1321": "a signal whose keys contradict each other",
         "EG1322": "a test of two forms at once",
         "EG1323": "a redundancy relation that relates nothing",
+        "EG1325": "a look that cannot run where the policy puts it",
+        "EG1326": "a channel that leads nowhere, or a worker without one",
+        "EG1327": "a signal that its schedule lets grow stale",
+        "EG1328": "a schedule that cannot be kept",
+        "EG1329": "a condition on what is not known yet",
+        "EG1330": "a model given what it has no use for",
+        "EG1331": "a worker given what it has no use for, or not what it needs",
     }
 )

@@ -5,31 +5,38 @@ Opens no file. What is missing here (a threshold) is a finding with a place in t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgeguard.decision.table import RuleRow, Span, Table
 from edgeguard.policy.calibration import Calibration
 from edgeguard.policy.declared import declared, limits
+from edgeguard.policy.deployment import (
+    absolute,
+    due,
+    model_refs,
+    realtime,
+    schedule,
+    signers,
+    switch,
+    worker_specs,
+)
 from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Condition, build
+from edgeguard.policy.looks import measure
+from edgeguard.policy.pace import frame_period
 from edgeguard.policy.risk import check_risk
-from edgeguard.policy.schema import Actuator, Model, Policy, SignalDeclaration
+from edgeguard.policy.schema import Actuator, Policy, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
-from edgeguard.policy.timing import frame_period
 from edgeguard.policy.triggers import Trigger
 from edgeguard.program import (
     ActuatorLimit,
     FallbackRow,
     LinkSettings,
-    ModelRef,
     Program,
     SignalSpec,
-    Signer,
-    WorkerSpec,
 )
 from edgeguard.types import NO_VALUES, Authority, Command
 
@@ -85,9 +92,13 @@ def compile_policy(
         envelope=tuple(_limit(name, actuator) for name, actuator in policy.envelope.items()),
         models=model_refs(document, base=base),
         workers=worker_specs(policy),
+        schedule=schedule(policy),
+        due=due(document, list(index), thresholds),
+        switch=switch(policy),
+        realtime=realtime(policy),
         signers=signers(document, base=base),
         security_version=admission.require.security_version if admission else 0,
-        calibration=_path(base, policy.calibration) if policy.calibration else "",
+        calibration=absolute(base, policy.calibration) if policy.calibration else "",
         thresholds=dict(thresholds),
         link=_link(policy, base),
         handover=tuple((s.after, s.alert) for s in policy.handover.escalate) if policy.handover else (),
@@ -109,6 +120,8 @@ def _signal(document: PolicyDocument, name: str, signal: SignalDeclaration) -> S
     return SignalSpec(
         name=name,
         source=_source(signal),
+        measure=measure(name, signal) if signal.of else "",
+        of=signal.of or (),
         low=spec.low,
         high=spec.high,
         max_age=signal.max_age,
@@ -122,46 +135,8 @@ def _signal(document: PolicyDocument, name: str, signal: SignalDeclaration) -> S
     )
 
 
-def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
-    """Where the policy's model bundles lie and how each is run: primary, redundant, filter, as far as declared."""
-    policy = document.policy
-    given: dict[str, Model | None] = {
-        "primary": policy.models.primary if policy.models else None,
-        "redundant": policy.models.redundant if policy.models else None,
-        "filter": policy.filter,
-    }
-    return tuple(
-        ModelRef(role, _path(base, model.bundle), model.backend)
-        for role, model in given.items()
-        if model is not None
-    )
-
-
-def worker_specs(policy: Policy) -> tuple[WorkerSpec, ...]:
-    """The worker processes, and the looks that each of them runs."""
-    workers = policy.isolation.workers if policy.isolation else {}
-    specs = []
-    for name, worker in workers.items():
-        looks = [role for role in worker.runs if role != "filter"]
-        if "primary" in looks:
-            looks += ["plain", "squeezed"] if policy.filter else ["squeezed"]
-        specs.append(WorkerSpec(name, tuple(looks)))
-    return tuple(specs)
-
-
-def signers(document: PolicyDocument, *, base: Path) -> tuple[Signer, ...]:
-    """The keys that may sign the policy's models and calibration, as it pins them."""
-    admission = document.policy.admission
-    return tuple(Signer(_path(base, s.key), s.sha256) for s in admission.signers) if admission else ()
-
-
 def _source(signal: SignalDeclaration) -> str:
     return signal.from_ or "+".join(signal.of or ())
-
-
-def _path(base: Path, text: str) -> str:
-    """Absolute, with `..` taken out by name: a link on the way is the admission's business, not hidden here."""
-    return os.path.normpath(Path(base).absolute() / text)
 
 
 def _check_calibration(document: PolicyDocument, calibration: Calibration | None) -> None:
@@ -265,5 +240,5 @@ def _link(policy: Policy, base: Path) -> LinkSettings | None:
     link = policy.link
     if link is None:
         return None
-    key = _path(base, link.key) if link.key else ""
+    key = absolute(base, link.key) if link.key else ""
     return LinkSettings(link.port, link.baud, link.heartbeat, link.lost_after, key)

@@ -86,3 +86,8 @@ def _expressions(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
             inner = clear.get("when") if isinstance(clear, Mapping) else None
             if section in _CLEARED and isinstance(inner, str):
                 yield (section, i, "clear", "when"), inner
+    schedule = values.get("schedule")
+    for name, entry in schedule.items() if isinstance(schedule, Mapping) else ():
+        text = entry.get("or_when") if isinstance(entry, Mapping) else None
+        if isinstance(text, str):
+            yield ("schedule", name, "or_when"), text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edgeguard.policy.looks import measure
 from edgeguard.policy.schema import SignalDeclaration
 from edgeguard.policy.sources import WORSE
 
@@ -36,7 +37,7 @@ def declared(name: str, signal: SignalDeclaration) -> Declared:
     """`signal` with its defaults."""
     labels = signal.labels or ()
     low, high = limits(signal)
-    worse = signal.worse or ("" if signal.type == "class" else WORSE.get(name, ""))
+    worse = signal.worse or ("" if signal.type == "class" else WORSE.get(measure(name, signal), ""))
     if signal.nominal is not None:
         nominal = number(signal, signal.nominal)
     else:

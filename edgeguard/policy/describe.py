@@ -21,9 +21,7 @@ def describe(program: Program) -> dict[str, Json]:
         "period": program.period,
         "ftti": program.ftti,
         "lockout_after": program.table.lockout_after,
-        "models": [
-            {"role": m.role, "path": m.path, "backend": m.backend, "worker": m.worker} for m in program.models
-        ],
+        "models": [{"role": m.role, "path": m.path, "backend": m.backend} for m in program.models],
         "signals": [_signal(spec) for spec in program.signals],
         "thresholds": dict(program.thresholds),
         "rules": [_rule(row, program.signals) for row in program.table.rules],

@@ -156,7 +156,9 @@ def _memory(value: object) -> int:
     if found is None:
         raise _fail("EG1105", f"`{text[:40]}` is not an amount of memory", units.MEMORY_HELP)
     if not LEAST_MEMORY <= found <= MOST_MEMORY:
-        raise _fail("EG1106", f"`{text[:40]}` is not between 64MiB and 1024GiB", "a runtime alone needs as much")
+        raise _fail(
+            "EG1106", f"`{text[:40]}` is not between 64MiB and 1024GiB", "a runtime alone needs as much"
+        )
     return found
 
 

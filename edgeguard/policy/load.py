@@ -16,7 +16,8 @@ from edgeguard.admission.reasons import refusal
 from edgeguard.admission.store import admit_file
 from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
-from edgeguard.policy.compiler import compile_policy, signers
+from edgeguard.policy.compiler import compile_policy
+from edgeguard.policy.deployment import signers
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program

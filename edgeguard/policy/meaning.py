@@ -1,7 +1,8 @@
 """What the sections of a policy say together: references, handover budgets, the envelope and its commands.
 
 Every check reports and returns; none stops another. Expressions are checked in `conditions`, signals in `signals`,
-tests in `cases`, relations in `relations`, times in `timing`.
+tests in `cases`, relations in `relations`, times in `timing`; who runs what, where and how often in `models`,
+`isolation`, `channels` and `schedule`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgeguard.policy.cases import check_cases
+from edgeguard.policy.channels import check_channels
 from edgeguard.policy.diagnostics import Report, quote
 from edgeguard.policy.expr import tree
 from edgeguard.policy.findings import Findings
+from edgeguard.policy.isolation import check_isolation
+from edgeguard.policy.models import check_models
 from edgeguard.policy.relations import check_relations
+from edgeguard.policy.schedule import check_schedule
 from edgeguard.policy.schema import Policy
-from edgeguard.policy.signals import ADD_MODEL, check_signals, roles
+from edgeguard.policy.signals import check_signals
 from edgeguard.policy.source import Path, Source
 from edgeguard.policy.sources import FAULT_PREFIX, RESERVED
 from edgeguard.policy.timing import check_timing
@@ -37,7 +42,10 @@ def check_meaning(
     _envelope(findings)
     _fallback(findings)
     _admission(findings)
-    _workers(findings)
+    check_models(findings)
+    check_isolation(findings)
+    check_channels(findings)
+    check_schedule(findings, trees)
     _thresholds(findings, trees)
     ids = {entry.id for entry in (*policy.rules, *policy.redundancy)}
     check_cases(findings, ids | {FAULT_PREFIX + name for name in policy.signals})
@@ -89,22 +97,10 @@ def _fallback(findings: Findings) -> None:
 
 def _admission(findings: Findings) -> None:
     policy = findings.policy
-    if policy.admission is None and (policy.models or policy.filter or policy.calibration):
-        key = "models" if policy.models else "filter" if policy.filter else "calibration"
+    if policy.admission is None and (policy.models or policy.filter or policy.fused or policy.calibration):
+        key = next(k for k in ("models", "filter", "fused", "calibration") if getattr(policy, k))
         hint = "add `admission: {signers: [{key: release.pub, sha256: …}]}`"
         findings.at_key("EG1316", f"`{key}` cannot be admitted without `admission`", (key,), hint)
-
-
-def _workers(findings: Findings) -> None:
-    known, seen = roles(findings.policy), set[str]()
-    for name, worker in (findings.policy.isolation.workers if findings.policy.isolation else {}).items():
-        for i, role in enumerate(worker.runs):
-            path = ("isolation", "workers", name, "runs", i)
-            if role not in known:
-                findings.at_value("EG1302", f"the policy has no {role} model", path, ADD_MODEL)
-            if role in seen:
-                findings.at_value("EG1302", f"{quote(role)} already runs in another worker", path)
-            seen.add(role)
 
 
 def _thresholds(findings: Findings, trees: Mapping[Path, tree.Node]) -> None:

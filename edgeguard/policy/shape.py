@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from edgeguard.policy.diagnostics import Report, quote, suggest
-from edgeguard.policy.schema import Policy, Section
+from edgeguard.policy.running import Section
+from edgeguard.policy.schema import Policy
 from edgeguard.policy.source import Path, Source, Value
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LANGUAGE = 1
 """The version of the policy language that this package reads."""
 
 LATER: frozenset[str] = frozenset({
-    "channels", "assessment", "memory", "sandbox", "rate", "digest",
+    "assessment", "rate", "digest",
 })  # fmt: skip
 """Keys of the language that a later version carries out. Refused, so that no policy relies on them in vain."""
 

@@ -8,7 +8,8 @@ from edgeguard.policy.declared import limits, number
 from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.dimension import ONE, parse_unit, shown
 from edgeguard.policy.findings import Findings
-from edgeguard.policy.schema import Policy, SignalDeclaration
+from edgeguard.policy.looks import bundles, measure, redundant
+from edgeguard.policy.schema import SignalDeclaration
 from edgeguard.policy.source import Path
 from edgeguard.policy.sources import (
     ANSWERS,
@@ -17,6 +18,7 @@ from edgeguard.policy.sources import (
     OTHER_SIGNALS,
     SECONDS,
     TRUTHS,
+    Takes,
     every_name,
 )
 
@@ -29,16 +31,6 @@ _NOT_FOR: Mapping[str, tuple[str, ...]] = {
 }
 _NEEDS = {"number": "range", "class": "labels"}
 _ARTICLE = {"number": "a number", "bool": "a truth", "class": "a class"}
-
-
-def roles(policy: Policy) -> frozenset[str]:
-    """The roles that the policy gives a model for."""
-    found = {"primary"} if policy.models else set()
-    if policy.models and policy.models.redundant:
-        found.add("redundant")
-    if policy.filter:
-        found.add("filter")
-    return frozenset(found)
 
 
 def check_signals(findings: Findings) -> None:
@@ -67,49 +59,89 @@ def _ageing(findings: Findings) -> None:
 
 def _exists(findings: Findings, name: str, signal: SignalDeclaration) -> bool:
     """Whether its source gives it; of models, only those that it is computed from."""
+    if signal.measure is not None and (signal.of is None or name in every_name()):
+        message = f"{quote(name)} says what it is without `measure`"
+        findings.at_key("EG1321", message, ("signals", name, "measure"), "remove it, or choose another name")
+    elif signal.measure in ANSWERS:
+        message = "a class says what it is by its `type`"
+        findings.at_key("EG1321", message, ("signals", name, "measure"), "write `type: class` instead")
     if signal.from_ is not None:
         known = OTHER_SIGNALS.get(signal.from_)
         if signal.from_ == "context" and name in every_name():
             message = f"{quote(name)} is measured by the guard itself, `context` may not give it"
             findings.at_key("EG1311", message, ("signals", name), "choose another name")
         elif known is not None and name not in known:
-            _no_such(findings, name, f"`{signal.from_}` gives", known)
+            _no_such(findings, name, f"`{signal.from_}` gives", known, ("signals", name))
         else:
             return True
         return False
-    if name not in MODEL_SIGNALS:
-        _no_such(findings, name, "models give", every_name())
+    return _of_models(findings, name, signal)
+
+
+def _of_models(findings: Findings, name: str, signal: SignalDeclaration) -> bool:
+    """Whether what is measured exists; and of which models, which must be those that it is computed from."""
+    what, path = measure(name, signal), ("signals", name, "of")
+    if what not in MODEL_SIGNALS:
+        place = ("signals", name, "measure") if signal.measure else ("signals", name)
+        _no_such(findings, what, "models give", every_name(), place)
         return False
-    path = ("signals", name, "of")
-    needed, given = MODEL_SIGNALS[name], frozenset(signal.of or ())
-    if given != needed:
-        listed = ", ".join(sorted(needed))
-        message = f"{quote(name)} is computed of {listed}"
+    given = signal.of or ()
+    others = redundant(findings.policy)
+    if what == "answer" and name not in MODEL_SIGNALS:
+        single = len(given) == 1 and given[0] not in ("filter", "fused")
+        wanted: tuple[str, ...] = () if single else ("one classifier",)
+    else:
+        wanted = _wanted(what, given)
+    if wanted:
+        listed = _example(MODEL_SIGNALS[what], others) if what != "answer" else "primary"
+        message = f"{quote(what)} is computed of {', '.join(wanted)}"
         findings.at_value("EG1311", message, path, f"write `of: [{listed}]`")
-    for role in sorted(given - roles(findings.policy)):
-        findings.at_value("EG1302", f"the policy has no {role} model", path, ADD_MODEL)
+    findings.twice("EG1311", "model", ((role, (*path, i)) for i, role in enumerate(given)))
+    for i, role in enumerate(given):
+        if role not in bundles(findings.policy):
+            findings.at_value("EG1302", f"the policy has no {role} model", (*path, i), ADD_MODEL)
     return True
 
 
-def _no_such(findings: Findings, name: str, giver: str, known: Iterable[str]) -> None:
+def _wanted(what: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The models that `what` is computed of, in words; nothing where `given` are such."""
+    takes = MODEL_SIGNALS[what]
+    extra = [role for role in given if role not in takes.roles]
+    fine = takes.least <= len(extra) <= takes.most and "filter" not in extra and "fused" not in extra
+    if fine and set(takes.roles) <= set(given) and given[0] == "primary":
+        return ()
+    more = {0: (), 1: ("one redundant model",)}.get(takes.most, ("one or more redundant models",))
+    return (*takes.roles, *more)
+
+
+def _example(takes: Takes, others: tuple[str, ...]) -> str:
+    more = others or ("redundant", "third")
+    return ", ".join((*takes.roles, *more[: takes.most]))
+
+
+def _no_such(findings: Findings, name: str, giver: str, known: Iterable[str], path: Path) -> None:
     message = f"{giver} no signal called {quote(name)}"
-    findings.at_key("EG1311", message, ("signals", name), findings.suggest(name, known))
+    findings.at_key("EG1311", message, path, findings.suggest(name, known))
 
 
 def _measured(findings: Findings, name: str, signal: SignalDeclaration) -> None:
     """What the guard measures itself has a type and a unit of its own."""
     if signal.from_ == "context":
         return
-    allowed = ("class",) if name in ANSWERS else ("number", "bool") if name in TRUTHS else ("number",)
+    what = measure(name, signal) if signal.of else name
+    allowed = ("class",) if what in ANSWERS else ("number", "bool") if what in TRUTHS else ("number",)
     path = ("signals", name)
     if signal.type not in allowed:
         message = f"{quote(name)} is {_ARTICLE[allowed[0]]}"
         spot = (*path, "type") if "type" in signal.model_fields_set else path
         findings.at_key("EG1321", message, spot, f"write `type: {allowed[0]}`")
-    real = parse_unit("s") if name in SECONDS else ONE
+    real = parse_unit("s") if what in SECONDS else ONE
     if signal.unit and parse_unit(signal.unit) != real:
         message = f"{quote(name)} is measured as {shown(real)}, not in {quote(signal.unit)}"
-        findings.at_value("EG1207", message, (*path, "unit"), "write `unit: s`" if name in SECONDS else "")
+        findings.at_value("EG1207", message, (*path, "unit"), "write `unit: s`" if what in SECONDS else "")
+    if what == "votes" and signal.range and signal.range[1] > len(signal.of or ()):
+        message = f"{quote(name)} counts {len(signal.of or ())} models at most"
+        findings.at_value("EG1321", message, (*path, "range"), f"write `range: [0, {len(signal.of or ())}]`")
 
 
 def _type(findings: Findings, name: str, signal: SignalDeclaration) -> None:

@@ -7,18 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
-MODEL_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
+
+class Takes(NamedTuple):
+    """The models that a measure is computed from."""
+
+    roles: tuple[str, ...] = ("primary",)
+    least: int = 0
+    """How many redundant models besides, at least and at most."""
+    most: int = 0
+
+
+MODEL_SIGNALS: Mapping[str, Takes] = MappingProxyType(
     {
-        "certainty": frozenset({"primary"}),
-        "disagreement": frozenset({"primary", "redundant"}),
-        "reconstruction": frozenset({"primary", "filter"}),
-        "squeezing": frozenset({"primary"}),
-        "novelty": frozenset({"primary"}),
-        "answer": frozenset({"primary"}),
+        "certainty": Takes(),
+        "energy": Takes(),
+        "margin": Takes(),
+        "novelty": Takes(),
+        "held_for": Takes(),
+        "squeezing": Takes(),
+        "reconstruction": Takes(("primary", "filter")),
+        "disagreement": Takes(least=1, most=1),
+        "votes": Takes(least=1, most=15),
+        "answer": Takes(),
     }
 )
-"""Signals of doubt, and the answer itself, with the models that they are computed from."""
+"""What can be measured of models, the answer itself too, and of which models each is computed."""
 
 ANSWERS = frozenset({"answer"})
 """Signals of models that are a class; every other one that the guard measures is a number."""
@@ -29,25 +44,31 @@ TRUTHS = frozenset({"mcu_fallback"})
 OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
-        "runtime": frozenset({"latency", "log_failures"}),
+        "runtime": frozenset({"latency", "log_failures", "workers_down"}),
         "link": frozenset({"link_age", "link_rejected", "mcu_fallback"}),
     }
 )
 """Signals of the camera's picture, the guard's own running and its line. Sources not listed may give any name."""
 
-SECONDS = frozenset({"frame_age", "frozen_for", "latency", "link_age"})
+SECONDS = frozenset({"frame_age", "frozen_for", "latency", "link_age", "held_for"})
 """Signals of the guard that are measured in seconds; every other one is a plain number."""
 
 FAULT_WORDS = ("missing", "stale", "nan")
 """How a test says that a signal is at fault."""
 
 WORSE: Mapping[str, str] = MappingProxyType({
-    **dict.fromkeys(("certainty", "contrast"), "lower"),
-    **dict.fromkeys(("disagreement", "reconstruction", "squeezing", "novelty"), "higher"),
-    **dict.fromkeys(("frame_age", "frozen_for", "latency", "log_failures"), "higher"),
+    **dict.fromkeys(("certainty", "contrast", "margin", "held_for", "votes"), "lower"),
+    **dict.fromkeys(("disagreement", "reconstruction", "squeezing", "novelty", "energy"), "higher"),
+    **dict.fromkeys(("frame_age", "frozen_for", "latency", "log_failures", "workers_down"), "higher"),
     **dict.fromkeys(("link_age", "link_rejected", "mcu_fallback"), "higher"),
 })  # fmt: skip
-"""The direction in which a known signal tells of doubt, where the policy does not say."""
+"""The direction in which a known signal, or a known measure, tells of doubt, where the policy does not say."""
+
+TAKEN_LOOKS = frozenset({"plain", "squeezed", "filter", "fused"})
+"""Names that models cannot have, because looks and roles have them."""
+
+ENDS = frozenset({"camera", "decision", "host"})
+"""Names that workers cannot have: what channels lead from and to, and the guard's own process."""
 
 FAULT_PREFIX = "signal:"
 """A signal's implicit fault rule is called `signal:NAME`."""

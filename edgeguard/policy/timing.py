@@ -5,19 +5,17 @@ Arithmetic over declared times only; what the times really are is measured on th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeguard.decision.table import Span
 from edgeguard.policy.diagnostics import Report, quote
 from edgeguard.policy.expr import tree
+from edgeguard.policy.pace import frame_period, waiting
 from edgeguard.policy.schema import Policy
 from edgeguard.policy.source import Path, Source
 from edgeguard.policy.sources import bound_to_frames
 from edgeguard.policy.triggers import Trigger
 from edgeguard.policy.units import duration_text
-
-FRAME_PERIOD = 0.05
-"""Seconds between new frames when the policy does not say (`frame: {period: ...}`)."""
 
 SLACK = 1e-9
 """Seconds by which sums of decimal fractions may miss."""
@@ -26,18 +24,21 @@ LATEST_LOSS = 0.150
 """Seconds after which a microcontroller falls back when the policy has no `link`."""
 
 
-def frame_period(policy: Policy) -> float:
-    """Seconds between two new frames."""
-    return policy.frame.period if policy.frame else FRAME_PERIOD
-
-
 def reaction_time(policy: Policy, waited: float) -> float:
     """Worst time (s) from a fault to its command at the microcontroller, `waited` s of which it is not yet believed."""
     return waited + policy.period + (policy.link.lost_after if policy.link else LATEST_LOSS)
 
 
+def spared(policy: Policy, signals: tuple[str, ...]) -> float:
+    """Seconds that may pass before a condition over `signals` can begin to hold, because one is on a schedule."""
+    return max((waiting(policy, name) for name in signals if name in policy.signals), default=0.0)
+
+
 def debounce(policy: Policy, hold: Span, signals: tuple[str, ...]) -> float:
-    """Seconds that a condition over `signals` needs to be believed; at least one frame where one comes with frames."""
+    """Seconds that a condition over `signals` needs to be believed; at least one frame where one comes with frames.
+
+    Frames count as they come: a value that was not computed anew is held, and counts with them.
+    """
     period = frame_period(policy)
     frames = max(hold.frames, 1 if any(_framed(policy, name) for name in signals) else 0)
     return max(frames * period, hold.seconds)
@@ -62,28 +63,33 @@ def check_timing(policy: Policy, triggers: Sequence[Trigger], source: Source, re
         )
     if policy.ftti is None:
         return
-    times = [(t, debounce(policy, t.hold, tree.names(t.when)), tree.skeleton(t.when)) for t in enforced]
+    times = [(t, _waits(policy, t), tree.skeleton(t.when)) for t in enforced]
     limit = policy.ftti + SLACK
-    in_time = {what for _, waited, what in times if reaction_time(policy, waited) <= limit}
-    for trigger, waited, what in times:
+    in_time = {what for _, waits, what in times if reaction_time(policy, sum(waits.values())) <= limit}
+    for trigger, waits, what in times:
         if what not in in_time:
-            who = f"rule {quote(trigger.id)}"
-            _fits(policy, waited, who, source, report, (*trigger.path, "for"), "debounce")
+            _fits(policy, waits, f"rule {quote(trigger.id)}", source, report, (*trigger.path, "for"))
     for name, signal in policy.signals.items():
         path = ("signals", name, "max_age")
-        _fits(policy, signal.max_age, f"signal {quote(name)}", source, report, path, "`max_age`")
+        _fits(policy, {"`max_age`": signal.max_age}, f"signal {quote(name)}", source, report, path)
+
+
+def _waits(policy: Policy, trigger: Trigger) -> dict[str, float]:
+    """How long (s) a trigger's condition is not believed, term by term."""
+    read = tree.names(trigger.when)
+    terms = {"schedule": spared(policy, read), "debounce": debounce(policy, trigger.hold, read)}
+    return {what: seconds for what, seconds in terms.items() if seconds or what == "debounce"}
 
 
 def _fits(
-    policy: Policy, waited: float, who: str, source: Source, report: Report, path: Path, what: str
+    policy: Policy, waits: Mapping[str, float], who: str, source: Source, report: Report, path: Path
 ) -> None:
+    waited = sum(waits.values())
     total, limit = reaction_time(policy, waited), policy.ftti
     if limit is None or total <= limit + SLACK:
         return
-    link = total - waited - policy.period
-    sums = (
-        f"{what} {duration_text(waited)} + period {duration_text(policy.period)} + link {duration_text(link)}"
-    )
+    terms = {**waits, "period": policy.period, "link": total - waited - policy.period}
+    sums = " + ".join(f"{what} {duration_text(seconds)}" for what, seconds in terms.items())
     message = f"{who} may take {duration_text(total)}, longer than `ftti` of {duration_text(limit)}"
     report.add("EG1309", message, source.key(path), sums)
 

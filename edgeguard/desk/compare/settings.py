@@ -12,9 +12,10 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from edgeguard.desk.compare.order import Difference, Order, changed, falling, joined, rising
+from edgeguard.policy.looks import bundles
+from edgeguard.policy.pace import frame_period
 from edgeguard.policy.schema import Actuator, Policy, SignalDeclaration
 from edgeguard.policy.source import Path
-from edgeguard.policy.timing import frame_period
 from edgeguard.policy.units import duration_text
 
 DISCLOSURE = ("top1", "probabilities")
@@ -72,19 +73,17 @@ def facts(policy: Policy) -> Iterator[tuple[Path, Fact]]:
 def _trusted(policy: Policy) -> Iterator[tuple[Path, Fact]]:
     """Which models run, who may sign them, and which of them share a process."""
     models = {
-        ("models", "primary"): policy.models and policy.models.primary,
-        ("models", "redundant"): policy.models and policy.models.redundant,
-        ("filter",): policy.filter,
+        ("models", role) if role in (policy.models or {}) else (role,): model
+        for role, model in bundles(policy).items()
     }
     for path, model in models.items():
-        if model:
-            yield path, Fact((model.bundle, model.backend), changed, " on ".join)
+        yield path, Fact((model.bundle, model.backend), changed, " on ".join)
     if policy.admission:
         keys = frozenset(signer.sha256 for signer in policy.admission.signers)
         yield ("admission", "signers"), Fact(keys, _fewer, _keys)
     version = policy.admission.require.security_version if policy.admission else 0
     yield ("admission", "require", "security_version"), Fact(version, rising)
-    shared = frozenset(_shared(policy, [path[-1] for path, model in models.items() if model]))
+    shared = frozenset(_shared(policy, [path[-1] for path in models]))
     yield ("isolation", "workers"), Fact(shared, _fewer, _together)
 
 

@@ -13,7 +13,7 @@ from edgeguard.desk.findings import Finding, Severity
 from edgeguard.desk.lint.ranges import Box, Interval, outcomes
 from edgeguard.desk.lint.subject import Subject
 from edgeguard.policy.expr import interpreter, tree
-from edgeguard.policy.timing import frame_period
+from edgeguard.policy.pace import frame_period
 from edgeguard.policy.triggers import Trigger
 
 _OPPOSITE = {

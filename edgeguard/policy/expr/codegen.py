@@ -65,6 +65,15 @@ def build(
     )
 
 
+def build_due(
+    signals: Sequence[str], thresholds: Mapping[str, float], conditions: Sequence[tree.Node]
+) -> Conditions:
+    """One row a condition and nothing else, for what is computed when one holds."""
+    index = {name: i for i, name in enumerate(signals)}
+    writer = _Writer(index, thresholds, len(conditions), [Condition(node) for node in conditions])
+    return _total(_function(writer.due()), (Truth.FAULT,) * len(conditions))
+
+
 def _total(raw: FunctionType, otherwise: Answer) -> Callable[[Sequence[float], Sequence[bool]], Answer]:
     """`raw`, but what it cannot compute (too few values, a value that is no number) is a fault of every rule."""
 
@@ -119,11 +128,18 @@ class _Writer:
         self.faults = range(enforced, enforced + size)
 
     def when(self) -> Body:
-        body = [*self.unpack(), *self.calm(), *self.health()]
+        body = [*self.unpack(), *self.calm(), *self.truths()]
+        return body + self.fault_rows(Truth.FALSE) + self.result(len(self.conditions) + len(self.index))
+
+    def due(self) -> Body:
+        return [*self.unpack(), *self.truths(), *self.result(len(self.conditions))]
+
+    def truths(self) -> Body:
+        body = self.health()
         for row, condition in zip(self.rows, self.conditions):
             outcomes = (_truth(row, truth) for truth in (Truth.TRUE, Truth.FALSE, Truth.FAULT))
             body += self.three_ways(condition.when, *outcomes)
-        return body + self.fault_rows(Truth.FALSE) + self.result()
+        return body
 
     def clear(self) -> Body:
         body = [*self.unpack(), *self.health()]
@@ -132,7 +148,7 @@ class _Writer:
             true, false = (Truth.FALSE, Truth.TRUE) if opposite else (Truth.TRUE, Truth.FALSE)
             outcomes = (_truth(row, truth) for truth in (true, false, Truth.FAULT))
             body += self.three_ways(condition.clear or condition.when, *outcomes)
-        return body + self.fault_rows(Truth.TRUE) + self.result()
+        return body + self.fault_rows(Truth.TRUE) + self.result(len(self.conditions) + len(self.index))
 
     def choose(self, fallback: Sequence[tree.Node]) -> Body:
         """First condition that holds; one that faults ends the search, for what follows assumes it did not hold."""
@@ -178,8 +194,7 @@ class _Writer:
             for row, i in zip(self.faults, self.index.values())
         ]
 
-    def result(self) -> Body:
-        count = len(self.conditions) + len(self.index)
+    def result(self, count: int) -> Body:
         return [_return(_joined([load(f"r{row}") for row in range(count)]))]
 
     def three_ways(self, node: tree.Node, true: Body, false: Body, fault: Body) -> Body:
