@@ -141,28 +141,22 @@ def _start(
     return start_worker(replace(spec, looks=looks), parts, models, scoring_for(parts, models))
 
 
-def assemble(models: Mapping[str, AdmittedModel], program: Program, clock: Callable[[], float]) -> Perception:
-    """The perception of a program from admitted models: its members started, nothing warmed up yet.
+def perceive(
+    members: tuple[Member, ...],
+    models: Mapping[str, AdmittedModel],
+    program: Program,
+    clock: Callable[[], float],
+) -> Perception:
+    """The perception of a program over members that were started; it owns them from then on.
 
     Raises:
-        ContractError, UsageError: as `build_members`, or a signal that nobody answers.
+        ContractError: models that do not fit one another, or a signal that nobody answers.
 
     """
-    check_fused(models)
-    members = build_members(models, program)
-    try:
-        return Perception(
-            members,
-            models,
-            clock,
-            specs=program.signals,
-            background=[entry.name for entry in program.schedule if entry.background],
-            switch=program.switch,
-        )
-    except BaseException:
-        for member in members:
-            member.close()
-        raise
+    background = [entry.name for entry in program.schedule if entry.background]
+    return Perception(
+        members, models, clock, specs=program.signals, background=background, switch=program.switch
+    )
 
 
 def build_perception(
@@ -183,11 +177,14 @@ def build_perception(
     models = admit_models(policy.program)
     check_calibration(policy, models)
     check_labels(policy.program, models)
-    perception = assemble(models, policy.program, clock)
+    check_fused(models)
+    members = build_members(models, policy.program)
     try:
+        perception = perceive(members, models, policy.program, clock)
         perception.warm_up()
     except BaseException:
-        perception.close()  # processes that were already started
+        for member in members:  # processes that were already started
+            member.close()
         raise
     digests = {role: model.digest for role, model in models.items()}
     digests["policy"] = policy.program.digest

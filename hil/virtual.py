@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 from edgeguard.errors import AdmissionError, UsageError
 from edgeguard.guard import Guard
 from edgeguard.inference.perception import Perception
-from edgeguard.inference.stages import Stages, build_stages
+from edgeguard.isolation import WorkerMember
 from edgeguard.link import link_over
-from edgeguard.wiring import admit_models, check_calibration
+from edgeguard.wiring import admit_models, build_members, check_calibration, perceive
 from hil.approach import START, Faults, Watch
 from hil.bare import BareHost
 from hil.line import VirtualLine
@@ -33,6 +33,7 @@ from hil.tamper import tamper
 from hil.trace import Drive
 
 if TYPE_CHECKING:
+    from edgeguard.inference.looks import Member
     from edgeguard.log import DecisionLog
     from edgeguard.policy.load import LoadedPolicy
 
@@ -55,33 +56,39 @@ class Workshop:
 
     def __init__(self, policy: LoadedPolicy) -> None:
         """Raises: AdmissionError, ContractError as `Guard.open`."""
-        self._refs = policy.program.models
+        # In virtual time a worker may take as long as it likes, and one that was killed stays down: when it would be
+        # back depends on the machine, not on the drive.
+        workers = tuple(replace(w, deadline=PATIENCE, restarts_most=0) for w in policy.program.workers)
+        self._program = replace(policy.program, workers=workers)
         self._models = admit_models(policy.program)
         check_calibration(policy, self._models)
-        self._stages: Stages | None = None
+        self._members: tuple[Member, ...] = ()
         self.digests = {role: model.digest for role, model in self._models.items()}
         self.digests["policy"] = policy.program.digest
 
     def perception(self) -> Perception:
         """Return a perception that remembers no frame, on sessions that are alive and warm."""
-        if self._stages is None:
-            self._stages = build_stages(self._models, self._refs, PATIENCE)
-            Perception(*self._stages, Clock()).warm_up()
-        return Perception(*self._stages, Clock())
+        if not self._members:
+            self._members = build_members(self._models, self._program)
+            self._perceive().warm_up()
+        return self._perceive()
 
     def kill_redundant(self) -> None:
         """Kill the redundant model's process, as a crash would. Raises: UsageError when it has none of its own."""
-        redundant = None if self._stages is None else self._stages.redundant
-        if redundant is None or redundant.worker is None:
-            raise UsageError("the policy runs the redundant model in no process of its own: nothing to kill")
-        os.kill(redundant.worker.pid, signal.SIGKILL)
+        for member in self._members:
+            if isinstance(member, WorkerMember) and "redundant" in member.looks:
+                os.kill(member.pid, signal.SIGKILL)
+                return
+        raise UsageError("the policy runs the redundant model in no process of its own: nothing to kill")
 
     def close(self) -> None:
         """End the worker processes; the next perception starts new ones."""
-        for stage in self._stages or ():
-            if stage is not None:
-                stage.close()
-        self._stages = None
+        for member in self._members:
+            member.close()
+        self._members = ()
+
+    def _perceive(self) -> Perception:
+        return perceive(self._members, self._models, self._program, Clock())
 
 
 @cache

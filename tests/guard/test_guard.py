@@ -78,6 +78,7 @@ PROGRAM = Program(
 class Seen:
     answer: Answer | None
     signals: tuple[Signal, ...]
+    named: Mapping[str, tuple[str | None, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,6 +87,11 @@ class FakePerception:
     closed: bool = False
     fails: bool = False
     seen: list[int] = field(default_factory=list)
+    down: int = 0
+    within_budget: bool = True
+
+    def tend(self, now: float) -> bool:
+        return self.within_budget
 
     def observe(self, frame: Frame, now: float) -> Seen:
         if self.fails:

@@ -65,9 +65,10 @@ def test_models_that_fail_to_warm_up_leave_no_process_behind(monkeypatch: pytest
     def fail() -> None:
         raise ContractError("bundle `m` gives no usable answer")
 
-    perception: Any = SimpleNamespace(warm_up=fail, close=lambda: closed.append(True))
+    member: Any = SimpleNamespace(close=lambda: closed.append(True))
     monkeypatch.setattr("edgeguard.wiring.admit_models", lambda _program: {})
-    monkeypatch.setattr("edgeguard.wiring.Perception.build", lambda *_: perception)
+    monkeypatch.setattr("edgeguard.wiring.build_members", lambda *_: (member,))
+    monkeypatch.setattr("edgeguard.wiring.perceive", lambda *_: SimpleNamespace(warm_up=fail))
     policy: Any = SimpleNamespace(
         policy_signer="ab", calibration=None, program=SimpleNamespace(models=(), digest="00")
     )
