@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from edgeguard.errors import ContractError, UsageError
+from typing import TYPE_CHECKING
+
+from edgeguard.errors import UsageError
 from edgeguard.inference.onnx_backend import PROVIDERS, OnnxBackend
 
-NAMES = ("auto", *PROVIDERS)
+if TYPE_CHECKING:
+    from edgeguard.admission.manifest import Engine
+    from edgeguard.inference.session import Backend
+
+PLANS = ("tensorrt", "tensorrt-rtx")
+"""Backends that run plans; the others run ONNX."""
+
+NAMES = ("auto", *PROVIDERS, *PLANS)
 """Names a policy may use."""
 
-_AUTO = "onnxruntime"
 
+def open_backend(name: str, *, cpu_fallback: bool = False, engine: Engine | None = None) -> Backend:
+    """The backend called `name`.
 
-def open_backend(name: str) -> OnnxBackend:
-    """The backend called `name`; `auto` is onnxruntime on the CPU.
+    `auto` is the one that the model's `engine` was built for, and onnxruntime on the CPU where it is no plan.
+    `cpu_fallback`: an onnxruntime provider may leave nodes to the CPU.
 
     Raises:
-        ContractError: a known backend that is not available here.
+        ContractError: it is not available here.
         UsageError: an unknown name.
     """
-    if name == "tensorrt":
-        raise ContractError(
-            "backend `tensorrt` is not available in this version of edgeguard: let the policy say "
-            "`backend: onnxruntime` (or `auto`)"
-        )
     if name not in NAMES:
         raise UsageError(f"unknown backend `{name}`; use one of {', '.join(NAMES)}")
-    return OnnxBackend(_AUTO if name == "auto" else name)
+    if name == "auto":
+        name = "onnxruntime" if engine is None else engine.kind
+    if name in PLANS:
+        from edgeguard.inference.tensorrt.backend import TensorRtBackend  # noqa: PLC0415 - only who has a GPU needs it
+
+        return TensorRtBackend(name)
+    return OnnxBackend(name, cpu_fallback=cpu_fallback)

@@ -78,26 +78,12 @@ def test_the_provider_that_runs_is_the_one_asked_for(tiny: Any, monkeypatch: pyt
 def test_the_entry_against_falling_back_is_set_where_it_is_allowed(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entries = {}
-
-    class Options:
-        def add_session_config_entry(self, key: str, value: str) -> None:
-            entries[key] = value
-
-    class Runtime:
-        SessionOptions = Options
-        ExecutionMode = type("ExecutionMode", (), {"ORT_SEQUENTIAL": 0})
-
-        @staticmethod
-        def InferenceSession(_model: bytes, _options: object, providers: list[str]) -> object:
-            raise RuntimeError(f"no {providers[0]}\nand a second line")
-
-    backend = OnnxBackend()
-    monkeypatch.setattr(backend, "_ort", Runtime)
-    monkeypatch.setattr(backend, "_provider", "CUDAExecutionProvider")
-    with pytest.raises(ContractError, match=r"cannot load the model: no CUDAExecutionProvider$"):
-        backend.load(tiny.classifier())
-    assert entries == {"session.disable_cpu_ep_fallback": "1"}
+    runtime = Recorded()
+    monkeypatch.setattr("edgeguard.inference.onnx_backend.import_onnxruntime", lambda: runtime)
+    with pytest.raises(ContractError, match=r"cannot load the model: no device$"):
+        OnnxBackend("onnxruntime-cuda").load(tiny.classifier())
+    assert runtime.entries["session.disable_cpu_ep_fallback"] == "1"
+    assert runtime.made["enable_fallback"] == 0
 
 
 @pytest.mark.parametrize(
