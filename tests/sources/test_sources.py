@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeguard import sources
 from edgeguard.errors import SourceError
-from edgeguard.sources import CameraSource, FolderSource, VideoSource, open_source
+from edgeguard.sources import FolderSource, VideoSource, open_source
+from edgeguard.sources.opening import without_secrets
+from edgeguard.sources.pictures import rgb_of
 
 Paint = Callable[[str, int], Path]
 
@@ -155,61 +154,76 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
         open_source(str(tmp_path / "x.avi"))
 
 
-class FakeCamera:
-    """Gives what its script says: a grey level, None for a failed read; then waits to be closed."""
-
-    def __init__(self, script: list[int | None]) -> None:
-        self.script = script
-        self.opened = 0
-        self.released = 0
-        self.done = threading.Event()
-
-    def __call__(self, device: int | str) -> FakeCamera:
-        self.opened += 1
-        return self
-
-    def isOpened(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        self.released += 1
-
-    def read(self) -> tuple[bool, Any]:
-        if not self.script:
-            self.done.set()
-            time.sleep(0.001)
-            return False, None
-        level = self.script.pop(0)
-        return (False, None) if level is None else (True, np.full((4, 4), level, np.uint8))
-
-
-def camera(monkeypatch: pytest.MonkeyPatch, script: list[int | None]) -> tuple[CameraSource, FakeCamera]:
-    fake = FakeCamera(script)
-    monkeypatch.setattr(sources, "_opencv", lambda: SimpleNamespace(VideoCapture=fake))
-    monkeypatch.setattr(sources, "FIRST_RETRY", 0.0)
-    return CameraSource(0, name="camera:0", clock=lambda: 42.0), fake
-
-
-def test_a_camera_gives_only_the_newest_picture_with_its_time_of_capture(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_video_that_cannot_be_decoded_ends_and_says_so(
+    video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, fake = camera(monkeypatch, [1, 2, 3])
-    assert fake.done.wait(5.0)
-    frame = source.poll(0.0)
+    source = VideoSource(video)
+
+    def fails() -> Any:
+        raise cv2.error("decoder")
+
+    monkeypatch.setattr(source, "_capture", SimpleNamespace(read=fails, grab=fails, release=lambda: None))
+    assert source.poll(0.0) is None
+    assert (source.ended, source.trouble) == (True, f"the video `{video}` is damaged at frame 0")
     source.close()
-    assert frame is not None
-    assert (frame.number, frame.at, int(frame.image[0, 0, 2])) == (2, 42.0, 3)
-    assert source.poll(1.0) is None
+
+
+def test_a_damaged_video_gives_what_is_left_of_it_and_ends(video: Path) -> None:
+    data = bytearray(video.read_bytes())
+    data[len(data) // 2 : len(data) * 3 // 4] = bytes(len(data) * 3 // 4 - len(data) // 2)
+    video.write_bytes(data)
+    source = VideoSource(video)
+    seen = [f for now in np.arange(0.0, 0.7, 0.02) if (f := source.poll(float(now))) is not None]
+    assert 0 < len(seen) <= 5
     assert source.ended
-    assert fake.released >= 1
 
 
-def test_a_lost_camera_is_opened_again_and_meanwhile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, fake = camera(monkeypatch, [1, None, None, 7])
-    assert fake.done.wait(5.0)
-    frame = source.poll(0.0)
-    source.close()
-    assert frame is not None
-    assert (frame.number, int(frame.image[0, 0, 0])) == (1, 7)
-    assert fake.opened >= 3
-    assert source.trouble == "the camera `camera:0` gives no picture"
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("rtsp://me:secret@host/path", "rtsp://host/path"),
+        ("rtsp://me:se@cret@host:8554/a@b", "rtsp://host:8554/a@b"),
+        ("rtsp://host/path", "rtsp://host/path"),
+        ("gst: rtspsrc user-id=me user-pw=secret ! appsink", "gst: rtspsrc user-id=me user-pw=... ! appsink"),
+    ],
+)
+def test_the_password_of_a_stream_is_never_shown(spec: str, shown: str) -> None:
+    assert without_secrets(spec) == shown
+
+
+def test_a_name_that_is_too_long_for_a_path_is_refused_like_any_other() -> None:
+    with pytest.raises(SourceError, match="there is no"):
+        open_source("x" * 5000)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(7, np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+        np.array(None),
+        None,
+        "picture",
+        [[1, 2]],
+    ],
+)
+def test_what_is_no_picture_of_8_bits_is_refused(picture: object) -> None:
+    with pytest.raises(SourceError, match="the picture is n"):
+        rgb_of(picture)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1), (2, 3, 3), (2, 3, 4)])
+def test_every_common_form_becomes_red_green_blue_in_memory_of_its_own(shape: tuple[int, ...]) -> None:
+    picture = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    image = rgb_of(picture)
+    assert image.shape == (2, 3, 3)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    grey = len(shape) == 2 or shape[2] == 1
+    assert image[0, 0].tolist() == ([0, 0, 0] if grey else [2, 1, 0])
+    assert not np.shares_memory(image, picture)
+    assert rgb_of(picture, blue_first=False)[0, 0].tolist() == ([0, 0, 0] if grey else [0, 1, 2])
