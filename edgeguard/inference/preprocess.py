@@ -189,11 +189,6 @@ class Normaliser:
         self._gain: Tensor | None = None if plain else gain.astype(np.float32)
         self._offset = offset.astype(np.float32)
 
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the canonical picture is the model's tensor already."""
-        return self._gain is None and not self._bgr and not self._nhwc
-
     def __call__(self, picture: Tensor, out: Tensor) -> None:
         """Write the model's tensor of a canonical `picture` ((3, height, width)) to `out` (a picture in its layout)."""
         source = picture[::-1] if self._bgr else picture
