@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeguard.inference.looks import FUSED, PLAIN, PRIMARY, SQUEEZED, Found, Scores
@@ -59,27 +59,25 @@ def needs(measure: str, of: Sequence[str], looks: Collection[str]) -> frozenset[
     return frozenset((first, *of[1:])) if measure in ("disagreement", "votes") else frozenset((first,))
 
 
-def value(signal: Measured, found: Found, *, plain: bool) -> float | None:
-    """The value of a measure; None: a look that it needs was not answered. Not of `held_for`, which needs a past.
+Getter = Callable[[Found], "float | None"]
+"""What was found -> the value of one measure; None: a look that it needs was not answered."""
 
-    `plain`: whether the plain picture is a view of its own, as it is where there is a filter.
-    """
-    measure, scores = signal.measure, found.scores
-    given = found.signals.get(measure)
-    if given is not None:
-        return given
-    answer = scores.get(PRIMARY)
-    if measure == "squeezing":
-        return _between(scores.get(PLAIN) if plain else answer, scores.get(SQUEEZED))
-    if answer is None:
-        return None
-    if measure == "certainty":
-        return min(1.0, float(answer.probabilities.max()))
+
+def getter(signal: Measured, looks: Collection[str]) -> Getter:
+    """How a signal's value is had, given all `looks` that can be asked. Not of `held_for`, which needs a past."""
+    measure = signal.measure
+    if FUSED in looks and measure in SIGNALS:
+        return lambda found: found.signals.get(measure)
+    read = _READERS.get(measure)
+    if read is not None:
+        return _of_answer(read)
+    if measure == "votes":
+        return lambda found: votes(found.scores, signal.of)
     if measure == "disagreement":
-        return _between(answer, scores.get(signal.of[1]))
+        return _between(PRIMARY, signal.of[1])
     if measure == "reconstruction":
-        return _between(scores.get(PLAIN), answer)
-    return votes(scores, signal.of) if measure == "votes" else _of_answer(measure, answer)
+        return _between(PLAIN, PRIMARY)
+    return _between(PLAIN if PLAIN in looks else PRIMARY, SQUEEZED)
 
 
 def votes(found: Mapping[str, Scores], of: Sequence[str]) -> float | None:
@@ -88,13 +86,33 @@ def votes(found: Mapping[str, Scores], of: Sequence[str]) -> float | None:
     return float(labels.count(labels[0])) if len(labels) == len(of) else None
 
 
-def _of_answer(measure: str, answer: Scores) -> float | None:
-    if measure == "energy":
-        return answer.energy
-    return margin(answer.probabilities) if measure == "margin" else answer.novelty
+def _of_answer(read: Callable[[Scores], float | None]) -> Getter:
+    def get(found: Found) -> float | None:
+        answer = found.scores.get(PRIMARY)
+        return None if answer is None else read(answer)
+
+    return get
 
 
-def _between(left: Scores | None, right: Scores | None) -> float | None:
-    if left is None or right is None:
-        return None
-    return total_variation(left.probabilities, right.probabilities)
+def _certainty(scores: Scores) -> float:
+    return min(1.0, float(scores.probabilities.max()))
+
+
+_READERS: Mapping[str, Callable[[Scores], float | None]] = {
+    "certainty": _certainty,
+    "energy": lambda scores: scores.energy,
+    "margin": lambda scores: margin(scores.probabilities),
+    "novelty": lambda scores: scores.novelty,
+}
+
+
+def _between(first: str, second: str) -> Getter:
+    """The total variation between two looks."""
+
+    def distance(found: Found) -> float | None:
+        left, right = found.scores.get(first), found.scores.get(second)
+        if left is None or right is None:
+            return None
+        return total_variation(left.probabilities, right.probabilities)
+
+    return distance

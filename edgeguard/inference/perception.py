@@ -18,8 +18,8 @@ from edgeguard.errors import ContractError
 from edgeguard.inference.asking import Asking
 from edgeguard.inference.background import Background, Late
 from edgeguard.inference.fit import check_fit, check_looks, is_picture, is_time, named_models
-from edgeguard.inference.looks import FUSED, OF_PRIMARY, PLAIN, PRIMARY, Found, Member, Scores
-from edgeguard.inference.measures import OF_ANSWER, measured, needs, usual, value
+from edgeguard.inference.looks import FUSED, OF_PRIMARY, PRIMARY, Found, Member, Scores
+from edgeguard.inference.measures import OF_ANSWER, getter, measured, needs, usual
 from edgeguard.inference.member import HostMember, all_looks
 from edgeguard.inference.moving import MovingTarget
 from edgeguard.inference.runner import look_of, role_of, view_of
@@ -98,7 +98,10 @@ class Perception:
         self._asking = Asking(self._members, self._background.others)
         self._target = MovingTarget(switch, 1 + sum(role.startswith("primary.") for role in models))
         self._steady = Steady()
-        self._plain = PLAIN in self.looks
+        self._getters = tuple(
+            (s.name, s.source, None if s.measure == "held_for" else getter(s, self.looks))
+            for s in self._signals
+        )
         self._count = -1
         for member in self._members:
             member.scoring.energy = any(signal.measure == "energy" for signal in self._signals)
@@ -254,14 +257,9 @@ class Perception:
     def _values(self, names: Collection[str], found: Found, at: float, stood: float | None) -> list[Signal]:
         """The chosen signals, in the policy's order. `stood`: s that the answer has been the same."""
         return [
-            Signal(
-                signal.name,
-                stood if signal.measure == "held_for" else value(signal, found, plain=self._plain),
-                at,
-                signal.source,
-            )
-            for signal in self._signals
-            if signal.name in names
+            Signal(name, stood if get is None else get(found), at, source)
+            for name, source, get in self._getters
+            if name in names
         ]
 
     def _answer(self, frame: Frame, found: Found) -> Answer | None:

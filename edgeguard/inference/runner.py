@@ -43,6 +43,7 @@ class Runner:
         self._sessions = sessions
         self._nets: dict[str, _Net | _Views] = {}
         self._at: dict[str, int] = {}
+        self._plans: dict[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]] = {}
         kinds: list[Canonical] = []
         for role in dict.fromkeys(map(role_of, looks)):
             if role not in parts:
@@ -74,13 +75,21 @@ class Runner:
 
     def run(self, pictures: Sequence[Tensor], looks: Sequence[str]) -> dict[str, Raw]:
         """Raw outputs by role for `looks` at canonical `pictures`, one of each of `kinds`. Never raises."""
+        looks = tuple(looks)
+        plan = self._plans.get(looks)
+        if plan is None:
+            plan = self._plans[looks] = self._plan(looks)
         found: dict[str, Raw] = {}
-        for role, net in self._nets.items():
-            own = [look for look in looks if role_of(look) == role]
-            raw = net.answer(pictures[self._at[role]], own) if own else None
+        for role, own in plan:
+            raw = self._nets[role].answer(pictures[self._at[role]], own)
             if raw is not None:
                 found[role] = raw
         return found
+
+    def _plan(self, looks: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The roles to run for some looks, each with its own."""
+        own = {role: tuple(look for look in looks if role_of(look) == role) for role in self._nets}
+        return tuple((role, asked) for role, asked in own.items() if asked)
 
     def close(self) -> None:
         """Free the sessions. May be called twice."""
@@ -160,11 +169,11 @@ class _Net:
         except InferenceError:
             return None
 
-    def answer(self, picture: Tensor, looks: Sequence[str]) -> Raw | None:
+    def answer(self, picture: Tensor, looks: tuple[str, ...]) -> Raw | None:
         """The one look of a redundant model, or a fused graph."""
         self.put(0, picture)
         outputs = self.run(0, 1)
-        return None if outputs is None else Raw(tuple(looks), outputs)
+        return None if outputs is None else Raw(looks, outputs)
 
 
 class _Filter:
@@ -209,7 +218,7 @@ class _Views:
         self._squeeze = Squeezer((3, kind.height, kind.width))
         self._squeezed = kind.blank()
 
-    def answer(self, picture: Tensor, looks: Sequence[str]) -> Raw | None:
+    def answer(self, picture: Tensor, looks: tuple[str, ...]) -> Raw | None:
         """Rows for `looks`, without that of the answer when the filter failed: the others are worth having."""
         ready: list[str] = []
         for look in self._order:
