@@ -1,0 +1,295 @@
+"""A member whose models run in a process of their own: asks it, checks it, and starts it again within its budget.
+
+Nothing here raises on a frame, and nothing waits but `collect`, until the deadline. While the process is down its looks
+are missing, so the verdict fails closed. Reads a clock: a real process answers in real time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from edgeguard.errors import ContractError
+from edgeguard.inference.looks import Canonical, Part, Reply
+from edgeguard.isolation import load, memory, witness
+from edgeguard.isolation.channel import Asked, Heard, Pictures
+from edgeguard.isolation.layout import Layout
+from edgeguard.isolation.process import Phase, Process
+
+if TYPE_CHECKING:
+    from edgeguard.admission import AdmittedModel
+    from edgeguard.inference.scoring import Raw, Scoring
+    from edgeguard.inference.session import Tensor
+    from edgeguard.program import WorkerSpec
+
+_START_WITHIN = 60.0
+"""Most time (s) to start, import the runtime, load the models and warm them up."""
+_GLANCE = 0.5
+_PATIENCE_DEADLINES = 5.0
+_PATIENCE_LEAST = 1.0
+"""A worker that gives no answer at all for five deadlines, and for a second, hangs: it is killed."""
+
+
+def start_worker(
+    spec: WorkerSpec,
+    parts: Mapping[str, Part],
+    models: Mapping[str, AdmittedModel],
+    scoring: Scoring,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> WorkerMember:
+    """Start a worker, and wait until it is loaded, warm and sealed.
+
+    `parts`: what its looks need, by role, as `parts_for` gives them; `models`: at least those, by role. `scoring`: of
+    these parts. `clock`: real seconds, for deadlines.
+
+    Raises:
+        ContractError: models that do not load or fit, or a sandbox below the policy's demand; names what is missing.
+    """
+    member = WorkerMember(spec, parts, {role: models[role].model for role in parts}, scoring, clock=clock)
+    try:
+        member.wait_until_ready()
+    except BaseException:
+        member.close()
+        raise
+    return member
+
+
+class WorkerMember:
+    """Looks through a worker. Used by one thread. `start_worker` makes it."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        parts: Mapping[str, Part],
+        models: Mapping[str, bytes],
+        scoring: Scoring,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        program: str = "",
+    ) -> None:
+        """Start the process and do not wait for it. `program`: another one only in tests.
+
+        Raises:
+            ContractError: this system cannot have workers.
+        """
+        self.spec = spec
+        self.scoring = scoring
+        self._parts = parts
+        self._clock = clock
+        self._program = program
+        self._connected = spec.hears and spec.speaks
+        self._layout = Layout(spec.looks, parts)
+        self._patience = max(_PATIENCE_DEADLINES * spec.deadline, _PATIENCE_LEAST)
+        self._load = memory.sealed_bytes("load", *load.pack(spec, witness.tried(spec.sandbox), parts, models))
+        self._pictures = Pictures(self._layout)
+        self._process: Process | None = None
+        self._ended: list[Process] = []
+        self._why = ""
+        self._asked: Asked | None = None
+        self._open = False
+        self._asked_at = 0.0
+        self._silent_since: float | None = None
+        self._overdue = False
+        self._restarts: list[float] = []
+        self.restarted = 0
+        """How often it was started again."""
+        self._spent = False
+        self._start()
+
+    @property
+    def name(self) -> str:
+        """The worker's name in the policy."""
+        return self.spec.name
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """What it can be asked for."""
+        return self._layout.looks
+
+    @property
+    def kinds(self) -> tuple[Canonical, ...]:
+        """The canonical pictures it wants."""
+        return self._layout.kinds
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def answering(self) -> bool:
+        """Whether it is up, and answered in time when it was asked last."""
+        return self._ready is not None and self._connected and not self._overdue
+
+    def begin(self, number: int) -> Sequence[Tensor] | None:
+        """Rooms for the pictures of frame `number`; None: it cannot take a frame now."""
+        self._pictures.begun = False
+        if self._ready is None or not self._connected:
+            return None
+        return self._pictures.begin(number, self._asked if self._open else None)
+
+    def submit(self, looks: Sequence[str]) -> None:
+        """Ask for `looks`. An earlier request that is still open is given up: its answer will be dropped."""
+        wanted = self._layout.mask([look for look in looks if look in self._layout.bits])
+        if self._ready is None or not self._pictures.begun or not wanted:
+            return
+        self._asked = self._pictures.ask(wanted)
+        self._open = True
+        self._asked_at = self._clock()
+        if self._silent_since is None:
+            self._silent_since = self._asked_at
+
+    def collect(self) -> Reply:
+        """The answer to the last submit. Waits until the deadline after it, and no longer."""
+        asked = self._asked
+        if asked is None:
+            return Reply(-1, {})
+        until = self._asked_at + self.spec.deadline
+        while self._open and self._ready is not None:
+            raws = self._hear(asked)
+            if raws is not None:
+                return self.scoring.reply(asked.number, raws)
+            left = until - self._clock()
+            if left <= 0.0:
+                self._overdue = True
+                break
+            self._await(left)
+        self._open = False
+        return Reply(asked.number, {})
+
+    def poll(self) -> Reply | None:
+        """The answer to the last submit if it is there by now."""
+        if not self._open or self._asked is None or self._ready is None:
+            return None
+        raws = self._hear(self._asked)
+        return None if raws is None else self.scoring.reply(self._asked.number, raws)
+
+    def tend(self, now: float) -> bool:
+        """Notice what ended or hangs, start it again within its budget. False: the policy says to lock out."""
+        self._ended = [process for process in self._ended if not process.reap()]
+        process = self._process
+        if process is not None:
+            process.advance()
+            self._notice(process)
+        if self._process is None and not self._spent:
+            self._restart(now)
+        return not (self._spent and self.spec.lockout)
+
+    def describe(self) -> Mapping[str, str]:
+        """Where it runs, its sandbox, and by role what runs its model (as the worker says)."""
+        process = self._process
+        if process is None:
+            return {"runs in": "no process", "why": self._why}
+        got = process.reached
+        return {
+            "runs in": f"process {process.pid}",
+            "sandbox": got.level.name.lower(),
+            **{f"sandbox {layer}": state for layer, state in got.layers.items()},
+            **{r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()},
+            **process.facts,
+        }
+
+    def wait_until_ready(self) -> None:
+        """Wait for the end of its start.
+
+        Raises:
+            ContractError: it could not start; carries its own words.
+        """
+        while (process := self._process) is not None:
+            if process.advance() is Phase.READY:
+                return
+            process.wait(_GLANCE)
+            self._notice(process)
+        raise ContractError(f"worker `{self.name}` {self._why}")
+
+    def close(self) -> None:
+        """End its process, wait for that, and free everything. May be called twice."""
+        self._spent = True
+        self._fall("was closed")
+        for process in self._ended:
+            process.reap(wait=True)
+        self._ended = []
+        self._pictures.close()
+        if self._load >= 0:
+            os.close(self._load)
+            self._load = -1
+
+    @property
+    def _ready(self) -> Process | None:
+        process = self._process
+        return process if process is not None and process.phase is Phase.READY else None
+
+    def _await(self, seconds: float) -> None:
+        if self._process is not None:
+            self._process.wait(seconds)
+
+    def _hear(self, asked: Asked) -> Mapping[str, Raw] | None:
+        """The checked answer to `asked`, if it is there. What breaks the protocol costs the worker its life."""
+        process = self._ready
+        if process is None:
+            return None
+        heard = process.suggestions.read(asked)
+        if heard is Heard.BROKEN:
+            self._fall("broke the protocol")
+        if isinstance(heard, Heard):
+            if heard is Heard.LATE and self._silent_since is not None:
+                self._silent_since = self._clock()  # slow, and alive
+            return None
+        self._silent_since = None
+        if self._open:
+            self._open = self._overdue = False
+        return heard
+
+    def _notice(self, process: Process) -> None:
+        """Let go of a process that ended, hangs, or does not get ready."""
+        if process.phase is Phase.STARTING:
+            if self._clock() - self._started_at > _START_WITHIN:
+                self._fall(f"was not ready after {_START_WITHIN:g} s")
+        elif process.phase is Phase.ENDED:
+            self._fall(process.why)
+        else:
+            if not self._open and self._asked is not None and self._silent_since is not None:
+                self._hear(self._asked)  # too late: it is dropped, and shows life
+            self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        since = self._silent_since
+        if since is not None and self._clock() - since > self._patience:
+            self._fall(f"gave no answer for {self._patience:g} s")
+
+    def _fall(self, why: str) -> None:
+        """End the process: from now on there is no answer."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.end(why)
+        self._why = process.why
+        self._ended.append(process)
+        self._open = False
+        self._silent_since = None
+
+    def _restart(self, now: float) -> None:
+        self._restarts = [at for at in self._restarts if now - at < self.spec.restarts_within]
+        if len(self._restarts) >= self.spec.restarts_most:
+            self._spent = True
+            return
+        self._restarts.append(now)
+        self.restarted += 1
+        try:
+            self._start()
+        except (ContractError, OSError) as error:
+            self._why = f"could not be started again: {error}"
+
+    def _start(self) -> None:
+        """Start a process; `advance` will see it through.
+
+        Raises:
+            ContractError: this system cannot have workers.
+            OSError: it has no room for one now.
+        """
+        self._started_at = self._clock()
+        self._overdue = False
+        self._process = Process(self.spec, self._layout, self._load, self._pictures.descriptor, self._program)

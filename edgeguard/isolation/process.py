@@ -1,0 +1,180 @@
+"""One run of a worker's process, from its start to its end, without ever waiting for it but where a caller says so.
+
+`advance` reads what it reports while it loads; `wait` sleeps until it rings or ends. A new run is a new object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from edgeguard.isolation import spawn as spawning
+from edgeguard.isolation import witness
+from edgeguard.isolation.channel import Suggestions
+from edgeguard.isolation.sandbox.levels import Level, Reached
+from edgeguard.isolation.worker import LONGEST_REPORT
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+
+    from edgeguard.isolation.layout import Layout
+    from edgeguard.program import WorkerSpec
+
+_EPOLL_ENTRIES = 4
+_NOT_YET = Reached(Level.OFF, {})
+
+
+class Phase(Enum):
+    """How far a run is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    ENDED = "ended"
+
+
+class Process:
+    """A worker's process and the host's ends of everything it holds."""
+
+    def __init__(self, spec: WorkerSpec, layout: Layout, load: int, frames: int, program: str = "") -> None:
+        """Start it. `load`, `frames`: descriptors that it gets; they stay the caller's. `program`: only in tests.
+
+        Raises:
+            ContractError: the system has no sealable memory.
+            OSError: the system has no room for a process or a descriptor.
+        """
+        self.phase = Phase.STARTING
+        self.why = ""
+        """Why it ended, in words for the operator."""
+        self.reached: Reached = _NOT_YET
+        self.facts: Mapping[str, str] = {}
+        """What it says runs its models: told, not checked."""
+        self._sandbox = spec.sandbox
+        self._entered: Mapping[str, str] = {}
+        self._text = b""
+        self._epoll = select.epoll(_EPOLL_ENTRIES)
+        self._report = self._life = self._watched = -1
+        self.suggestions = Suggestions(layout)
+        try:
+            self._process = self._spawn(spec, load, frames, program)
+            self._watched = os.pidfd_open(self._process.pid)
+        except BaseException:
+            self._close()
+            raise
+        self._epoll.register(self._watched, select.EPOLLIN)
+        self._epoll.register(self._report, select.EPOLLIN)
+        # Edges: the host need not read what both hold, so the worker can neither keep it waiting nor keep it awake.
+        self._epoll.register(self.suggestions.bell, select.EPOLLIN | select.EPOLLET)
+
+    @property
+    def pid(self) -> int:
+        """Its number, also after its end."""
+        return self._process.pid
+
+    def advance(self) -> Phase:
+        """Take notice of what it reported, and of its end. Does not wait."""
+        ended = self.phase is not Phase.ENDED and self._process.poll() is not None
+        if self.phase is Phase.STARTING:
+            self._read_report()  # its last words count, so they are read after its end is known
+        if ended:
+            self.end("has ended")
+        return self.phase
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until it rings, reports or ends, or for so long."""
+        with contextlib.suppress(InterruptedError):
+            for descriptor, _ in self._epoll.poll(seconds):
+                if descriptor == self._watched:
+                    self.advance()
+                    self.end("has ended")
+                    return
+
+    def end(self, why: str) -> None:
+        """Kill it and take everything back: from now on it is nobody. Does not wait for the kernel."""
+        if self.phase is Phase.ENDED:
+            return
+        self.phase = Phase.ENDED
+        self.why = why
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._watched, signal.SIGKILL)
+        self._close()
+
+    def reap(self, *, wait: bool = False) -> bool:
+        """Whether the kernel has let go of it; with `wait`, once it has."""
+        if wait:
+            self._process.wait()
+        return self._process.poll() is not None
+
+    def _spawn(self, spec: WorkerSpec, load: int, frames: int, program: str) -> subprocess.Popen[bytes]:
+        """Hand over what the channels of the policy allow, and nothing else."""
+        ends = [-1, -1]
+        try:
+            ends[0], self._life = os.pipe2(os.O_CLOEXEC)
+            self._report, ends[1] = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._report, False)
+            handed = spawning.Handed(
+                life=ends[0],
+                load=load,
+                report=ends[1],
+                frames=frames if spec.hears else -1,
+                suggestions=self.suggestions.descriptor if spec.speaks else -1,
+                bell=self.suggestions.bell if spec.speaks else -1,
+            )
+            return spawning.spawn(handed, program) if program else spawning.spawn(handed)
+        finally:
+            for end in ends:
+                if end >= 0:
+                    os.close(end)
+
+    def _read_report(self) -> None:
+        try:
+            part = os.read(self._report, LONGEST_REPORT)
+        except BlockingIOError:
+            return
+        self._text += part
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            self._take(witness.parse(line))
+            if self.phase is not Phase.STARTING:
+                return
+        if not part:
+            self.end("ended while it was loading; EDGEGUARD_DEBUG=1 shows its messages")
+        elif len(self._text) > LONGEST_REPORT:
+            self.end("reports more than any worker does")
+
+    def _take(self, message: Mapping[str, object]) -> None:
+        """One line of its report."""
+        if "entered" in message and not self._entered:
+            self._entered = witness.layers(message["entered"])
+        elif "ready" in message:
+            self._ready(message)
+        elif "error" in message:
+            self.end(witness.plain(str(message["error"])))
+        else:
+            self.end("reports what no worker does")
+
+    def _ready(self, message: Mapping[str, object]) -> None:
+        self.reached = witness.judged(self._entered, witness.layers(message["ready"]), self.pid)
+        short = witness.shortfall(self.reached, self._sandbox)
+        if short:
+            self.end(short)
+            return
+        facts = message.get("facts")
+        if isinstance(facts, dict):
+            self.facts = {witness.plain(str(k))[:80]: witness.plain(str(v))[:400] for k, v in facts.items()}
+        self._epoll.unregister(self._report)
+        os.close(self._report)
+        self._report = -1
+        self.phase = Phase.READY
+
+    def _close(self) -> None:
+        self._epoll.close()
+        self.suggestions.close()
+        for descriptor in (self._report, self._life, self._watched):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._report = self._life = self._watched = -1
