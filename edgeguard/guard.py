@@ -106,9 +106,9 @@ class Guard:
 
         perception, digests = build_perception(policy, clock)
         if log is not None:
-            log.begin(
-                policy.program.name, policy.program.version, digests, monotonic=clock(), wall=time.time()
-            )
+            program, wall = policy.program, time.time()
+            members = perception.describe()
+            log.begin(program.name, program.version, digests, monotonic=clock(), wall=wall, members=members)
         return cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
 
     @property

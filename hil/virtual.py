@@ -141,7 +141,15 @@ def guarded(
     perception = workshop.perception()
     planner = SignPlanner(drawn.speed)
     if log is not None:
-        log.begin(program.name, program.version, workshop.digests, monotonic=START, wall=time.time())
+        members = perception.describe()
+        log.begin(
+            program.name,
+            program.version,
+            workshop.digests,
+            monotonic=START,
+            wall=time.time(),
+            members=members,
+        )
     guard = Guard(program, perception, link=link, log=log, planner=planner, digests=workshop.digests)
     limits = {limit.name: (limit.low, limit.high) for limit in program.envelope}
     return drive_guarded(scenario, drawn, guard, line, Faults(workshop.kill_redundant), limits, watch)

@@ -13,7 +13,7 @@ import msgspec
 
 from edgeguard.types import Answer, Authority, Cause, Command, GateDecision, Mode, Reading, Status, Verdict
 
-FORMAT = 2
+FORMAT = 3
 GENESIS = bytes(32)
 """What the first record of a file is chained to."""
 SEAL = b',"hash":"'
@@ -63,6 +63,8 @@ class HeaderRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     monotonic: float | None
     torn: int = 0
     """Bytes of a torn line that the previous run left, directly before this record."""
+    members: dict[str, dict[str, str]] = {}
+    """Who answers for the models: by member, where it runs, on which backend, in which sandbox."""
 
 
 class VerdictRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="verdict"):

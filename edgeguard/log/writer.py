@@ -82,14 +82,20 @@ class DecisionLog:
         *,
         monotonic: float | None = None,
         wall: float | None = None,
+        members: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """Write the header of this run and flush it. `digests`: hex, of the policy, the calibration and each model.
+
+        `members`: who answers for the models, where, and in which sandbox; as `Perception.describe` says it.
 
         `monotonic` and `wall` (Unix s) are one instant on both clocks. A second call is a new header, as after a
         restart.
         """
         self._digests = dict(digests)
-        header = HeaderRecord(self._seq, FORMAT, policy, version, dict(digests), wall, monotonic, self._torn)
+        who = {name: dict(facts) for name, facts in (members or {}).items()}
+        header = HeaderRecord(
+            self._seq, FORMAT, policy, version, dict(digests), wall, monotonic, self._torn, who
+        )
         self._torn, self._begun = 0, True
         self._add(ENCODER.encode(header))
         self.flush()
