@@ -27,6 +27,7 @@ from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Condition, build
 from edgeguard.policy.looks import measure
 from edgeguard.policy.pace import frame_period
+from edgeguard.policy.qualification import check_qualification
 from edgeguard.policy.risk import check_risk
 from edgeguard.policy.schema import Actuator, Policy, SignalDeclaration
 from edgeguard.policy.sources import FAULT_PREFIX, bound_to_frames
@@ -169,6 +170,8 @@ def _check_calibration(document: PolicyDocument, calibration: Calibration | None
         if overflow is not None:
             report.add("EG1206", "this constant is too large", document.source.inside(path, overflow.at))
     check_risk(document, calibration.risk if calibration else None, report, certified=known)
+    roles = [ref.role for ref in model_refs(document, base=Path())]
+    check_qualification(document, calibration.qualification if calibration else None, roles, report)
     report.raise_if_any()
 
 

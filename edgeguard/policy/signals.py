@@ -62,9 +62,9 @@ def _exists(findings: Findings, name: str, signal: SignalDeclaration) -> bool:
     if signal.measure is not None and (signal.of is None or name in every_name()):
         message = f"{quote(name)} says what it is without `measure`"
         findings.at_key("EG1321", message, ("signals", name, "measure"), "remove it, or choose another name")
-    elif signal.measure in ANSWERS:
-        message = "a class says what it is by its `type`"
-        findings.at_key("EG1321", message, ("signals", name, "measure"), "write `type: class` instead")
+    elif signal.measure in ANSWERS and signal.type == "class":
+        message = "a class of a model is its answer without `measure`"
+        findings.at_key("EG1321", message, ("signals", name, "measure"), "remove it")
     if signal.from_ is not None:
         known = OTHER_SIGNALS.get(signal.from_)
         if signal.from_ == "context" and name in every_name():
@@ -89,12 +89,12 @@ def _of_models(findings: Findings, name: str, signal: SignalDeclaration) -> bool
     others = redundant(findings.policy)
     if what == "answer" and name not in MODEL_SIGNALS:
         single = len(given) == 1 and given[0] not in ("filter", "fused")
-        wanted: tuple[str, ...] = () if single else ("one classifier",)
+        wanted: tuple[str, ...] = () if single else ("one classifier", "nothing else")
     else:
         wanted = _wanted(what, given)
     if wanted:
         listed = _example(MODEL_SIGNALS[what], others) if what != "answer" else "primary"
-        message = f"{quote(what)} is computed of {', '.join(wanted)}"
+        message = f"{quote(what)} is computed of {' and '.join(wanted)}"
         findings.at_value("EG1311", message, path, f"write `of: [{listed}]`")
     findings.twice("EG1311", "model", ((role, (*path, i)) for i, role in enumerate(given)))
     for i, role in enumerate(given):

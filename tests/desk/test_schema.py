@@ -31,6 +31,7 @@ BEYOND = {
     "duration-too-long",
     "empty-range",
     "span-too-long",
+    "worker-memory-too-small",
 }
 """Hostile files that the models refuse by arithmetic or algebra, which JSON Schema does not have."""
 

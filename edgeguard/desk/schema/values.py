@@ -17,6 +17,8 @@ from edgeguard.policy.sources import FAULT_WORDS
 Schema = dict[str, object]
 
 _NUMBER = r"(?![0.]+ ?[a-z/])(0|[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0\.[0-9]{1,9})"
+_SMALL = r"(0|[1-9][0-9]?)(\.[0-9]{1,9})?"
+"""A number below 100, for a percentage."""
 _DURATION = rf"{_NUMBER} ?(us|ms|s|min)"
 
 _FACTOR = f"(1|{'|'.join(sorted(UNITS))})[2-9]?"
@@ -35,6 +37,9 @@ NAMES: Mapping[BeforeValidator, str] = {
     _validator(fields.Limits): "Range",
     _validator(fields.Given): "Given",
     _validator(fields.Share): "Share",
+    _validator(fields.Bound): "Bound",
+    _validator(fields.Frames): "Frames",
+    _validator(fields.Memory): "Memory",
     _validator(fields.UnitText): "Unit",
 }
 """What a value with this validator is called. Validators not listed only word a refusal: the type says enough."""
@@ -58,7 +63,26 @@ VALUES: Mapping[str, Schema] = {
     "Given": {
         "anyOf": [{"type": "number"}, {"type": "boolean"}, {"enum": list(FAULT_WORDS)}, {"type": "string"}]
     },
-    "Share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    "Share": {
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            {"type": "string", "pattern": rf"^(?!0(\.0+)? ?%)({_SMALL}) ?%$"},
+        ],
+        "examples": [0.01, "1%"],
+    },
+    "Bound": {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": rf"^({_SMALL}|100(\.0{{1,9}})?) ?%$"},
+        ],
+        "examples": [0.005, "0.5%"],
+    },
+    "Frames": {"type": "string", "pattern": "^[1-9][0-9]{0,5} frames?$", "examples": ["4 frames"]},
+    "Memory": {
+        "type": "string",
+        "pattern": "^[1-9][0-9]{0,8} ?(KiB|MiB|GiB)$",
+        "examples": ["512MiB", "1GiB"],
+    },
     "Unit": {
         "type": "string",
         "pattern": f"^({_FACTOR}([*/]{_FACTOR})*)?$",
