@@ -6,10 +6,12 @@ lists hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 
 from edgeguard.isolation.sandbox.bpf import ENOSYS, KILL, Check, Rule
-from edgeguard.isolation.sandbox.seccomp import SET_MODE_FILTER
+from edgeguard.isolation.sandbox.kernel import PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_SET_DUMPABLE
+from edgeguard.isolation.sandbox.seccomp import SET_MODE_FILTER, TSYNC
 
 PROT_WRITE = 2
 PROT_EXEC = 4
@@ -31,9 +33,9 @@ _HARMLESS_IOCTLS = (TCGETS, FIONBIO, FIONCLEX, FIOCLEX)
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS. F_SETOWN would have signals sent.
 _FCNTLS = (0, 1, 2, 3, 4, 1030, 1034)
 
-# PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ,
-# PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_VMA: none of them gives anything back that was given up.
-_PRCTLS = (1, 2, 3, 4, 15, 16, 23, 24, 38, 47, 0x53564D41)
+# PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_CAPBSET_DROP,
+# PR_SET_NO_NEW_PRIVS, PR_SET_VMA: none of them gives anything back that was given up.
+_PRCTLS = (1, 2, 3, 15, 16, 23, 24, 38, 0x53564D41)
 _SCHED_FIFO = 1
 
 
@@ -53,18 +55,19 @@ HOSTILE = _words(
 """No model runtime calls these. A process that tries is ended at once: it may not look for another way out."""
 
 _STEADY = _words(
-    # In the order of how often a frame needs them.
-    "futex read write clock_gettime poll ppoll munmap madvise brk mremap sched_yield restart_syscall rt_sigreturn "
-    "getrandom gettimeofday time clock_nanosleep nanosleep clock_getres getpid gettid getcpu sched_getaffinity "
-    "epoll_wait epoll_pwait readv writev close rt_sigprocmask rt_sigaction sigaltstack exit exit_group"
+    # Measured (tests/isolation/sandbox/test_sandbox_steady.py), in the order of how often a frame needs them, and
+    "write read poll ppoll clock_nanosleep futex munmap brk gettid "
+    # what libc falls back to, and what ends a process.
+    "clock_gettime gettimeofday time getcpu madvise mremap sched_yield getrandom restart_syscall rt_sigreturn "
+    "rt_sigprocmask rt_sigaction getpid sched_getaffinity close exit exit_group"
 )
 
 _LOADING = _words(
-    "pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd "
-    "dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname getrusage times "
+    "readv writev pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat "
+    "getdents64 getcwd dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname getrusage times "
     "getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp sched_getscheduler sched_getparam "
-    "sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 epoll_ctl epoll_pwait2 select pselect6 "
-    "membarrier capget capset fadvise64 msync get_mempolicy statfs fstatfs close_range rt_sigpending"
+    "sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 epoll_ctl epoll_wait epoll_pwait select "
+    "pselect6 membarrier capget capset fadvise64 msync get_mempolicy statfs fstatfs close_range sigaltstack clock_getres"
 )
 
 _GPU_LOADING = ("pipe2", "timerfd_create", "timerfd_settime", "set_mempolicy", "mbind", "mlock")
@@ -73,36 +76,36 @@ _GPU_STEADY = ("ioctl",)
 _NO_EXEC = Check(2, PROT_EXEC, 0)
 
 
-def loading(*, gpu: bool, leaves_root: bool) -> tuple[Rule, ...]:
-    """Until `seal`: read files, map libraries, start threads of its own. No writing, no sockets, no processes.
+def loading(*, gpu: bool, users: Sequence[int] = ()) -> tuple[Rule, ...]:
+    """Until `seal`: read files, map libraries. No writing, no sockets, no processes; threads for a GPU's driver only.
 
-    `leaves_root`: it will become another user when it is sealed.
+    `users`: what it may become when it is sealed, because it is still the machine's root.
     """
     rules = [*_refused(), *map(Rule, (*_STEADY, *_LOADING)), *_memory(libraries=True)]
-    rules += [Rule("openat", checks=checks) for checks in _openings(2, gpu=gpu)]
-    rules += [Rule("open", checks=checks) for checks in _openings(1, gpu=gpu)]
     rules += [
-        Rule(
-            "clone", checks=(Check(0, CLONE_THREAD_OF_SELF, CLONE_THREAD_OF_SELF), _no(0, CLONE_NEW_ANYTHING))
-        ),
+        Rule("openat", checks=(_no(2, _opening_refused(gpu=gpu)),)),
+        Rule("open", checks=(_no(1, _opening_refused(gpu=gpu)),)),
         # The next filter; one that reports to a descriptor (SECCOMP_FILTER_FLAG_NEW_LISTENER) is not among them.
-        Rule("seccomp", checks=(Check(0, _ALL_32, SET_MODE_FILTER), _no(1, _ALL_64 & ~1))),
+        Rule("seccomp", checks=(_is(0, SET_MODE_FILTER), _no(1, _ALL_64 & ~TSYNC))),
         # Limits and scheduling of this process itself: the kernel lets it lower them only.
-        Rule("prlimit64", checks=(_no(0, _ALL_32),)),
-        Rule("sched_setscheduler", checks=(_no(0, _ALL_32), Check(1, _ALL_32, _SCHED_FIFO))),
+        Rule("prlimit64", checks=(_is(0, 0),)),
+        Rule("sched_setscheduler", checks=(_is(0, 0), _is(1, _SCHED_FIFO))),
         # On a connection that exists already; no address can be named.
         Rule("recvfrom", checks=(_no(4, _ALL_64),)),
         Rule("sendto", checks=(_no(4, _ALL_64),)),
     ]
-    rules += [Rule("fcntl", checks=(Check(1, _ALL_32, command),)) for command in _FCNTLS]
-    rules += [Rule("prctl", checks=(Check(0, _ALL_32, operation),)) for operation in _PRCTLS]
-    if leaves_root:
-        rules += map(Rule, ("setgroups", "setresgid", "setresuid"))
-    if gpu:
-        rules += map(Rule, (*_GPU_LOADING, *_GPU_STEADY))
-    else:
-        rules += [Rule("ioctl", checks=(Check(1, _ALL_32, request),)) for request in _HARMLESS_IOCTLS]
-    return tuple(rules)
+    rules += [Rule("fcntl", checks=(_is(1, command),)) for command in _FCNTLS]
+    rules += [Rule("prctl", checks=(_is(0, operation),)) for operation in _PRCTLS]
+    rules.append(Rule("prctl", checks=(_is(0, PR_SET_DUMPABLE), _is(1, 0))))
+    rules.append(Rule("prctl", checks=(_is(0, PR_CAP_AMBIENT), _is(1, PR_CAP_AMBIENT_CLEAR_ALL))))
+    if users:
+        rules.append(Rule("setgroups", checks=(_is(0, 0),)))
+        rules += [
+            Rule(call, checks=tuple(_is(argument, user) for argument in range(3)))
+            for call in ("setresgid", "setresuid")
+            for user in users
+        ]
+    return (*rules, *(_gpu_loading() if gpu else _ioctls()))
 
 
 def steady(*, gpu: bool) -> tuple[Rule, ...]:
@@ -125,12 +128,25 @@ def _memory(*, libraries: bool) -> list[Rule]:
     return rules
 
 
-def _openings(flags: int, *, gpu: bool) -> list[tuple[Check, ...]]:
-    """What may be opened; `flags`: which argument says how."""
-    if gpu:
-        # A device is opened for writing; which files, only Landlock and the user can tell.
-        return [(_no(flags, O_CREATES),)]
-    return [(_no(flags, O_WRONLY | O_RDWR | O_CREATES),)]
+def _opening_refused(*, gpu: bool) -> int:
+    """The flags of an opening that are refused. A device is opened for writing: which, only Landlock can tell."""
+    return O_CREATES if gpu else O_WRONLY | O_RDWR | O_CREATES
+
+
+def _gpu_loading() -> list[Rule]:
+    thread = (Check(0, CLONE_THREAD_OF_SELF, CLONE_THREAD_OF_SELF), _no(0, CLONE_NEW_ANYTHING))
+    # With threads, libc changes the user of each by a signal to it.
+    own = Rule("tgkill", checks=(_is(0, os.getpid()),))
+    return [*map(Rule, (*_GPU_LOADING, *_GPU_STEADY)), Rule("clone", checks=thread), own]
+
+
+def _ioctls() -> list[Rule]:
+    return [Rule("ioctl", checks=(_is(1, request),)) for request in _HARMLESS_IOCTLS]
+
+
+def _is(argument: int, value: int) -> Check:
+    """An argument that the kernel takes as 32 bits."""
+    return Check(argument, _ALL_32, value)
 
 
 def _no(argument: int, mask: int) -> Check:

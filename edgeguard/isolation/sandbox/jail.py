@@ -40,7 +40,7 @@ def enter(jail: Jail) -> Reached:
     _layers["affinity"] = limits.affinity(jail.cpus)
     _layers["limits"] = limits.at_start(jail.memory)
     _layers["no_new_privs"] = privileges.no_new_privs()
-    later = _scheduling_later(jail.fifo)
+    later = _scheduling_later(jail)
     if jail.level >= Level.STRICT:
         _layers.update(_separate())
         later |= _leave_root(readable)
@@ -49,8 +49,8 @@ def enter(jail: Jail) -> Reached:
     if jail.level >= Level.STRICT:
         _layers.update(landlock.restrict(readable, paths.device_paths(gpu=jail.gpu)))
     if jail.level >= Level.FILTERED:
-        leaves_root = bool(later & privileges.CHANGE_USER)
-        _layers["seccomp_load"] = seccomp.install(filters.loading(gpu=jail.gpu, leaves_root=leaves_root))
+        users = privileges.unprivileged_users() if later & privileges.CHANGE_USER else ()
+        _layers["seccomp_load"] = seccomp.install(filters.loading(gpu=jail.gpu, users=users))
     return reached(_layers)
 
 
@@ -81,12 +81,13 @@ def seal(jail: Jail) -> Reached:
 _LATER = "when sealed"
 
 
-def _scheduling_later(priority: int | None) -> int:
-    """The capability that `seal` needs to take real-time `priority`; 0: none."""
-    if priority is None:
+def _scheduling_later(jail: Jail) -> int:
+    """The capability that `seal` needs to take the real-time priority; 0: none."""
+    if jail.fifo is None:
         return 0
     _layers["scheduling"] = _LATER
-    return 0 if limits.allow_fifo(priority) else privileges.CHANGE_SCHEDULING
+    # A capability is each thread's own: the threads of a GPU's driver would keep it.
+    return 0 if limits.allow_fifo(jail.fifo) or jail.gpu else privileges.CHANGE_SCHEDULING
 
 
 def _leave_root(readable: tuple[str, ...]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from pathlib import Path
 
 _SYSTEM = (
@@ -57,17 +56,15 @@ _GPU_FACTS = (
 
 
 def loader_paths(*, gpu: bool = False) -> tuple[str, ...]:
-    """Folders and files that importing, and loading a model from memory, read."""
-    package = Path(__file__).resolve().parents[2]
-    standard = sysconfig.get_paths()
-    found = [
-        str(package),
-        sys.base_prefix,
-        *(standard[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    ]
-    # A whole prefix is read only where it is the interpreter's own folder, never `/` or `/usr`.
-    folders = [path for path in found if Path(path) not in (Path("/"), Path("/usr"))]
-    return tuple(dict.fromkeys((*folders, *_SYSTEM, *(_GPU_FACTS if gpu else ()))))
+    """Folders and files that importing, and loading a model from memory, read.
+
+    Of the module path only what lies in this interpreter's own folders: a checkout beside it may hold keys.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    prefixes = tuple(Path(prefix) for prefix in {sys.prefix, sys.base_prefix})
+    own = [path for path in sys.path if path and any(prefix in Path(path).parents for prefix in prefixes)]
+    library = str(Path(sys.base_prefix, "lib"))
+    return tuple(dict.fromkeys((package, *own, library, *_SYSTEM, *(_GPU_FACTS if gpu else ()))))
 
 
 def device_paths(*, gpu: bool) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def leave_root() -> str:
     signal = ctypes.c_int(0)
     kernel.prctl(kernel.PR_GET_PDEATHSIG, ctypes.addressof(signal))
     reason = ""
-    for uid in (_FIRST_UNUSED_UID + os.getpid(), _NOBODY):
+    for uid in unprivileged_users():
         try:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
@@ -91,16 +91,26 @@ def leave_root() -> str:
     return f"is root, and cannot leave it: {reason}"
 
 
+def unprivileged_users() -> tuple[int, int]:
+    """Whom this process may become: a user of its own, or `nobody` where a container does not know so high a one."""
+    return _FIRST_UNUSED_UID + os.getpid(), _NOBODY
+
+
 def readable_by_anyone(paths: Iterable[str]) -> bool:
-    """Whether another user could still read every existing one of `paths`."""
-    return all(_open_to_others(Path(path)) for path in paths if Path(path).exists())
+    """Whether another user could still read every one of `paths` that exists."""
+    return all(_open_to_others(Path(path)) for path in paths)
 
 
 def _open_to_others(path: Path) -> bool:
-    real = path.resolve()
-    mode = real.stat().st_mode
-    wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
-    return mode & wanted == wanted and all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+    try:
+        real = path.resolve()
+        mode = real.stat().st_mode
+        wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
+        return mode & wanted == wanted and all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _empty_bounding_set() -> None:
