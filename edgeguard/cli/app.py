@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import calibrate, explain, init, keys, link, log, policy, run, sign, verify
+from edgeguard.cli import calibrate, explain, init, keys, link, log, policy, qualify, run, sign, verify
 from edgeguard.errors import EdgeguardError, PolicyError
 
 DEBUG = "EDGEGUARD_DEBUG"
@@ -34,6 +34,7 @@ keys.register(app)
 sign.register(app)
 verify.register(app)
 calibrate.register(app)
+qualify.register(app)
 policy.register(app)
 run.register(app)
 explain.register(app)

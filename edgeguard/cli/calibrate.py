@@ -1,17 +1,28 @@
-"""`edgeguard calibrate`: thresholds from clean pictures, written and signed as the policy's calibration file."""
+"""`edgeguard calibrate`: thresholds and bounds from clean pictures, signed as the policy's calibration file."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeguard.cli.measuring import (
+    DataOption,
+    ReportOption,
+    StressOption,
+    admit,
+    borne_out,
+    write,
+    write_report,
+)
 from edgeguard.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
+    from edgeguard.calibrate import Calibrated
     from edgeguard.policy import PolicyDocument
 
 
@@ -26,12 +37,7 @@ def calibrate(
     file: Annotated[
         Path, typer.Argument(help="The policy whose `calibrated.NAME` to measure.", metavar="POLICY")
     ],
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data", metavar="DIR|FILE", help="Clean pictures: a folder, or an .npz with `images`."
-        ),
-    ],
+    data: DataOption,
     key: Annotated[
         Path, typer.Option("--key", metavar="KEY", help="Private key to sign the calibration with.")
     ],
@@ -43,6 +49,8 @@ def calibrate(
             help="Share of clean frames that may be refused, above 0 and up to 0.5.",
         ),
     ] = 0.01,
+    stress: StressOption = True,
+    report: ReportOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -50,12 +58,10 @@ def calibrate(
         ),
     ] = None,
 ) -> None:
-    """Measure the policy's thresholds on clean pictures, and sign the result."""
+    """Measure the policy's thresholds and its models on clean pictures, and sign the result."""
     from edgeguard.admission import sign_file
-    from edgeguard.calibrate import calibrate as measure
-    from edgeguard.calibrate import open_images
-    from edgeguard.inference.perception import Perception
-    from edgeguard.policy import check_policy, model_refs
+    from edgeguard.calibrate.report import table
+    from edgeguard.policy import check_policy
     from edgeguard.policy.load import calibration_path
 
     document = check_policy(file)
@@ -64,48 +70,68 @@ def calibrate(
     if target is None:
         message = f"`{file}` names no `calibration:` file: add one, or say where to write with `--output`"
         raise UsageError(message)
-    models = _admit(document, base)
-    perception = Perception.build(models, model_refs(document, base=base), time.monotonic)
-    try:
-        images = open_images(data, perception.classes)
-        name = document.policy.policy.name
-        risk = document.policy.risk
-        done = measure(
-            perception,
-            images,
-            policy=name,
-            abstain=abstain,
-            names=document.thresholds(),
-            confidence=risk.confidence if risk else None,
-        )
-    finally:
-        perception.close()
-    if risk is not None and (done.risk is None or done.risk["at_most"] > risk.at_most):
-        typer.echo(done.table())
-        message = (
-            f"the certified risk is above the {risk.at_most:g} that `{file}` states: nothing was written; use more "
-            "pictures, a larger `--abstain`, or better models"
-        )
-        raise ContractError(message)
-    try:
-        target.write_bytes(done.to_json())
-    except OSError as error:
-        message = f"cannot write `{target}`: {(error.strerror or 'unknown reason').lower()}"
-        raise UsageError(message) from error
+    done = _measure(document, admit(document, base), base, data, abstain, stress=stress)
     typer.echo(done.table())
+    if done.qualified is not None:
+        typer.echo(table(done.qualified))
+    write_report(report, document.policy.policy.name, done.qualified, done)
+    _refuse(document, done, base)
+    write(target, done.to_json())
     typer.echo(f"{target}: written; {sign_file(target, key)}: signed")
 
 
-def _admit(document: PolicyDocument, base: Path) -> dict[str, AdmittedModel]:
-    """The policy's models, admitted with the signers that it names. Raises: AdmissionError, UsageError."""
-    from edgeguard.admission import admit_bundle, load_pinned_keys
-    from edgeguard.policy import model_refs, signers
+def _measure(
+    document: PolicyDocument,
+    models: dict[str, AdmittedModel],
+    base: Path,
+    data: Path,
+    abstain: float,
+    *,
+    stress: bool,
+) -> Calibrated:
+    """Thresholds, then the qualification where there is something to qualify and the pictures have labels."""
+    from edgeguard.calibrate import calibrate as measure
+    from edgeguard.calibrate import held_out, open_images, primaries, qualify
+    from edgeguard.policy import model_refs, signal_specs
 
-    admission = document.policy.admission
-    refs = model_refs(document, base=base)
-    if admission is None or not refs:
-        message = f"`{document.file}` names no models: there is nothing to calibrate"
+    specs, refs, risk = signal_specs(document), model_refs(document, base=base), document.policy.risk
+    stated = bool(document.policy.qualification)
+    asked = {spec.name: spec.measure for spec in specs if spec.name in document.thresholds()}
+    if not asked and not stated:
+        message = f"there is nothing to calibrate: `{document.file}` uses no `calibrated.NAME` and states no `qualification`"
         raise UsageError(message)
-    keys = load_pinned_keys(signers(document, base=base))
-    floor = admission.require.security_version
-    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in refs}
+    digests = {role: model.digest for role, model in models.items()}
+    with primaries(models, refs, time.monotonic, specs=specs) as built:
+        first, *alternates = built.values()
+        images = open_images(data, first.classes)
+        done = measure(
+            first,
+            images,
+            policy=document.policy.policy.name,
+            abstain=abstain,
+            names=asked,
+            confidence=risk.confidence if risk else None,
+            alternates=alternates,
+            models=digests,
+        )
+    if not stated and (images.labels is None or set(models) <= {"primary", "fused"}):
+        return done
+    with primaries(models, refs, time.monotonic, fused=False) as built:
+        parts = {role: digest for role, digest in digests.items() if role != "fused"}
+        found = qualify(built, images, models=parts, first=held_out(images), stress=stress)
+    return dataclasses.replace(done, qualified=found)
+
+
+def _refuse(document: PolicyDocument, done: Calibrated, base: Path) -> None:
+    """Refuse to write what the policy would be refused with. Raises: ContractError, PolicyError."""
+    risk = document.policy.risk
+    if risk is not None and (done.risk is None or done.risk["at_most"] > risk.at_most):
+        message = (
+            f"the certified risk is above the {risk.at_most:g} that `{document.file}` states: nothing was written; use "
+            "more pictures, a larger `--abstain`, or better models"
+        )
+        raise ContractError(message)
+    findings = borne_out(document, done.qualified, base)
+    if findings.found:
+        typer.echo("nothing was written", err=True)
+    findings.raise_if_any()

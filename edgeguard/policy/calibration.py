@@ -2,28 +2,25 @@
 
 Format: {"edgeguard_calibration": 1, "policy": NAME, "models": {ROLE: hex digest}, "frames": N, "abstain": SHARE,
 "thresholds": {SIGNAL: NUMBER}}, and optionally "risk": {"at_most": SHARE, "confidence": SHARE, "accepted": N,
-"wrong": N} and "notes": {...}, which is not interpreted.
+"wrong": N}, "qualification" (see `qualification`) and "notes": {...}, which is not interpreted.
+
+An optional member does not raise the format's number: a version that does not know it refuses the file by its name,
+and one that does reads files without it.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
-from edgeguard.errors import ContractError
+from edgeguard.policy.qualification import Qualified, parse_qualification
+from edgeguard.policy.strict import Fields, read_object
 
 FORMAT = 1
-MOST_BYTES = 256 * 1024
 
-_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _KEYS = frozenset({"edgeguard_calibration", "policy", "models", "frames", "abstain", "thresholds"})
 _RISK = frozenset({"at_most", "confidence", "accepted", "wrong"})
-_OPTIONAL = frozenset({"notes", "risk"})
+_OPTIONAL = frozenset({"notes", "qualification", "risk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,7 @@ class Calibration:
     """Share of clean frames that the thresholds together refuse."""
     thresholds: Mapping[str, float]
     risk: Certificate | None = None
+    qualification: Qualified | None = None
 
 
 def parse_calibration(data: bytes, *, file: str) -> Calibration:
@@ -60,121 +58,30 @@ def parse_calibration(data: bytes, *, file: str) -> Calibration:
     Raises:
         ContractError: the bytes are not a calibration, word for word.
     """
-    fields = _Fields(_json(data, file), file)
-    unknown = sorted(set(fields.values) - _KEYS - _OPTIONAL)
-    if unknown:
-        fields.refuse(f"`{unknown[0][:60]}` is not a known key")
+    fields = Fields(read_object(data, file), file)
+    fields.only(_KEYS | _OPTIONAL)
     if fields.whole("edgeguard_calibration", 1) != FORMAT:
         fields.refuse(f"`edgeguard_calibration` must be {FORMAT}")
-    models = fields.mapping("models")
-    thresholds = fields.mapping("thresholds")
+    models = fields.digests("models")
     return Calibration(
         file=file,
         policy=fields.text("policy"),
-        models={role: fields.digest(role, value) for role, value in models.items()},
+        models=models,
         frames=fields.whole("frames", 1),
         abstain=fields.share("abstain"),
-        thresholds={name: fields.threshold(name, value) for name, value in thresholds.items()},
-        risk=_certificate(fields) if "risk" in fields.values else None,
+        thresholds=fields.numbers("thresholds"),
+        risk=_certificate(fields.inner("risk")) if "risk" in fields.values else None,
+        qualification=(
+            parse_qualification(fields.inner("qualification"), models)
+            if "qualification" in fields.values
+            else None
+        ),
     )
 
 
-def _certificate(fields: _Fields) -> Certificate:
-    inner = _Fields(fields.mapping("risk"), fields.file)
-    unknown = sorted(set(inner.values) - _RISK)
-    if unknown:
-        fields.refuse(f"`risk.{unknown[0][:60]}` is not a known key")
-    accepted, wrong = inner.whole("accepted", 1), inner.whole("wrong", 0)
+def _certificate(fields: Fields) -> Certificate:
+    fields.only(_RISK)
+    accepted, wrong = fields.whole("accepted", 1), fields.whole("wrong", 0)
     if wrong > accepted:
-        fields.refuse("`risk` has more wrong answers than accepted ones")
-    return Certificate(inner.share("at_most"), inner.share("confidence"), accepted, wrong)
-
-
-def _json(data: bytes, file: str) -> dict[str, object]:
-    """One JSON object without duplicate keys, constants that are no numbers, or deep nesting."""
-    if len(data) > MOST_BYTES:
-        raise ContractError(f"{file}: the calibration is larger than {MOST_BYTES} bytes")
-
-    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(items)
-        if len(found) != len(items):
-            raise ContractError(f"{file}: the calibration has the same key twice")
-        return found
-
-    def constant(word: str) -> NoReturn:
-        raise ContractError(f"{file}: `{word}` is not a number that a calibration may hold")
-
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
-    except UnicodeDecodeError:
-        raise ContractError(f"{file}: the calibration is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise ContractError(f"{file}:{error.lineno}:{error.colno}: the calibration is not JSON") from None
-    except (RecursionError, ValueError):
-        raise ContractError(
-            f"{file}: the calibration is nested too deeply or holds too long a number"
-        ) from None
-    if not isinstance(value, dict):
-        raise ContractError(f"{file}: a calibration is one JSON object")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """Typed access to a JSON object; every mismatch is a ContractError that names the key."""
-
-    values: dict[str, object]
-    file: str
-
-    def refuse(self, message: str) -> NoReturn:
-        raise ContractError(f"{self.file}: {message}; calibrate again with `edgeguard calibrate`")
-
-    def get(self, key: str) -> object:
-        if key not in self.values:
-            self.refuse(f"`{key}` is missing")
-        return self.values[key]
-
-    def text(self, key: str) -> str:
-        value = self.get(key)
-        if not isinstance(value, str):
-            self.refuse(f"`{key}` must be text")
-        return value
-
-    def whole(self, key: str, least: int) -> int:
-        value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.refuse(f"`{key}` must be a whole number of at least {least}")
-        return value
-
-    def share(self, key: str) -> float:
-        value = self.number(key, self.get(key))
-        if not 0.0 <= value < 1.0:
-            self.refuse(f"`{key}` must be at least 0 and below 1")
-        return value
-
-    def mapping(self, key: str) -> dict[str, object]:
-        value = self.get(key)
-        if not isinstance(value, dict):
-            self.refuse(f"`{key}` must be an object")
-        return value
-
-    def number(self, key: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self.refuse(f"`{key[:60]}` must be a number")
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            self.refuse(f"`{key[:60]}` must be a finite number")
-        return number
-
-    def threshold(self, name: str, value: object) -> float:
-        if not _NAME.match(name):
-            self.refuse(f"`{name[:60]}` is not a signal's name")
-        return self.number(name, value)
-
-    def digest(self, role: str, value: object) -> str:
-        if not isinstance(value, str) or not _DIGEST.match(value):
-            self.refuse(f"the digest of `{role[:60]}` must be 64 hexadecimal digits")
-        return value
+        fields.refuse(f"`{fields.at}` has more wrong answers than accepted ones")
+    return Certificate(fields.share("at_most"), fields.share("confidence"), accepted, wrong)

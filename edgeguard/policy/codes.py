@@ -69,6 +69,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1321": "a signal whose keys contradict each other",
         "EG1322": "a test of two forms at once",
         "EG1323": "a redundancy relation that relates nothing",
+        "EG1324": "the calibration does not vouch for the stated qualification",
         "EG1325": "a look that cannot run where the policy puts it",
         "EG1326": "a channel that leads nowhere, or a worker without one",
         "EG1327": "a signal that its schedule lets grow stale",

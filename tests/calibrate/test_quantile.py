@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeguard.calibrate.quantile import frames_needed, lower, rank, upper, wrong_at_most
+from edgeguard.calibrate.quantile import (
+    at_least,
+    at_most,
+    frames_needed,
+    loss_at_most,
+    lower,
+    rank,
+    upper,
+)
 
 VALUES = st.lists(st.floats(0, 1), min_size=20, max_size=200)
 
@@ -25,6 +33,25 @@ def test_the_frames_needed_are_enough_and_one_less_is_not(signals: int, per_mill
     needed = frames_needed(share)
     assert rank(needed, share) >= 1
     assert rank(needed - 1, share) < 1
+
+
+@given(st.integers(20, 100), st.sampled_from([0.05, 0.1, 0.25]), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_values_of_models_that_take_turns_count_as_parts_of_their_frame(
+    frames: int, share: float, turns: int, seed: int
+) -> None:
+    values = np.random.default_rng(seed).random(frames * turns)
+    beyond = float((values > upper(values.tolist(), share, turns)).sum()) / turns
+    below = float((values < lower(values.tolist(), share, turns)).sum()) / turns
+    # those of the frame to come count as beyond, too
+    assert (beyond + 1.0) / (frames + 1) <= share + 1e-9
+    assert (below + 1.0) / (frames + 1) <= share + 1e-9
+
+
+@given(st.integers(1, 300), st.integers(1, 100))
+def test_one_model_taking_turns_with_itself_is_one_model(frames: int, per_mille: int) -> None:
+    share = per_mille / 1000
+    assert rank(frames, share, 1) == int((frames + 1) * share + 1e-9)
+    assert (rank(frames, share, 3) >= 1) == (rank(frames, share) >= 1)
 
 
 def test_the_share_of_the_next_frame_is_kept_on_average() -> None:
@@ -55,15 +82,53 @@ def test_a_hundredth_of_ninety_nine_frames_is_the_most_extreme_one() -> None:
 def test_the_bound_on_wrong_answers_is_clopper_and_pearsons(
     wrong: int, accepted: int, confidence: float, expected: float
 ) -> None:
-    assert wrong_at_most(wrong, accepted, confidence) == pytest.approx(expected, abs=2e-5)
+    assert at_most(wrong, accepted, confidence) == pytest.approx(expected, abs=2e-5)
 
 
 def test_the_bound_holds_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
-    bounds = [wrong_at_most(int(rng.binomial(200, 0.03)), 200, 0.9) for _ in range(1000)]
+    bounds = [at_most(int(rng.binomial(200, 0.03)), 200, 0.9) for _ in range(1000)]
     assert np.mean([bound >= 0.03 for bound in bounds]) >= 0.9
 
 
 @given(st.integers(0, 30), st.integers(1, 400))
 def test_more_wrong_answers_never_tighten_the_bound(wrong: int, accepted: int) -> None:
-    assert wrong_at_most(wrong, accepted, 0.95) <= wrong_at_most(wrong + 1, accepted, 0.95)
+    assert at_most(wrong, accepted, 0.95) <= at_most(wrong + 1, accepted, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("count", "trials", "confidence", "expected"),
+    [
+        (0, 10, 0.95, 0.0),
+        (10, 10, 0.95, 0.05 ** (1 / 10)),
+        (1, 10, 0.95, 0.005116),  # published tables of the one-sided Clopper-Pearson limit
+        (5, 100, 0.95, 0.019913),
+        (0, 0, 0.95, 0.0),
+    ],
+)
+def test_the_lower_bound_is_clopper_and_pearsons(
+    count: int, trials: int, confidence: float, expected: float
+) -> None:
+    assert at_least(count, trials, confidence) == pytest.approx(expected, abs=2e-5)
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.sampled_from([0.9, 0.95, 0.99]))
+def test_what_was_seen_lies_between_the_bounds(count: int, more: int, confidence: float) -> None:
+    trials = count + more
+    low, high = at_least(count, trials, confidence), at_most(count, trials, confidence)
+    assert 0.0 <= low <= high <= 1.0
+    assert trials == 0 or low <= count / trials <= high
+
+
+def test_a_loss_is_bounded_from_above_by_both_of_its_parts() -> None:
+    assert loss_at_most(0, 0, 0, 0.95) == 1.0
+    assert loss_at_most(0, 0, 1000, 0.95) == pytest.approx(at_most(0, 1000, 0.975))
+    assert loss_at_most(5, 3, 1000, 0.95) == at_most(5, 1000, 0.975) - at_least(3, 1000, 0.975)
+    assert loss_at_most(0, 400, 1000, 0.95) < 0.0
+
+
+def test_the_bound_on_a_loss_holds_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    drawn = rng.multinomial(300, [0.06, 0.02, 0.92], size=600)
+    held = [loss_at_most(int(lost), int(gained), 300, 0.9) >= 0.04 for lost, gained, _ in drawn]
+    assert np.mean(held) >= 0.9

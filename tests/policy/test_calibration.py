@@ -53,10 +53,10 @@ def test_missing_key_is_named(key: str) -> None:
         ({"abstain": 1}, "`abstain` must be at least 0 and below 1"),
         ({"abstain": -0.1}, "`abstain` must be"),
         ({"abstain": "0.1"}, "`abstain` must be a number"),
-        ({"thresholds": {"certainty": True}}, "`certainty` must be a number"),
-        ({"thresholds": {"certainty": None}}, "`certainty` must be a number"),
+        ({"thresholds": {"certainty": True}}, "`thresholds.certainty` must be a number"),
+        ({"thresholds": {"certainty": None}}, "`thresholds.certainty` must be a number"),
         ({"thresholds": {"certainty": 10**400}}, "finite number"),
-        ({"thresholds": {"Certainty": 1}}, "`Certainty` is not a signal's name"),
+        ({"thresholds": {"Certainty": 1}}, "`thresholds.Certainty` is not a signal's name"),
     ],
 )
 def test_wrong_field_is_refused_and_named(change: dict[str, object], message: str) -> None:
@@ -114,9 +114,10 @@ def test_a_certificate_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"at_most": 1.5}, "`at_most` must be"),
-        ({"confidence": "0.95"}, "`confidence` must be a number"),
-        ({"accepted": 0}, "`accepted` must be a whole number"),
+        ({"at_most": 1.5}, "`risk.at_most` must be"),
+        ({"confidence": "0.95"}, "`risk.confidence` must be a number"),
+        ({"accepted": 2**53 + 1}, "`risk.accepted` must be at most"),
+        ({"accepted": 0}, "`risk.accepted` must be a whole number"),
         ({"wrong": 301}, "more wrong answers"),
         ({"lucky": 1}, "`risk.lucky` is not a known key"),
     ],

@@ -1,0 +1,86 @@
+"""What `calibrate` and `qualify` share: the policy's models, admitted and built, and how the result is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.admission import AdmittedModel
+    from edgeguard.calibrate import Calibrated
+    from edgeguard.policy import PolicyDocument
+    from edgeguard.policy.diagnostics import Report
+    from edgeguard.policy.qualification import Qualified
+
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="DIR|FILE", help="Clean pictures: a folder, or an .npz with `images`."),
+]
+StressOption = Annotated[
+    bool,
+    typer.Option(
+        "--stress/--no-stress",
+        help="Also compare failures on the same pictures with noise, blur, darkness and occlusion.",
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE.md", help="Also write accuracy losses and beta factors to a file."
+    ),
+]
+
+
+def admit(document: PolicyDocument, base: Path) -> dict[str, AdmittedModel]:
+    """The policy's models, admitted with the signers that it names. Raises: AdmissionError, UsageError."""
+    from edgeguard.admission import admit_bundle, load_pinned_keys
+    from edgeguard.policy import model_refs, signers
+
+    admission = document.policy.admission
+    refs = model_refs(document, base=base)
+    if admission is None or not refs:
+        message = f"`{document.file}` names no models: there is nothing to measure"
+        raise UsageError(message)
+    keys = load_pinned_keys(signers(document, base=base))
+    floor = admission.require.security_version
+    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in refs}
+
+
+def borne_out(document: PolicyDocument, qualified: Qualified | None, base: Path) -> Report:
+    """What the policy's `qualification` states and the measurement does not bear out."""
+    from edgeguard.policy import model_refs
+    from edgeguard.policy.diagnostics import Report
+    from edgeguard.policy.qualification import check_qualification
+
+    report = Report(document.file)
+    roles = [ref.role for ref in model_refs(document, base=base)]
+    check_qualification(document, qualified, roles, report)
+    return report
+
+
+def write_report(
+    file: Path | None, policy: str, qualified: Qualified | None, calibrated: Calibrated | None = None
+) -> None:
+    """Write the Markdown report, where one is asked for. Raises: UsageError."""
+    from edgeguard.calibrate.report import markdown
+
+    if file is None:
+        return
+    if qualified is None:
+        message = "a report needs a filter, a redundant model or an alternate, and pictures with labels"
+        raise UsageError(message)
+    write(file, markdown(policy, qualified, calibrated).encode())
+    typer.echo(f"{file}: written")
+
+
+def write(file: Path, data: bytes) -> None:
+    """Write a file. Raises: UsageError."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        message = f"cannot write `{file}`: {(error.strerror or 'unknown reason').lower()}"
+        raise UsageError(message) from error
