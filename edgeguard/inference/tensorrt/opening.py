@@ -35,6 +35,8 @@ def open_lanes(
     try:
         _check_tensors(trt, engine, contract)
         lanes: dict[int, Lane] = {}
+        # Contexts go after the graphs and the memory they were captured with.
+        held.callback(lanes.clear)
         for rows in _batches(engine, contract):
             lanes[rows] = _lane(trt, cuda, stream, engine, contract, rows, held, mapped=mapped)
             lanes[rows].prepare(held)

@@ -28,7 +28,7 @@ class TensorRtSession:
         held: ExitStack,
         where: Mapping[str, str],
     ) -> None:
-        """`lanes`: by batch size. `held`: frees everything the lanes use. `where`: what `describe` says."""
+        """`lanes`: by batch size. `held`: frees and empties them. `where`: what `describe` says."""
         self._contract = contract
         self._cuda = cuda
         self._stream = stream
@@ -67,7 +67,6 @@ class TensorRtSession:
         """Free memory, graphs and contexts. May be called twice."""
         if self._lanes:
             self._settle()
-        self._lanes = {}
         # A device that failed reports its failure at every later call, also at those that free.
         with suppress(InferenceError):
             self._held.close()
