@@ -22,6 +22,7 @@ Tensor = NDArray[np.float32]
 Outputs = Mapping[str, Tensor]
 """Outputs of one run by their declared meaning, one of `MEANINGS`."""
 Shape = tuple[int | str, ...]
+_FLOAT32 = np.dtype(np.float32)
 
 SIGNALS = ("certainty", "energy", "margin", "reconstruction", "squeezing", "disagreement")
 """Meanings that only a fused graph gives: a signal, one number a picture."""
@@ -191,8 +192,9 @@ def checked(contract: ModelContract, arrays: list[object], rows: int) -> Outputs
     for declared, array in zip(contract.outputs, arrays):
         if (
             not isinstance(array, np.ndarray)
-            or array.dtype != np.float32
-            or array.shape != contract.output_of(declared, rows)
+            or array.dtype != _FLOAT32
+            or array.shape[:1] != (rows,)
+            or array.shape[1:] != declared.shape[1:]
         ):
             raise InferenceError(f"bundle `{contract.bundle}`: output `{declared.name}` broke its contract")
         outputs[declared.meaning] = array
