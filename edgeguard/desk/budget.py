@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import tree
 from edgeguard.policy.sources import FAULT_PREFIX
-from edgeguard.policy.timing import SLACK, debounce, reaction_time
+from edgeguard.policy.timing import SLACK, debounce, reaction_time, spared
+from edgeguard.policy.triggers import Trigger
 from edgeguard.policy.units import duration_text
 
 
@@ -29,13 +30,15 @@ class Budget:
     """Until the microcontroller has the command, or has noticed that the line is dead."""
     ftti: float | None
     """What the policy states; None: nothing."""
+    schedule: float = 0.0
+    """How long it may take until a signal of the condition is computed at all; 0 where each frame has it."""
     covered: str = ""
     """The rule that acts in time on the very same condition, where this one is late."""
 
     @property
     def total(self) -> float:
         """The sum (s)."""
-        return self.waited + self.period + self.link
+        return self.schedule + self.waited + self.period + self.link
 
     @property
     def late(self) -> bool:
@@ -45,8 +48,9 @@ class Budget:
     def __str__(self) -> str:
         """One line, like `fast: 100ms debounce + 20ms period + 100ms link and microcontroller = 220ms of 300ms`."""
         what = "max_age" if self.id.startswith(FAULT_PREFIX) else "debounce"
+        spared = f"{duration_text(self.schedule)} schedule + " if self.schedule else ""
         sums = (
-            f"{self.id}: {duration_text(self.waited)} {what} + {duration_text(self.period)} period + "
+            f"{self.id}: {spared}{duration_text(self.waited)} {what} + {duration_text(self.period)} period + "
             f"{duration_text(self.link)} link and microcontroller = {duration_text(self.total)}"
         )
         if self.ftti is None:
@@ -60,16 +64,12 @@ def budgets(document: PolicyDocument) -> tuple[Budget, ...]:
     policy = document.policy
     link = reaction_time(policy, 0.0) - policy.period
     enforced = [trigger for trigger in document.triggers if trigger.mode == "enforce"]
-    waits = {t.id: debounce(policy, t.hold, tree.names(t.when)) for t in enforced}
+    rules = tuple(_of_rule(document, trigger) for trigger in enforced)
     limit = float("inf") if policy.ftti is None else policy.ftti + SLACK
     in_time: dict[tuple[object, ...], str] = {}
-    for trigger in enforced:
-        if reaction_time(policy, waits[trigger.id]) <= limit:
+    for trigger, budget in zip(enforced, rules):
+        if budget.total <= limit:
             in_time.setdefault(tree.skeleton(trigger.when), trigger.id)
-    rules = (
-        Budget(trigger.id, trigger.line, waits[trigger.id], policy.period, link, policy.ftti)
-        for trigger in enforced
-    )
     covered = (
         replace(budget, covered=in_time.get(tree.skeleton(trigger.when), "")) if budget.late else budget
         for budget, trigger in zip(rules, enforced)
@@ -81,3 +81,10 @@ def budgets(document: PolicyDocument) -> tuple[Budget, ...]:
         for name, s in policy.signals.items()
     )
     return (*covered, *faults)
+
+
+def _of_rule(document: PolicyDocument, trigger: Trigger) -> Budget:
+    policy, read = document.policy, tree.names(trigger.when)
+    waited, before = debounce(policy, trigger.hold, read), spared(policy, read)
+    link = reaction_time(policy, 0.0) - policy.period
+    return Budget(trigger.id, trigger.line, waited, policy.period, link, policy.ftti, before)

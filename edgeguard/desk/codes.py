@@ -20,6 +20,8 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "EG1409": "a condition that always comes out the same",
         "EG1410": "the same condition twice",
         "EG1411": "a fallback row that changes nothing",
+        "EG1412": "one value that counts as several frames",
+        "EG1413": "one process that vouches for models against each other",
         # 15xx: `policy test`
         "EG1501": "a test that did not see what it expects",
         "EG1502": "coverage below what was asked for",

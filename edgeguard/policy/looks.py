@@ -83,10 +83,10 @@ def taken_from(policy: Policy, name: str) -> tuple[str, ...]:
     first, what = FUSED if policy.fused else PRIMARY, measure(name, signal)
     if what == "answer":
         return (first,) if signal.of == (PRIMARY,) else signal.of
+    if policy.fused and what != "votes":  # the graph computes it itself
+        return (FUSED,)
     if what in ("disagreement", "votes"):
         return tuple(first if role == PRIMARY else role for role in signal.of)
-    if policy.fused:
-        return (FUSED,)
     if what == "reconstruction":
         return (PRIMARY, PLAIN)
     if what == "squeezing":

@@ -28,6 +28,8 @@ def is_expression(path: Path) -> bool:
         return len(path) == 2
     if len(path) == 4:
         return path[0] in ("rules", "redundancy") and path[2:] == ("clear", "when")
+    if path[:1] == ("schedule",):
+        return len(path) == 3 and path[2] == "or_when"
     return len(path) == 3 and path[2] in _EXPRESSIONS.get(str(path[0]), ())
 
 

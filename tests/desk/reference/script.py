@@ -65,7 +65,12 @@ class World:
     failures: int = 0
     sources: list[Any] = field(default_factory=list)
 
-    def observe(self, frame: Frame, now: float) -> Observation:
+    down: int = 0
+
+    def tend(self, now: float) -> bool:
+        return True
+
+    def observe(self, frame: Frame, now: float, **scheduled: object) -> Observation:
         if self.observation is None:
             raise RuntimeError("no picture can be understood")
         return self.observation
