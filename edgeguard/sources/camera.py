@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,9 @@ class CameraSource:
         if self._hand.refused:
             self._hand.retire()
             raise SourceError(self._hand.refused)
+        atexit.register(
+            self.close
+        )  # a thread that is in a driver when the interpreter ends takes the process down
 
     def poll(self, now: float) -> Frame | None:
         """Return the newest frame, if it is new. No lock on the frame path: a slot hands it over."""
@@ -92,6 +96,7 @@ class CameraSource:
 
     def close(self) -> None:
         """Stop the thread and let go of the camera. A thread that hangs lets go when the driver gives it back."""
+        atexit.unregister(self.close)
         self.ended = True
         self._hand.retire()
         self._hand.thread.join(timeout=2.0)

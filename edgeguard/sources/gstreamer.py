@@ -7,6 +7,8 @@ never come from a stranger.
 from __future__ import annotations
 
 import re
+import warnings
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -40,13 +42,16 @@ def has_gi() -> bool:
     return True
 
 
+@cache
 def _gst() -> Any:  # noqa: ANN401 - a module without types
     """Import GStreamer with its appsink. Raises: ImportError or ValueError when it is not there."""
     gi: Any = import_module("gi")  # no dependency: it comes with the operating system
     gi.require_version("Gst", "1.0")
     gi.require_version("GstApp", "1.0")
-    gst: Any = import_module("gi.repository.Gst")
-    import_module("gi.repository.GstApp")  # without it an appsink has no calls of its own
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # how it imports is its own affair
+        gst: Any = import_module("gi.repository.Gst")
+        import_module("gi.repository.GstApp")  # without it an appsink has no calls of its own
     gst.init(None)
     return gst
 

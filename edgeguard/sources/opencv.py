@@ -45,8 +45,13 @@ class OpenCvDevice:
         self._capture = _capture(self._cv2, device, pipeline=pipeline)
         if not self._capture.isOpened():
             self._capture.release()
-            message = f"cannot open the camera `{name}`: check that it is plugged in and that you may read it"
-            raise SourceError(message)
+            remote = "://" in name and not pipeline
+            check = (
+                "the address, and that it answers"
+                if remote
+                else "that it is plugged in and that you may read it"
+            )
+            raise SourceError(f"cannot open the camera `{name}`: check {check}")
         self._stamped = self._capture.getBackendName() == "V4L2"
 
     def read(self) -> Taken | None:
