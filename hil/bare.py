@@ -42,7 +42,9 @@ class BareModel:
         height, width = geometry(manifest.input, manifest.name)
         self._resize = Resizer(height, width, manifest.input.resize)
         self._normalise = Normaliser(manifest.input, manifest.name)
-        self._canonical = np.empty((1, 3, height, width), np.float32)
+        self._canonical = np.empty((3, height, width), np.float32)
+        shape = (3, height, width) if manifest.input.layout == "NCHW" else (height, width, 3)
+        self._batch = np.empty((1, *shape), np.float32)
         self._input = manifest.input.name
         scores = [o for o in manifest.outputs if o.meaning in ("logits", "probabilities")]
         self._output = scores[0].name
@@ -52,8 +54,9 @@ class BareModel:
 
     def __call__(self, image: Image) -> tuple[float, ...]:
         """Return the probabilities of the classes for a frame."""
-        self._resize(image, self._canonical[0])
-        (scores,) = self._session.run([self._output], {self._input: self._normalise(self._canonical)})
+        self._resize(image, self._canonical)
+        self._normalise(self._canonical, self._batch[0])
+        (scores,) = self._session.run([self._output], {self._input: self._batch})
         row = scores[0].astype(np.float64)
         if self._logits:
             row = np.exp((row - row.max()) / self._temperature)
