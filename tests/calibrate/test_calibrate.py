@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edgeguard.calibrate import calibrate, open_images
+from edgeguard.calibrate import calibrate, open_images, primaries
+from edgeguard.calibrate.quantile import at_most
 from edgeguard.calibrate.source import ImageSet
 from edgeguard.errors import ContractError, SourceError, UsageError
 from edgeguard.inference.perception import Perception
 from edgeguard.policy.calibration import parse_calibration
+from edgeguard.program import SignalSpec
+from tests.calibrate.conftest import BOTTOM, TOP
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +102,8 @@ def test_a_certificate_without_labels_is_refused(tiny: Any, perception: Percepti
 
 
 def test_no_budget_goes_to_signals_that_nobody_asked_for(tiny: Any, perception: Perception) -> None:
-    result = calibrate(
-        perception, pictures(tiny, 60), policy="gate", abstain=0.05, names=["disagreement", "certainty"]
-    )
+    names = {"disagreement": "disagreement", "certainty": "certainty"}
+    result = calibrate(perception, pictures(tiny, 60), policy="gate", abstain=0.05, names=names)
     assert list(result.thresholds) == ["certainty", "disagreement"]
     table = result.table()
     assert "certainty       below" in table
@@ -122,12 +124,15 @@ def test_a_share_that_is_none_is_refused(tiny: Any, perception: Perception, shar
 
 def test_a_signal_that_these_models_do_not_give_is_refused(tiny: Any, perception: Perception) -> None:
     with pytest.raises(UsageError, match="`novelty` cannot be calibrated"):
-        calibrate(perception, pictures(tiny, 50), policy="gate", abstain=0.1, names=["novelty"])
+        calibrate(perception, pictures(tiny, 50), policy="gate", abstain=0.1, names={"novelty": "novelty"})
 
 
-def test_a_policy_that_uses_no_threshold_needs_no_calibration(tiny: Any, perception: Perception) -> None:
-    with pytest.raises(UsageError, match="no signal to calibrate"):
-        calibrate(perception, pictures(tiny, 50), policy="gate", abstain=0.1, names=[])
+def test_a_policy_that_uses_no_threshold_has_its_answers_counted_all_the_same(
+    tiny: Any, perception: Perception
+) -> None:
+    result = calibrate(perception, pictures(tiny, 50, ("stop",) * 50), policy="gate", abstain=0.1, names={})
+    assert (result.thresholds, result.abstained, result.frames) == ({}, 0.0, 50)
+    assert result.accuracy is not None
 
 
 def test_a_picture_without_an_answer_is_refused_by_name(tiny: Any) -> None:
@@ -137,6 +142,87 @@ def test_a_picture_without_an_answer_is_refused_by_name(tiny: Any) -> None:
     )
     with pytest.raises(ContractError, match="white 0: the models give no `certainty`"):
         calibrate(broken, white, policy="gate", abstain=0.1)
+
+
+def test_a_signal_of_a_free_name_is_calibrated_by_what_it_measures(tiny: Any) -> None:
+    specs = [
+        SignalSpec("sureness", "primary", 0, 1, 1, measure="margin", of=("primary",)),
+        SignalSpec("doubt3", "primary+third", 0, 1, 1, measure="disagreement", of=("primary", "third")),
+        SignalSpec("energy", "primary", -9, 9, 1, of=("primary",)),
+    ]
+    models = {
+        "primary": tiny.classifier(temperature=20.0),
+        "third": tiny.classifier(seed=1, temperature=20.0),
+    }
+    with primaries(models, (), lambda: 0.0, specs=specs) as built:
+        names = {spec.name: spec.measure for spec in specs}
+        result = calibrate(built["primary"], pictures(tiny, 120), policy="gate", abstain=0.1, names=names)
+    assert list(result.thresholds) == ["sureness", "energy", "doubt3"]
+    assert result.below == {"sureness"}
+    assert "sureness        below" in result.table()
+    assert 0.0 < result.abstained <= 0.1
+
+
+@pytest.mark.parametrize("name", ["votes", "held_for", "latency"])
+def test_what_is_counted_or_timed_takes_no_threshold_from_data(tiny: Any, name: str) -> None:
+    models = {"primary": tiny.classifier(), "third": tiny.classifier(seed=1)}
+    specs = [SignalSpec("votes", "primary+third", 1, 2, 1, of=("primary", "third"))]
+    with (
+        primaries(models, (), lambda: 0.0, specs=specs) as built,
+        pytest.raises(UsageError, match=f"`{name}` cannot be calibrated"),
+    ):
+        calibrate(built["primary"], pictures(tiny, 60), policy="gate", abstain=0.1, names={name: name})
+
+
+# --- several primaries ------------------------------------------------------------------------------------------------
+
+
+def test_alternates_that_are_alike_change_no_threshold(tiny: Any) -> None:
+    model = tiny.classifier(temperature=20.0)
+    with primaries({"primary": model, "primary.1": model}, (), lambda: 0.0) as built:
+        assert list(built) == ["primary", "primary.1"]
+        first, *others = built.values()
+        alone = calibrate(first, pictures(tiny, 99), policy="gate", abstain=0.1)
+        both = calibrate(first, pictures(tiny, 99), policy="gate", abstain=0.1, alternates=others)
+    assert both.thresholds == alone.thresholds
+    assert both.refused == alone.refused
+
+
+def test_a_threshold_is_the_quantile_over_all_primaries_that_take_turns(tiny: Any) -> None:
+    models = {
+        "primary": tiny.classifier(temperature=20.0),
+        "primary.1": tiny.classifier(seed=5, temperature=60.0),
+    }
+    names = {"certainty": "certainty"}
+    with primaries(models, (), lambda: 0.0) as built:
+        first, other = built.values()
+        alone = [
+            calibrate(p, pictures(tiny, 199), policy="gate", abstain=0.1, names=names).thresholds["certainty"]
+            for p in (first, other)
+        ]
+        both = calibrate(
+            first, pictures(tiny, 199), policy="gate", abstain=0.1, names=names, alternates=[other],
+            models={role: model.digest for role, model in models.items()},
+        )  # fmt: skip
+    assert min(alone) < both.thresholds["certainty"] < max(alone)
+    assert 0.05 < both.abstained <= 0.1
+    assert set(both.models) == {"primary", "primary.1"}
+
+
+def test_a_certificate_is_that_of_the_worst_primary(halves: Any) -> None:
+    models = {"primary": halves.model(TOP, "primary"), "primary.1": halves.model(BOTTOM, "primary")}
+    with primaries(models, (), lambda: 0.0) as built:
+        first, other = built.values()
+        images = halves.pictures(330, top_wrong=1000)
+        one = calibrate(first, images, policy="gate", abstain=0.1, confidence=0.95)
+        both = calibrate(first, images, policy="gate", abstain=0.1, confidence=0.95, alternates=[other])
+    assert one.risk is not None
+    assert both.risk is not None
+    assert (one.risk["wrong"], both.risk["wrong"]) == (0, 10)
+    assert both.risk["at_most"] == at_most(10, int(both.risk["accepted"]), 0.975)
+    assert both.accuracy is not None
+    assert one.accuracy is not None
+    assert both.accuracy < one.accuracy
 
 
 # --- where pictures come from -----------------------------------------------------------------------------------------
