@@ -64,10 +64,11 @@ _STEADY = _words(
 
 _LOADING = _words(
     "readv writev pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat "
-    "getdents64 getcwd dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname getrusage times "
-    "getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp sched_getscheduler sched_getparam "
-    "sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 epoll_ctl epoll_wait epoll_pwait select "
-    "pselect6 membarrier capget capset fadvise64 msync get_mempolicy statfs fstatfs close_range sigaltstack clock_getres"
+    "getdents64 getcwd dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname "
+    "getrusage times getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp "
+    "sched_getscheduler sched_getparam sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 "
+    "epoll_ctl epoll_wait epoll_pwait select pselect6 membarrier capget capset fadvise64 msync get_mempolicy "
+    "statfs fstatfs close_range sigaltstack clock_getres "
 )
 
 _GPU_LOADING = ("pipe2", "timerfd_create", "timerfd_settime", "set_mempolicy", "mbind", "mlock")

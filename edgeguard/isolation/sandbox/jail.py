@@ -16,7 +16,7 @@ from edgeguard.isolation.sandbox import (
     privileges,
     seccomp,
 )
-from edgeguard.isolation.sandbox.levels import NOT_ASKED, Jail, Level, Reached, is_on, reached
+from edgeguard.isolation.sandbox.levels import NOT_ASKED, ON, Jail, Level, Reached, is_on, reached
 
 _layers: dict[str, str] = {}
 """What `enter` came to, for `seal`: a process enters one jail, once."""
@@ -47,7 +47,7 @@ def enter(jail: Jail) -> Reached:
     _layers["capabilities"] = privileges.drop_capabilities(later)
     _layers["undumpable"] = privileges.undumpable()
     if jail.level >= Level.STRICT:
-        _layers.update(landlock.restrict(readable, paths.device_paths(gpu=jail.gpu)))
+        _layers.update(_files(jail, readable))
     if jail.level >= Level.FILTERED:
         users = privileges.unprivileged_users() if later & privileges.CHANGE_USER else ()
         _layers["seccomp_load"] = seccomp.install(filters.loading(gpu=jail.gpu, users=users))
@@ -99,6 +99,14 @@ def _leave_root(readable: tuple[str, ...]) -> int:
         return 0
     _layers["user"] = _LATER
     return privileges.CHANGE_USER
+
+
+def _files(jail: Jail, readable: tuple[str, ...]) -> dict[str, str]:
+    found = landlock.restrict(readable, paths.device_paths(gpu=jail.gpu))
+    tool = namespaces.wrapped_by()
+    if tool and not is_on(found["files"]):
+        found["files"] = f"{ON} ({tool})"  # nothing else is mounted in its view
+    return found
 
 
 def _separate() -> dict[str, str]:

@@ -30,7 +30,7 @@ def separate() -> dict[str, str]:
     absent = kernel.missing("namespaces")
     if absent:
         return {"namespaces": absent}
-    tool = os.environ.get(WRAPPED)
+    tool = wrapped_by()
     if tool:
         # Its user namespace may still be the machine's root by another name.
         state = "is the machine's root outside" if _is_root_outside() else f"{ON} ({tool})"
@@ -41,6 +41,11 @@ def separate() -> dict[str, str]:
     except OSError as error:
         return {"namespaces": kernel.why(error)}
     return {"namespaces": ON} if root else {"namespaces": ON, "user": f"{ON} (own user namespace)"}
+
+
+def wrapped_by() -> str:
+    """The tool in front of this program; empty: none."""
+    return os.environ.get(WRAPPED, "")
 
 
 def _is_root_outside() -> bool:

@@ -106,7 +106,9 @@ def _open_to_others(path: Path) -> bool:
         real = path.resolve()
         mode = real.stat().st_mode
         wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
-        return mode & wanted == wanted and all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+        return mode & wanted == wanted and all(
+            folder.stat().st_mode & stat.S_IXOTH for folder in real.parents
+        )
     except FileNotFoundError:
         return True
     except OSError:
