@@ -249,8 +249,7 @@ def test_a_qualification_that_is_none_is_refused(change: dict[str, object], said
 def test_any_json_in_its_place_is_read_or_refused(value: object) -> None:
     try:
         found = parse_calibration(document(value), file="c.json").qualification
-    except ContractError as error:
-        assert str(error).startswith("c.json: ")
-    else:
-        assert found is not None
-        assert all(row.common <= row.failures <= row.pictures for row in found.common)
+    except ContractError:
+        return
+    assert found is not None
+    assert all(row.common <= row.failures <= row.pictures for row in found.common)
