@@ -139,9 +139,10 @@ def _measured(findings: Findings, name: str, signal: SignalDeclaration) -> None:
     if signal.unit and parse_unit(signal.unit) != real:
         message = f"{quote(name)} is measured as {shown(real)}, not in {quote(signal.unit)}"
         findings.at_value("EG1207", message, (*path, "unit"), "write `unit: s`" if what in SECONDS else "")
-    if what == "votes" and signal.range and signal.range[1] > len(signal.of or ()):
-        message = f"{quote(name)} counts {len(signal.of or ())} models at most"
-        findings.at_value("EG1321", message, (*path, "range"), f"write `range: [0, {len(signal.of or ())}]`")
+    most = len(signal.of or ())
+    if what == "votes" and signal.range and not (signal.range[0] >= 0 and signal.range[1] <= most):
+        message = f"{quote(name)} counts from 1 to {most}"
+        findings.at_value("EG1321", message, (*path, "range"), f"write `range: [0, {most}]`")
 
 
 def _type(findings: Findings, name: str, signal: SignalDeclaration) -> None:

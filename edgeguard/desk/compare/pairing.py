@@ -139,7 +139,7 @@ def _linked(old: Space, new: Space) -> tuple[Space, list[Formula]]:
     values, healthy, links = dict(new.values), dict(new.healthy), []
     for spec in new.signals:
         other = before.get(spec.name)
-        if other is None or spec.kind != other.kind:
+        if other is None or (spec.kind, spec.whole) != (other.kind, other.whole):
             continue
         if seen(spec) == seen(other):
             values[spec.name], healthy[spec.name] = old.values[spec.name], old.healthy[spec.name]
@@ -150,7 +150,7 @@ def _linked(old: Space, new: Space) -> tuple[Space, list[Formula]]:
 
 def seen(spec: SignalSpec) -> tuple[object, ...]:
     """What decides about a signal's health and value: equal for two policies that see the same."""
-    return (spec.name, spec.kind, spec.low, spec.high, spec.max_age, spec.labels)
+    return (spec.name, spec.kind, spec.whole, spec.low, spec.high, spec.max_age, spec.labels)
 
 
 def _ties(before: SignalSpec, after: SignalSpec, old: Space, new: Space) -> list[Formula]:

@@ -74,7 +74,7 @@ class Subject:
         """The ranges of everything that the nodes read."""
         parts = [part for node in nodes for part in tree.walk(node)]
         read = {name for part in parts if (name := key(part)) is not None and name in self.ranges}
-        whole = frozenset(name for name in read if name in self.specs and self.specs[name].kind != "number")
+        whole = frozenset(name for name in read if name in self.specs and self.specs[name].whole)
         return Box({name: self.ranges[name] for name in read}, whole)
 
     def calibrated(self, *nodes: tree.Node) -> bool:

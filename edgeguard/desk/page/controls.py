@@ -78,7 +78,7 @@ def _input(i: int, spec: SignalSpec, marks: Sequence[float]) -> str:
     ticks = "".join(f'<option value="{number(mark)}"></option>' for mark in marks if low <= mark <= high)
     return (
         f'<input class="grow" type="range" aria-label="{name}: slider" min="{number(low)}" max="{number(high)}" '
-        f'step="{_step(low, high)}" value="{number(spec.nominal)}" list="m{i}">'
+        f'step="{1 if spec.whole else _step(low, high)}" value="{number(spec.nominal)}" list="m{i}">'
         f'<datalist id="m{i}">{ticks}</datalist>'
         f'<input type="number" id="v{i}" data-value step="any" value="{number(spec.nominal)}">'
     )

@@ -76,6 +76,7 @@ def _signals(program: Program) -> list[Json]:
             "high": _finite(spec.high),
             "unit": spec.unit,
             "kind": spec.kind,
+            "whole": spec.whole,
             "labels": list(spec.labels),
             "nominal": spec.nominal,
         }

@@ -96,7 +96,7 @@ const Engine = (() => {
     return {numbers, healthy, given: said};
   }
 
-  const fits = (spec, number) => spec.kind === "number" || Number.isInteger(number);
+  const fits = (spec, number) => !spec.whole || Number.isInteger(number);
 
   function evaluate(program, values) {
     const seen = read(program, values);

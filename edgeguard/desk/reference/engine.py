@@ -132,7 +132,10 @@ class Reference:
     def _values(self, inputs: Inputs) -> Values:
         """S2.5: the value of every healthy signal."""
         signals = self._policy.signals.items()
-        return {name: healthy_value(signal, inputs.signals.get(name), inputs.now) for name, signal in signals}
+        return {
+            name: healthy_value(name, signal, inputs.signals.get(name), inputs.now)
+            for name, signal in signals
+        }
 
     def _status(self, whens: list[Truth], values: Values, inputs: Inputs) -> Mapping[str, Status]:
         """S2.3, S2.7."""
@@ -143,7 +146,7 @@ class Reference:
             for name in _mentions(row)
         }
         signals = self._policy.signals.items()
-        found = {name: status(signal, inputs.signals.get(name), inputs.now) for name, signal in signals}
+        found = {name: status(name, signal, inputs.signals.get(name), inputs.now) for name, signal in signals}
         return {
             name: Status.SUSPECT if name in suspect and values[name] is not None else seen
             for name, seen in found.items()

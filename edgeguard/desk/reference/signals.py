@@ -23,20 +23,20 @@ class Seen(NamedTuple):
     at: object
 
 
-def status(signal: SignalDeclaration, seen: Seen | None, now: float) -> Status:
+def status(name: str, signal: SignalDeclaration, seen: Seen | None, now: float) -> Status:
     """S2.3: the first row that fits."""
     if seen is None or seen.value is None:
         return Status.UNKNOWN
     value = number(seen.value, signal.type)
-    if not possible(signal, value):
+    if not possible(name, signal, value):
         return Status.FAIL
     age = now - number(seen.at, "number")
     return Status.PASS if -AHEAD <= age <= signal.max_age else Status.STALE
 
 
-def healthy_value(signal: SignalDeclaration, seen: Seen | None, now: float) -> float | None:
+def healthy_value(name: str, signal: SignalDeclaration, seen: Seen | None, now: float) -> float | None:
     """S2.5: the value of a healthy signal; None at fault."""
-    if seen is None or status(signal, seen, now) is not Status.PASS:
+    if seen is None or status(name, signal, seen, now) is not Status.PASS:
         return None
     return number(seen.value, signal.type)
 
@@ -53,12 +53,13 @@ def number(value: object, kind: str) -> float:
         return math.inf  # or the other one: neither is a value (S2.3)
 
 
-def possible(signal: SignalDeclaration, value: float) -> bool:
+def possible(name: str, signal: SignalDeclaration, value: float) -> bool:
     """S2.3, the row of `FAIL`, the other way round."""
     low, high = limits(signal)
     if not math.isfinite(value) or value < low or value > high:
         return False
-    return signal.type == "number" or value == math.floor(value)
+    counts = signal.type != "number" or (signal.of is not None and "votes" in (name, signal.measure))
+    return not counts or value == math.floor(value)
 
 
 def limits(signal: SignalDeclaration) -> tuple[float, float]:

@@ -6,6 +6,7 @@ as the compiler folds them. Nothing here asks a solver.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -180,6 +181,8 @@ def _within(signal: SignalSpec, value: Term) -> Formula:
     if signal.kind == "class":
         # indices as reals, not as Ints: the solver stays in one arithmetic
         return z3.Or([value == index for index in range(-1, len(signal.labels))])
+    if signal.whole:
+        return z3.Or([value == index for index in range(math.ceil(signal.low), math.floor(signal.high) + 1)])
     low, high = Bounds(max(signal.low, -_MAX), min(signal.high, _MAX))
     return z3.And(value >= real(low), value <= real(high))
 

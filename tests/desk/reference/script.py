@@ -51,6 +51,7 @@ class Observation:
 
     answer: Answer | None
     signals: tuple[Signal, ...]
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,7 +65,6 @@ class World:
     rejected: int = 0
     failures: int = 0
     sources: list[Any] = field(default_factory=list)
-
     down: int = 0
 
     def tend(self, now: float) -> bool:
