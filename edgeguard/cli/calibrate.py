@@ -98,7 +98,8 @@ def _measure(
     stated = bool(document.policy.qualification)
     asked = {spec.name: spec.measure for spec in specs if spec.name in document.thresholds()}
     if not asked and not stated:
-        message = f"there is nothing to calibrate: `{document.file}` uses no `calibrated.NAME` and states no `qualification`"
+        missing = "uses no `calibrated.NAME` and states no `qualification`"
+        message = f"there is nothing to calibrate: `{document.file}` {missing}"
         raise UsageError(message)
     digests = {role: model.digest for role, model in models.items()}
     with primaries(models, refs, time.monotonic, specs=specs) as built:

@@ -19,8 +19,8 @@ from edgeguard.errors import AdmissionError, Diagnostic, EdgeguardError, PolicyE
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 VERBS = [
-    "init", "keys new", "keys show", "sign", "verify", "calibrate", "policy check", "policy table", "run", "explain",
-    "log verify", "link ping", "link provision",
+    "init", "keys new", "keys show", "sign", "verify", "calibrate", "qualify", "policy check", "policy table", "run",
+    "explain", "log verify", "link ping", "link provision",
 ]  # fmt: skip
 
 

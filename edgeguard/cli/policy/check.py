@@ -28,14 +28,21 @@ def check(
     ] = False,
     output: FindingsFormatOption = FindingsFormat.TEXT,
 ) -> None:
-    """Find everything that is wrong with a policy, with line and column. Needs no signature and no calibration."""
-    from edgeguard.policy import check_policy
+    """Find everything that is wrong with a policy, with line and column. Needs no signature and no calibration.
+
+    A stated `qualification` is held against the calibration, once there is one.
+    """
+    from edgeguard.policy import check_policy, compile_draft
     from edgeguard.policy.compiler import compile_policy
+    from edgeguard.policy.load import calibration_path
 
     with policy_errors(output, facts={"file": str(file), "valid": False}):
         document = check_policy(file)
-        if document.policy.calibration is None:  # nothing is missing then that only a calibration could show
+        measured = calibration_path(document, base=file.parent)
+        if measured is None:  # nothing is missing then that only a calibration could show
             compile_policy(document, base=file.parent)
+        elif document.policy.qualification and measured.exists():
+            compile_draft(file)
     facts = _facts(document)
     budgets = _budgets(document) if timing else ()
     told = {"timing": [_as_json(b) for b in budgets]} if timing else {}
