@@ -43,26 +43,27 @@ class Desk:
         self._waiting = memory.Bell(self.frames)
         self._words = memoryview(self.frames).cast("I")
         self._sequence = 0
+        # What was asked before is not this process's to answer: it may be what ended the one before.
+        self._seen = int(self._words[0])
 
     def serve(self, runner: Runner) -> None:
         """Answer for ever: the host ends this process, or the kernel does when the host is gone."""
-        last = 0
         while True:
-            request = self.wait(last)
-            last = request.counter & MASK32
+            request = self.wait()
             pictures = self._pictures[request.slot % SLOTS]
             raws = runner.run(pictures, self.layout.named(request.wanted))
             self.give(request, self.layout.pack(self._answer, raws))
 
-    def wait(self, last: int) -> Request:
-        """The newest request, once there is one after `last` (low 32 bits of its counter)."""
+    def wait(self) -> Request:
+        """The newest request, once there is one that was not seen."""
         while True:
             newest = int(self._words[0])
-            if newest == last:
-                self._waiting.sleep(last)
+            if newest == self._seen:
+                self._waiting.sleep(newest)
                 continue
             request = Request(*REQUEST.unpack_from(self.frames, 64 + 64 * (newest % REQUESTS)))
             if request.counter & MASK32 == newest:
+                self._seen = newest
                 return request
 
     def give(self, request: Request, done: int) -> None:
