@@ -47,6 +47,9 @@ class Options:
     """Scenarios to drive; empty: all."""
 
 
+ISOLATION: Final = "the guard's models ran in"
+
+
 def demo(options: Options, profile: Profile = PROFILE) -> int:
     """Run everything. Returns the exit code. Raises: EdgeguardError when the policy or the rig cannot be opened."""
     started = time.monotonic()
@@ -65,9 +68,11 @@ def demo(options: Options, profile: Profile = PROFILE) -> int:
     memory = max((d.memory for d in drives if d.memory and d.arm == "guarded"), default=None)
     if memory is not None:
         surroundings["resident memory of the guarded host"] = f"{memory:.0f} MiB"
+    surroundings[ISOLATION] = next((d.isolation for d in drives if d.isolation), "")
     _write(options.out, scenarios, drives, rows, made, thresholds_of(policy.program), surroundings)
     console.print(_table(rows))
     _say_claims(console, made, memory)
+    console.print(f"{ISOLATION}: {surroundings[ISOLATION]}")
     console.print(
         f"report   {shown(options.out / 'report.html')}\nfigures  {shown(options.out / 'results.json')}"
     )

@@ -96,6 +96,8 @@ class Drive:
     """How often the processes were started until they came through the test bench, process rig only."""
     memory: float | None = None
     """Resident memory of the guard's host (MiB), process rig only."""
+    isolation: str = ""
+    """Where the guard's models ran, and in which sandbox; virtual time only."""
     trace: Trace = field(default_factory=Trace)
     thumbnails: tuple[Thumbnail, ...] = ()
 

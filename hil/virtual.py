@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -76,7 +77,7 @@ class Workshop:
     def kill_redundant(self) -> None:
         """Kill the redundant model's process, as a crash would. Raises: UsageError when it has none of its own."""
         for member in self._members:
-            if isinstance(member, WorkerMember) and "redundant" in member.looks:
+            if isinstance(member, WorkerMember) and "redundant" in member.looks and member.pid is not None:
                 os.kill(member.pid, signal.SIGKILL)
                 return
         raise UsageError("the policy runs the redundant model in no process of its own: nothing to kill")
@@ -89,6 +90,14 @@ class Workshop:
 
     def _perceive(self) -> Perception:
         return perceive(self._members, self._models, self._program, Clock())
+
+
+def where(members: Mapping[str, Mapping[str, str]]) -> str:
+    """`eyes: strict sandbox`, for each member that a perception describes."""
+    return ", ".join(
+        f"{name}: {facts['sandbox']} sandbox" if "sandbox" in facts else f"{name}: no process of its own"
+        for name, facts in members.items()
+    )
 
 
 @cache
@@ -152,7 +161,8 @@ def guarded(
         )
     guard = Guard(program, perception, link=link, log=log, planner=planner, digests=workshop.digests)
     limits = {limit.name: (limit.low, limit.high) for limit in program.envelope}
-    return drive_guarded(scenario, drawn, guard, line, Faults(workshop.kill_redundant), limits, watch)
+    drive = drive_guarded(scenario, drawn, guard, line, Faults(workshop.kill_redundant), limits, watch)
+    return replace(drive, isolation=where(perception.describe()))
 
 
 def _tampered(scenario: Scenario, drawn: Drawn, policy: LoadedPolicy) -> tuple[Drive, Drive]:
