@@ -21,7 +21,7 @@ from typing import Any
 
 from edgeguard.isolation import worker
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from bench.hostile import main; main(sys.argv[2], {kind!r}, {extra!r})"
+PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import bench.hostile as h; h.main(sys.argv[2], {kind!r}, {extra!r})"
 _HEAD = struct.Struct("<IIQQII32sI")
 
 

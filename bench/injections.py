@@ -1,8 +1,8 @@
 """Attacks by a real worker whose model is attacker's Python, against the whole guard; and the table of what came of it.
 
 `python -m bench.injections [--kinds NAME ...] [--worker eyes|second] [--count N] [--out out/bench]`; the count is also
-EDGEGUARD_INJECTIONS. The verdict of the very step of an injection must not give the model authority, unless the answer is
-what the honest model says of that frame. Exit code 1 when one does.
+EDGEGUARD_INJECTIONS. The verdict of the very step of an injection must not give the model authority, unless the answer
+is what the honest model says of that frame. Exit code 1 when one does.
 """
 
 from __future__ import annotations
