@@ -7,7 +7,7 @@ file, decides nothing. The clock given to it is read for the `latency` signal al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,6 +95,8 @@ class Perception:
         waited = {"": self._answer_views, **self._needs}
         check_looks(waited, self.looks)
         self._background = Background(self._members, waited, background)
+        self._foreground = frozenset(self._needs) - self._background.names
+        self._views_of: dict[frozenset[str], frozenset[str]] = {}
         self._asking = Asking(self._members, self._background.others)
         self._target = MovingTarget(switch, 1 + sum(role.startswith("primary.") for role in models))
         self._steady = Steady()
@@ -237,12 +239,15 @@ class Perception:
 
     def _chosen(self, names: Collection[str] | None) -> frozenset[str]:
         """The signals of the foreground among `names`; None: all of them."""
-        known = frozenset(self._needs) - self._background.names
-        return known if names is None else known & frozenset(names)
+        return self._foreground if names is None else self._foreground & frozenset(names)
 
-    def _views(self, names: Iterable[str]) -> frozenset[str]:
+    def _views(self, names: frozenset[str]) -> frozenset[str]:
         """What must be asked for the answer and for some signals."""
-        return self._answer_views.union(*(self._needs[name] for name in names))
+        views = self._views_of.get(names)
+        if views is None:
+            views = self._answer_views.union(*(self._needs[name] for name in names))
+            self._views_of[names] = views
+        return views
 
     def _add(
         self, chosen: frozenset[str], more: frozenset[str], found: Found
@@ -283,6 +288,8 @@ class Perception:
     ) -> dict[str, tuple[str | None, float]]:
         """The class that each further model named, and of when, for the class signals of the policy."""
         named: dict[str, tuple[str | None, float]] = {}
+        if not self._named:
+            return named
         for names, scores, when in (
             (chosen, found.scores, at),
             *((r.names, r.found.scores, r.at) for r in late),

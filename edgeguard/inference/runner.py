@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,11 +103,13 @@ def look_of(view: str, variant: int) -> str:
     return f"{view}.{variant}" if variant else view
 
 
+@cache
 def view_of(look: str) -> str:
     """`plain.2` is the view `plain`."""
     return look.partition(".")[0]
 
 
+@cache
 def role_of(look: str) -> str:
     """The role of the model that answers a look: `plain.2` is answered by `primary.2`."""
     view, dot, variant = look.partition(".")
