@@ -4,6 +4,8 @@ Work is done when the stream is waited for, not before: until then every place i
 of order, a wrong address, a freed thing used again is a violation: it is kept in `violations` and raised.
 """
 
+# ruff: noqa: N815 - the names are theirs
+
 from __future__ import annotations
 
 import ctypes
@@ -237,6 +239,8 @@ class Cuda:
         self._not_recording("cudaHostAlloc")
         if self.machine.fails("cudaHostAlloc"):
             return FAILED, None
+        if (flags == MAPPED) != self.machine.integrated:
+            raise self.machine.violation("memory is mapped where it is far, or not where it is shared")
         room = (ctypes.c_float * (size // 4))()
         values = np.ctypeslib.as_array(room)
         values.fill(np.nan)

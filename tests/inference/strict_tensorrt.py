@@ -132,6 +132,7 @@ class Context(Fake):
             return False
         if not self.inferred or set(self.addresses) != set(self.engine.tensors):
             raise self.machine.violation("execution before every shape and address is set")
+        self.engine.runtime.logger()
         captured = place.recording is not None
         if captured and not self.warm:
             raise self.machine.violation("capture of a context that never ran")
@@ -247,16 +248,22 @@ class Runtime(Fake):
             raise machine.violation("a runtime before the device was probed")
         super().__init__(machine, settings)
         self.must("Runtime")
-        self.log = log
+        self.log = weakref.ref(log)
         self.engine_host_code_allowed = True
 
     def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
         if self.engine_host_code_allowed:
             raise self.machine.violation("a plan may run code of its own on the host")
         if self.failing("deserialize_cuda_engine") or not plan.startswith(MAGIC):
-            self.log.log("ERROR", "the engine plan file is not compatible\nwith this version")
+            self.logger().log("ERROR", "the engine plan file is not compatible\nwith this version")
             return None
         return self.engine(self.machine, self.settings, self, plan[len(MAGIC) :])
+
+    def logger(self) -> Any:
+        log = self.log()
+        if log is None:
+            raise self.machine.violation("the logger is gone before what logs to it")
+        return log
 
 
 class RtxRuntime(Runtime):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from edgeguard.admission import AdmittedModel, TensorSpec
 from edgeguard.admission.manifest import Engine
@@ -155,6 +156,14 @@ def test_a_graph_that_answers_otherwise_than_the_model_is_not_used(tiny: Any, in
     session.close()
 
 
+def test_a_device_that_breaks_while_a_graph_is_captured_is_refused(tiny: Any, install: Install) -> None:
+    whole = install()
+    TensorRtBackend().load(whole.plan(tiny.classifier())).close()
+    rig = install(sticky=True, fail_at=whole.machine.calls.index("cudaStreamBeginCapture"))
+    with pytest.raises(ContractError, match="does not run here: "):
+        TensorRtBackend().load(rig.plan(tiny.classifier()))
+
+
 def test_a_frame_that_fails_is_an_inference_error_and_the_next_one_is_answered(
     tiny: Any, install: Install
 ) -> None:
@@ -278,6 +287,23 @@ def test_a_plan_that_breaks_its_contract_is_refused(
     manifest = dataclasses.replace(plan.manifest, outputs=outputs)
     with pytest.raises(ContractError, match=words):
         TensorRtBackend().load(dataclasses.replace(plan, manifest=manifest))
+
+
+def test_an_output_that_the_plan_leaves_open_is_held_to_its_declaration(tiny: Any, install: Install) -> None:
+    rig = install()
+    plan = rig.plan(
+        tiny.model(
+            [helper.make_node("Flatten", ["image"], ["logits"])],
+            {},
+            spec=tiny.spec(),
+            outputs=[TensorSpec("logits", "float32", ("N", 3), "logits")],
+            graph_shapes={"logits": ["N", "M"]},
+        )
+    )
+    with pytest.raises(
+        ContractError, match=r"`logits` of the plan has the shape \[1, 1\] for 1 pictures, declared"
+    ):
+        TensorRtBackend().load(plan)
 
 
 @pytest.mark.parametrize(

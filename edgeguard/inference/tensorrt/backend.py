@@ -88,13 +88,11 @@ class TensorRtBackend:
             ContractError: as `load`.
         """
         self._check_engine(contract)
-        with ExitStack() as held:
-            try:
-                session = self._load(contract, model, held)
-            except InferenceError as error:
-                raise ContractError(f"bundle `{contract.bundle}` does not run here: {error}") from error
-            held.pop_all()
-        return session
+        try:
+            with ExitStack() as held:
+                return self._load(contract, model, held)
+        except InferenceError as error:
+            raise ContractError(f"bundle `{contract.bundle}` does not run here: {error}") from error
 
     def describe(self) -> Mapping[str, str]:
         """Version, device and settings, for the log."""

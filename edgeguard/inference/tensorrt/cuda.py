@@ -1,11 +1,13 @@
 """Every call of the CUDA runtime, each checked. The device is probed before anything else of NVIDIA's may run.
 
-Nothing here decides: a call that fails raises, and whoever loads or runs a model says what that means.
+Nothing here decides: a call that fails raises, and whoever loads or runs a model says what that means. Only what gives
+something back never raises.
 """
 
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -82,7 +84,7 @@ class Cuda:
 
     def end_stream(self, stream: Handle) -> None:
         """Free a stream."""
-        self._call("cudaStreamDestroy", stream)
+        self._free("cudaStreamDestroy", stream)
 
     def wait(self, stream: Handle) -> None:
         """Until everything in the stream is done. What failed in it is raised here at the latest."""
@@ -95,7 +97,7 @@ class Cuda:
 
     def free_pinned(self, address: int) -> None:
         """Free host memory."""
-        self._call("cudaFreeHost", address)
+        self._free("cudaFreeHost", address)
 
     def seen_by_device(self, address: int) -> int:
         """The device's address of mapped host memory."""
@@ -107,7 +109,7 @@ class Cuda:
 
     def free_memory(self, address: int) -> None:
         """Free device memory."""
-        self._call("cudaFree", address)
+        self._free("cudaFree", address)
 
     def copy_in(self, device: int, host: int, size: int, stream: Handle) -> None:
         """Copy `size` bytes to the device, in the stream."""
@@ -134,11 +136,11 @@ class Cuda:
 
     def end_graph(self, graph: Handle) -> None:
         """Free a graph."""
-        self._call("cudaGraphDestroy", graph)
+        self._free("cudaGraphDestroy", graph)
 
     def end_executable(self, executable: Handle) -> None:
         """Free an executable graph."""
-        self._call("cudaGraphExecDestroy", executable)
+        self._free("cudaGraphExecDestroy", executable)
 
     def launch(self, executable: Handle, stream: Handle) -> None:
         """Run a graph in the stream."""
@@ -152,6 +154,11 @@ class Cuda:
         """
         if self._one("cudaGetDeviceCount") < 1:
             raise InferenceError("cudaGetDeviceCount counts none")
+
+    def _free(self, name: str, what: Value) -> None:
+        """Give something back. A device that broke fails this as well, and nothing more can be done about it."""
+        with suppress(InferenceError):
+            self._call(name, what)
 
     def _attribute(self, attribute: Value) -> int:
         return int(self._one("cudaDeviceGetAttribute", attribute, 0))

@@ -5,9 +5,9 @@ Happens once, when a model is loaded. Whatever does not fit is refused here, so 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
-from edgeguard.errors import ContractError
+from edgeguard.errors import ContractError, EdgeguardError
 from edgeguard.inference.conformance import MOST_ROWS, Edge, check_edges
 from edgeguard.inference.session import InferenceError, ModelContract
 from edgeguard.inference.tensorrt.api import Context, Engine, Handle, TensorRt
@@ -32,18 +32,23 @@ def open_lanes(
         ContractError: the plan does not keep its contract.
         InferenceError: a call failed.
     """
+    lanes: dict[int, Lane] = {}
+    # Contexts go after the graphs and the memory they were captured with.
+    held.callback(lanes.clear)
     try:
         _check_tensors(trt, engine, contract)
-        lanes: dict[int, Lane] = {}
-        # Contexts go after the graphs and the memory they were captured with.
-        held.callback(lanes.clear)
         for rows in _batches(engine, contract):
             lanes[rows] = _lane(trt, cuda, stream, engine, contract, rows, held, mapped=mapped)
             lanes[rows].prepare(held)
-    except (ContractError, InferenceError):
-        raise
-    except Exception as error:  # the runtime raises kinds of its own
-        raise InferenceError(f"the plan cannot be opened: {error}") from error
+    except Exception as error:
+        # Nothing may run any more when its memory is freed.
+        with suppress(InferenceError):
+            cuda.wait(stream)
+        if isinstance(error, EdgeguardError):
+            raise
+        raise InferenceError(
+            f"the plan cannot be opened: {error}"
+        ) from error  # the runtime raises kinds of its own
     return lanes
 
 

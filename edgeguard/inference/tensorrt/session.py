@@ -6,7 +6,7 @@ A failure raises and leaves nothing running behind it; after one that cannot be 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from edgeguard.inference.session import InferenceError, ModelContract, Outputs, Tensor, checked
 from edgeguard.inference.tensorrt.api import Handle
@@ -65,11 +65,7 @@ class TensorRtSession:
 
     def close(self) -> None:
         """Free memory, graphs and contexts. May be called twice."""
-        if self._lanes:
-            self._settle()
-        # A device that failed reports its failure at every later call, also at those that free.
-        with suppress(InferenceError):
-            self._held.close()
+        self._held.close()
 
     def _refusal(self, batch: Tensor) -> str:
         bundle = f"bundle `{self._contract.bundle}`"
