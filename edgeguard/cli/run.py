@@ -19,15 +19,13 @@ from edgeguard.cli.output import trusted_keys
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeguard.cli.loop import Limits, Summary
+    from edgeguard.cli.loop import Camera, Clock, Limits
+    from edgeguard.cli.posts import Post
     from edgeguard.console import Keys
-    from edgeguard.guard import Guard
-    from edgeguard.link import Link
-    from edgeguard.log import DecisionLog
-    from edgeguard.policy import LoadedPolicy
-    from edgeguard.program import Program
-    from edgeguard.sources import Source
+    from edgeguard.program import Program, Realtime
+    from edgeguard.watchdog import Watchdog
 
+INTERNAL = 1
 FINDINGS = 5
 
 
@@ -42,11 +40,11 @@ def run(
     *,
     policy: Annotated[Path, typer.Option("--policy", metavar="POLICY", help="The signed policy.")],
     source: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--source",
-            metavar="SOURCE",
-            help="Folder of pictures, video file, camera:N, /dev/videoN or a stream.",
+            metavar="[NAME=]SOURCE",
+            help="Folder of pictures, video file, camera:N, /dev/videoN, a stream or `gst: ...`; once a camera.",
         ),
     ],
     trust: Annotated[
@@ -58,13 +56,21 @@ def run(
         ),
     ] = None,
     log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="Decision log; an existing one is continued.")
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Decision log; an existing one is continued. With several cameras one each, by its name.",
+        ),
     ] = None,
     headless: Annotated[
         bool, typer.Option("--headless", help="One line a change instead of the page.")
     ] = False,
     link: Annotated[
-        str | None, typer.Option("--link", help="Port of the microcontroller.", metavar="PORT")
+        list[str] | None,
+        typer.Option(
+            "--link", help="Port of the microcontroller; with several cameras one each.", metavar="PORT"
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="SECONDS", min=0.0, help="End after this time.")
@@ -85,30 +91,31 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Guard a classifier on live pictures: show who may act and why, log every verdict."""
-    from edgeguard.cli.loop import Limits
+    """Guard a classifier on live pictures: show who may act and why, log every verdict. One guard for each camera."""
+    from edgeguard.cli.cameras import plan_cameras
+    from edgeguard.cli.loop import Clock, Limits
+    from edgeguard.cli.posts import open_post
     from edgeguard.policy import load_policy
+    from edgeguard.realtime import collect_when_idle
+    from edgeguard.watchdog import Watchdog
 
+    plans = plan_cameras(source, link or [], log)
     loaded = load_policy(policy, trust=trusted_keys(trust or []))
     program = loaded.program
     values = constants(program, context or [])
-    wants_arm = arm if arm is not None else link is None
-    limits = Limits(program.period, float("inf") if seconds is None else seconds, arm=wants_arm)
+    limits = Limits(
+        program.period,
+        float("inf") if seconds is None else seconds,
+        arm=arm if arm is not None else not link,
+    )
+    clock = Clock(time.monotonic, time.sleep, collect_when_idle)
     with ExitStack() as stack:
-        frames = _source(stack, source, fps)
-        line = _link(program, link)
-        if line is not None:
-            stack.callback(line.close)
-        record = _log(stack, program, log)
-        guard = _guard(stack, loaded, line, record)
-        summary = _watch(guard, frames, line, record, values, limits, headless=headless)
-    typer.echo(str(summary))
-    if record is not None:
-        typer.echo(f"log {record.path}: {record.verdicts} verdicts, head {record.head}")
-        if not record.healthy or record.failures:
-            message = f"error: the log `{record.path}` is not whole: {record.lost} verdicts lost"
-            typer.echo(f"{message}, {record.failures} failures", err=True)
-            raise typer.Exit(FINDINGS)
+        manager = Watchdog.from_environment()
+        stack.callback(manager.close)
+        posts = [open_post(stack, loaded, plan, fps) for plan in plans]
+        _prepare(program.realtime)
+        cameras = _watch(posts, values, limits, clock, headless=headless, manager=manager)
+    _report(posts, cameras)
 
 
 def constants(program: Program, given: Sequence[str]) -> dict[str, float]:
@@ -134,83 +141,52 @@ def constants(program: Program, given: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def _source(stack: ExitStack, spec: str, fps: float) -> Source:
-    from edgeguard.sources import open_source
+def _prepare(wanted: Realtime | None) -> None:
+    """Get what the policy's `realtime:` asks for, and say what could not be had. Raises: UsageError, as `apply`."""
+    if wanted is None:
+        return
+    from edgeguard.realtime import HAD, apply
 
-    source = open_source(spec, fps=fps)
-    stack.callback(source.close)
-    return source
-
-
-def _link(program: Program, port: str | None) -> Link | None:
-    if port is None:
-        return None
-    from edgeguard.link import load_device_key, open_link
-
-    settings = program.link
-    if settings is None or not settings.key:
-        raise UsageError(
-            "the policy names no device key: add `link: {key: FILE}` to it, or leave `--link` out"
-        )
-    return open_link(
-        port,
-        key=load_device_key(settings.key),
-        policy_hash=bytes.fromhex(program.digest),
-        actuators=program.envelope,
-        baud=settings.baud,
-        valid=settings.lost_after,
-    )
-
-
-def _log(stack: ExitStack, program: Program, path: Path | None) -> DecisionLog | None:
-    if path is None:
-        return None
-    from edgeguard.log import DecisionLog
-
-    log = DecisionLog(path, flush=program.log_flush)
-    stack.callback(log.close)
-    return log
-
-
-def _guard(stack: ExitStack, loaded: LoadedPolicy, link: Link | None, log: DecisionLog | None) -> Guard:
-    from edgeguard.cli.loop import USE_ANSWER, use_answer
-    from edgeguard.guard import Guard
-
-    program = loaded.program
-    gates_answer = [limit.name for limit in program.envelope] == [USE_ANSWER]
-    guard = Guard.open(loaded, link=link, log=log, planner=use_answer if gates_answer else None)
-    stack.callback(guard.close)
-    return guard
+    for name, state in apply(wanted).items():
+        if state != HAD:
+            typer.echo(f"warning: real-time option `{name}`: {state}", err=True)
 
 
 def _watch(
-    guard: Guard,
-    source: Source,
-    link: Link | None,
-    log: DecisionLog | None,
+    posts: Sequence[Post],
     values: dict[str, float],
     limits: Limits,
+    clock: Clock,
     *,
     headless: bool,
-) -> Summary:
-    from rich.console import Console
+    manager: Watchdog,
+) -> Sequence[Camera]:
+    from edgeguard.cli.loop import run_loop
+    from edgeguard.cli.stage import cameras_on
+    from edgeguard.console import Keys
 
-    from edgeguard.cli.loop import Clock, run_loop
-    from edgeguard.console import Extra, Keys, open_screen
+    with Keys() as keys, _ended_by_signals(keys), ExitStack() as stack:
+        stack.callback(manager.stopping)
+        cameras = cameras_on(stack, posts, keys, headless=headless)
+        run_loop(cameras, keys, context=values, limits=limits, clock=clock, manager=manager)
+    return cameras
 
-    start = time.monotonic()
-    program = guard.program
 
-    def extra() -> Extra:
-        healthy = log is None or log.healthy
-        status = None if link is None else link.status
-        note = source.trouble or f"source {source.name}"
-        return Extra(start=start, link=status, log_healthy=healthy, note=note, keys=keys.active)
-
-    clock = Clock(time.monotonic, time.sleep)
-    screen = open_screen(Console(), program, headless=headless)
-    with Keys() as keys, _ended_by_signals(keys), screen:
-        return run_loop(guard, source, screen, keys, context=values, limits=limits, clock=clock, extra=extra)
+def _report(posts: Sequence[Post], cameras: Sequence[Camera]) -> None:
+    """Say what happened at each camera. Raises: typer.Exit when a log is not whole or a guard failed."""
+    for post, camera in zip(posts, cameras):
+        prefix = f"{camera.name}: " if len(posts) > 1 else ""
+        typer.echo(f"{prefix}{camera.summary}")
+        if post.log is not None:
+            typer.echo(f"{prefix}log {post.log.path}: {post.log.verdicts} verdicts, head {post.log.head}")
+    broken = [post.trouble for post in posts if post.trouble]
+    failed = [camera for camera in cameras if camera.failure is not None]
+    for trouble in broken:
+        typer.echo(f"error: {trouble}", err=True)
+    for camera in failed:
+        typer.echo(f"error: the guard of `{camera.name}` failed: {camera.failure}", err=True)
+    if failed or broken:
+        raise typer.Exit(INTERNAL if failed else FINDINGS)
 
 
 @contextmanager

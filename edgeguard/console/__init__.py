@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from edgeguard.console.keys import Keys
 from edgeguard.console.screen import LiveScreen, PlainScreen, Screen, open_screen
+from edgeguard.console.several import TableScreen
 from edgeguard.console.thumbnail import thumbnail
 from edgeguard.console.view import Extra, View
 
-__all__ = ["Extra", "Keys", "LiveScreen", "PlainScreen", "Screen", "View", "open_screen", "thumbnail"]
+__all__ = [
+    "Extra",
+    "Keys",
+    "LiveScreen",
+    "PlainScreen",
+    "Screen",
+    "TableScreen",
+    "View",
+    "open_screen",
+    "thumbnail",
+]

@@ -69,8 +69,10 @@ class LiveScreen:
 class PlainScreen:
     """One line a change of authority, mode or answer, for pipes, files and service logs."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, prefix: str = "") -> None:
+        """`prefix`: what every line begins with, such as the camera's name."""
         self._console = console
+        self._prefix = prefix
         self._last: Verdict | None = None
 
     def __enter__(self) -> Self:
@@ -89,7 +91,7 @@ class PlainScreen:
         elif _label(self._last) != _label(verdict):
             line = f"{verdict.at - extra.start:9.3f} s  the model says `{_label(verdict)}`"
         if line:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(self._prefix + line, markup=False, highlight=False, soft_wrap=True)
         self._last = verdict
 
 

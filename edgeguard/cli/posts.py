@@ -1,0 +1,95 @@
+"""All that one camera of `edgeguard run` needs: source, line, log and guard, opened and closed in order.
+
+Whatever cannot be opened is refused before the first step; nothing here is on the frame path.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.cli.cameras import CameraPlan
+    from edgeguard.guard import Guard
+    from edgeguard.link import Link
+    from edgeguard.log import DecisionLog
+    from edgeguard.policy import LoadedPolicy
+    from edgeguard.program import Program
+    from edgeguard.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One camera with everything that watches over it."""
+
+    name: str
+    source: Source
+    guard: Guard
+    link: Link | None = None
+    log: DecisionLog | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the log from being whole; empty when nothing does."""
+        log = self.log
+        if log is None or (log.healthy and not log.failures):
+            return ""
+        return f"the log `{log.path}` is not whole: {log.lost} verdicts lost, {log.failures} failures"
+
+
+def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: float) -> Post:
+    """Open one camera's parts; `stack` closes them. Raises: as `open_source`, `open_link` and `Guard.open`."""
+    from edgeguard.sources import open_source
+
+    source = open_source(plan.source, fps=fps)
+    stack.callback(source.close)
+    link = _link(loaded.program, plan.link)
+    if link is not None:
+        stack.callback(link.close)
+    log = _log(stack, loaded.program, plan.log)
+    return Post(plan.name, source, _guard(stack, loaded, link, log), link, log)
+
+
+def _link(program: Program, port: str | None) -> Link | None:
+    if port is None:
+        return None
+    from edgeguard.link import load_device_key, open_link
+
+    settings = program.link
+    if settings is None or not settings.key:
+        raise UsageError(
+            "the policy names no device key: add `link: {key: FILE}` to it, or leave `--link` out"
+        )
+    return open_link(
+        port,
+        key=load_device_key(settings.key),
+        policy_hash=bytes.fromhex(program.digest),
+        actuators=program.envelope,
+        baud=settings.baud,
+        valid=settings.lost_after,
+    )
+
+
+def _log(stack: ExitStack, program: Program, path: Path | None) -> DecisionLog | None:
+    if path is None:
+        return None
+    from edgeguard.log import DecisionLog
+
+    log = DecisionLog(path, flush=program.log_flush)
+    stack.callback(log.close)
+    return log
+
+
+def _guard(stack: ExitStack, loaded: LoadedPolicy, link: Link | None, log: DecisionLog | None) -> Guard:
+    from edgeguard.cli.loop import USE_ANSWER, use_answer
+    from edgeguard.guard import Guard
+
+    program = loaded.program
+    gates_answer = [limit.name for limit in program.envelope] == [USE_ANSWER]
+    guard = Guard.open(loaded, link=link, log=log, planner=use_answer if gates_answer else None)
+    stack.callback(guard.close)
+    return guard
