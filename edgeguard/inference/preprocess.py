@@ -82,31 +82,38 @@ class Resizer:
 
 
 class _BoxPlan:
-    """Mean over boxes of `down` x `across` pixels."""
+    """Mean over boxes of `down` x `across` pixels: whole numbers until the last step, plane by plane."""
 
-    __slots__ = ("_across", "_columns", "_down", "_gain", "_rows", "_shape")
+    __slots__ = ("_across", "_down", "_gain", "_planes", "_rows", "_total")
 
     def __init__(self, height: int, width: int, down: int, across: int) -> None:
-        total = np.uint16 if down * across * 255 <= 65_535 else np.uint32
+        self._total = np.uint16 if down * across * 255 <= 65_535 else np.uint32
         self._down, self._across = down, across
-        self._shape = (height, width, across, 3)
-        self._rows = np.empty((height, width * across, 3), total)
-        self._columns = np.empty((height, width, 3), total)
+        self._rows = np.empty((height, width * across * 3), self._total)
+        self._planes = np.empty((3, height, width), self._total)
         self._gain = np.float32(1.0 / (255.0 * down * across))
 
     def __call__(self, image: Picture, out: Tensor) -> None:
-        rows, columns = self._rows, self._columns
         if self._down == 1 and self._across == 1:
             np.multiply(image.transpose(2, 0, 1), self._gain, out=out)
             return
-        np.copyto(rows, image[:: self._down])
-        for k in range(1, self._down):
-            np.add(rows, image[k :: self._down], out=rows)
-        cells = rows.reshape(self._shape)
-        np.copyto(columns, cells[:, :, 0])
-        for k in range(1, self._across):
-            np.add(columns, cells[:, :, k], out=columns)
-        np.multiply(columns.transpose(2, 0, 1), self._gain, out=out)
+        rows, lines, down = self._rows, image.reshape(image.shape[0], -1), self._down
+        if down == 1:
+            np.copyto(rows, lines)
+        else:
+            np.add(lines[::down], lines[1::down], out=rows, dtype=self._total)
+        for k in range(2, down):
+            np.add(rows, lines[k::down], out=rows)
+        # colours apart: numpy's innermost loop is then a row of the picture, not its three colours
+        step = 3 * self._across
+        for colour, plane in enumerate(self._planes):
+            if self._across == 1:
+                np.copyto(plane, rows[:, colour::3])
+            else:
+                np.add(rows[:, colour::step], rows[:, colour + 3 :: step], out=plane)
+            for k in range(2, self._across):
+                np.add(plane, rows[:, colour + 3 * k :: step], out=plane)
+        np.multiply(self._planes, self._gain, out=out)
 
 
 Taps = tuple[NDArray[np.intp], NDArray[np.float32]]
@@ -114,31 +121,41 @@ Taps = tuple[NDArray[np.intp], NDArray[np.float32]]
 
 
 class _TapPlan:
-    """Weighted sums of rows, then of columns."""
+    """Weighted sums of rows; then the picture is turned, and its columns are rows."""
 
-    __slots__ = ("_columns", "_columns_part", "_rows", "_rows_part", "_x", "_y")
+    __slots__ = ("_columns", "_columns_part", "_picked", "_rows", "_rows_part", "_turned", "_x", "_y")
 
     def __init__(self, y: Taps, x: Taps, width: int) -> None:
-        self._y = (y[0], y[1][:, :, None, None])
-        self._x = (x[0], x[1][:, None, :, None])
+        self._y = [(index, weight[:, None]) for index, weight in zip(*y)]
+        self._x = [(index, weight[:, None] / np.float32(255.0)) for index, weight in zip(*x)]
         height, out_width = y[0].shape[1], x[0].shape[1]
-        self._rows = np.empty((height, width, 3), np.float32)
+        self._picked = np.empty((height, width * 3), np.uint8)
+        self._rows = np.empty((height, width * 3), np.float32)
         self._rows_part = np.empty_like(self._rows)
-        self._columns = np.empty((height, out_width, 3), np.float32)
+        self._turned = np.empty((width, 3, height), np.float32)
+        self._columns = np.empty((out_width, 3 * height), np.float32)
         self._columns_part = np.empty_like(self._columns)
 
     def __call__(self, image: Picture, out: Tensor) -> None:
-        rows, columns = self._rows, self._columns
-        rows.fill(0.0)
-        for index, weight in zip(*self._y):
-            np.multiply(image[index], weight, out=self._rows_part)
-            np.add(rows, self._rows_part, out=rows)
-        columns.fill(0.0)
-        for index, weight in zip(*self._x):
-            np.multiply(rows[:, index], weight, out=self._columns_part)
-            np.add(columns, self._columns_part, out=columns)
-        np.multiply(columns.transpose(2, 0, 1), np.float32(1.0 / 255.0), out=out)
-        np.clip(out, 0.0, 1.0, out=out)  # the weights' rounding may leave 1 + 1e-7
+        rows, columns, lines = self._rows, self._columns, image.reshape(image.shape[0], -1)
+        into = rows
+        for index, weight in self._y:
+            np.take(lines, index, axis=0, out=self._picked, mode="clip")
+            np.multiply(self._picked, weight, out=into)
+            if into is not rows:
+                np.add(rows, into, out=rows)
+            into = self._rows_part
+        height, width = rows.shape[0], rows.shape[1] // 3
+        np.copyto(self._turned, rows.reshape(height, width, 3).transpose(1, 2, 0))
+        turned, into = self._turned.reshape(width, -1), columns
+        for index, weight in self._x:
+            np.take(turned, index, axis=0, out=into, mode="clip")
+            np.multiply(into, weight, out=into)
+            if into is not columns:
+                np.add(columns, into, out=columns)
+            into = self._columns_part
+        # the weights' rounding may leave 1 + 1e-7
+        np.minimum(columns.reshape(-1, 3, height).transpose(1, 2, 0), np.float32(1.0), out=out)
 
 
 def area_taps(size: int, outputs: int) -> Taps:
