@@ -50,13 +50,14 @@ def _differences(kind: str, name: str, shape: Shape, edges: Mapping[str, Edge]) 
     """In words, how the graph's tensor differs from its declaration."""
     edge = edges.get(name)
     if edge is None:
-        return [f"it has no {kind} `{name}` (it has `{'`, `'.join(edges)}`)"]
+        have = f"`{'`, `'.join(edges)}`" if edges else "none"
+        return [f"it has no {kind} `{name}` (it has {have})"]
     found = []
     if edge.dtype != "float32":
         found.append(f"{kind} `{name}` is {edge.dtype}, not float32")
     # What the graph leaves open, the warm-up run checks.
     fits = len(edge.shape) == len(shape) and all(
-        not isinstance(have, int) or have == declared for have, declared in zip(edge.shape, shape)
+        not isinstance(size, int) or size == declared for size, declared in zip(edge.shape, shape)
     )
     batch_open = not edge.shape or not isinstance(edge.shape[0], int) or not isinstance(shape[0], str)
     if not (fits and batch_open):
