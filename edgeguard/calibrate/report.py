@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _LOSSES = ("model", "against", "pictures", "right", "lost", "gained", "loss", "loss at most")
 _COMMON = (
-    "model", "primary", "set", "pictures", "its failures", "primary's failures", "common", "alike", "beta",
-    "beta at most", "alike at most",
+    "model", "primary", "set", "pictures", "wrong", "failures", "common", "alike", "beta", "beta at most",
+    "alike at most",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def table(qualified: Qualified) -> str:
     common = _aligned(_COMMON, [_common(row) for row in qualified.common], words=3)
     parts = ["right answers, clean pictures, against the primary alone:", *losses]
     if qualified.common:
-        parts += ["failures shared with the primary:", *common]
+        parts += ["wrong answers shared with the primary:", *common]
     parts.append(f"each bound holds with {qualified.confidence:.0%} confidence")
     return "\n".join(parts)
 
@@ -44,9 +44,9 @@ def markdown(policy: str, qualified: Qualified, calibrated: Calibrated | None = 
         lines += [
             "## Common mode",
             "",
-            "`beta` is the beta factor: the share of the primary's failures in which the other model fails too;",
-            "`alike`: with the same wrong answer, which no disagreement shows. Were the models independent, beta would",
-            "be the share of its own failures among the pictures of the set. `stress`: all kinds of corruption.",
+            "`failures`: pictures that the primary answers wrongly; `wrong`: that the other model does; `common`: both;",
+            "`alike`: both with the same wrong answer, which no disagreement shows. `beta` is the beta factor, common /",
+            "failures. Were the models independent, it would be wrong / pictures. `stress`: all kinds of corruption.",
             "",
             *_piped(_COMMON, [_common(row) for row in qualified.common]),
             "",
