@@ -54,13 +54,16 @@ HOSTILE = _words(
 )
 """No model runtime calls these. A process that tries is ended at once: it may not look for another way out."""
 
-_STEADY = _words(
-    # Measured (tests/isolation/sandbox/test_sandbox_steady.py), in the order of how often a frame needs them, and
-    "write read poll ppoll clock_nanosleep futex munmap brk gettid "
-    # what libc falls back to, and what ends a process.
-    "clock_gettime gettimeofday time getcpu madvise mremap sched_yield getrandom restart_syscall rt_sigreturn "
-    "rt_sigprocmask rt_sigaction getpid sched_getaffinity close exit exit_group"
+MEASURED = _words("write read poll ppoll clock_nanosleep brk")
+"""What a worker with onnxruntime calls between two frames, once warm; `ppoll` is what `poll` is on aarch64."""
+
+SPARE = _words(
+    "futex munmap madvise mremap gettid clock_gettime gettimeofday time getcpu sched_yield getrandom getpid "
+    "restart_syscall rt_sigreturn rt_sigprocmask rt_sigaction sched_getaffinity close exit exit_group"
 )
+"""What libc does when memory runs short or a lock is taken, what it may fall back to, signals, and the end."""
+
+_STEADY = (*MEASURED, *SPARE)
 
 _LOADING = _words(
     "readv writev pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat "

@@ -1,0 +1,29 @@
+"""`probe` says what this machine offers and what a process reaches on it; it never fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeguard.isolation.sandbox import Level, probe, probing
+from edgeguard.isolation.sandbox.levels import LAYERS
+
+
+def test_it_says_what_the_kernel_has_and_what_a_process_reached() -> None:
+    found = probe()
+    assert found["seccomp"] == "yes"
+    assert found["level"] in {level.name.lower() for level in Level}
+    assert {f"layer {layer}" for layer in LAYERS} <= set(found)
+
+
+def test_it_tries_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEGUARD_SANDBOX_WITHOUT", "landlock,namespaces")
+    found = probe()
+    assert found["level"] == "filtered"
+    assert found["landlock"] == "no: left out by EDGEGUARD_SANDBOX_WITHOUT"
+
+
+def test_a_trial_that_does_not_answer_is_no_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "_TRIAL", "raise SystemExit(1)")
+    found = probe()
+    assert found["level"] == "off"
+    assert found["layer trial"].startswith("the process that tries it did not answer")
