@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,21 +47,161 @@ def test_a_provider_that_is_not_there_is_refused_and_nothing_falls_back() -> Non
         open_backend("onnxruntime-cuda")
 
 
-def test_tensorrt_is_refused_with_what_to_write_instead() -> None:
-    with pytest.raises(ContractError, match=r"`tensorrt` is not available.*`backend: onnxruntime`"):
-        open_backend("tensorrt")
-
-
 def test_an_unknown_backend_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(UsageError, match="unknown backend `onnxrt`"):
         open_backend("onnxrt")
 
 
-def test_a_provider_that_did_not_start_is_refused(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = OnnxBackend()
-    monkeypatch.setattr(backend, "_provider", "AzureExecutionProvider")
-    with pytest.raises(ContractError):
-        backend.load(tiny.classifier())
+class Recorded:
+    """An onnxruntime that has every provider, and keeps what it was asked for. Its sessions cannot be made."""
+
+    __version__ = "1.99"
+    ExecutionMode = SimpleNamespace(ORT_SEQUENTIAL=0)
+
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+        self.options = SimpleNamespace(add_session_config_entry=self.entries.__setitem__)
+        self.asked: dict[str, Any] = {}
+
+    def SessionOptions(self) -> Any:
+        return self.options
+
+    def get_available_providers(self) -> list[str]:
+        return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def InferenceSession(self, _model: bytes, _options: object, **asked: Any) -> object:
+        self.asked = asked
+        raise RuntimeError("no device\nand a second line")
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    runtime = Recorded()
+    monkeypatch.setattr("edgeguard.inference.onnx_backend.import_onnxruntime", lambda: runtime)
+    return runtime
+
+
+def failed(backend: OnnxBackend, model: Any) -> None:
+    with pytest.raises(ContractError, match=r"cannot load the model: no device$"):
+        backend.load(model)
+
+
+def test_a_session_has_one_thread_that_sleeps_when_it_waits(tiny: Any, recorded: Recorded) -> None:
+    failed(OnnxBackend(), tiny.classifier())
+    assert recorded.options.intra_op_num_threads == recorded.options.inter_op_num_threads == 1
+    assert recorded.entries == {
+        "session.intra_op.allow_spinning": "0",
+        "session.inter_op.allow_spinning": "0",
+    }
+
+
+@pytest.mark.parametrize("name", ["onnxruntime-cuda", "onnxruntime-tensorrt"])
+def test_no_provider_may_leave_anything_to_the_cpu_by_itself(
+    tiny: Any, recorded: Recorded, name: str
+) -> None:
+    failed(OnnxBackend(name), tiny.classifier())
+    assert recorded.entries["session.disable_cpu_ep_fallback"] == "1"
+    # The Python session would otherwise change to the CPU by itself, at the start or in the middle of a frame.
+    assert recorded.asked["enable_fallback"] == 0
+    assert recorded.asked["read_config_from_model"] == 0
+
+
+def test_the_policy_may_allow_nodes_on_the_cpu_and_they_are_counted(tiny: Any, recorded: Recorded) -> None:
+    failed(OnnxBackend("onnxruntime-cuda", cpu_fallback=True), tiny.classifier())
+    assert "session.disable_cpu_ep_fallback" not in recorded.entries
+    assert recorded.entries["session.record_ep_graph_assignment_info"] == "1"
+    assert recorded.asked["enable_fallback"] == 0
+
+
+def test_no_provider_keeps_an_engine_or_lowers_precision(tiny: Any, recorded: Recorded) -> None:
+    failed(OnnxBackend("onnxruntime-tensorrt"), tiny.classifier())
+    (first, options), (second, cuda) = recorded.asked["providers"]
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    assert set(options) >= {
+        "trt_engine_cache_enable",
+        "trt_timing_cache_enable",
+        "trt_fp16_enable",
+        "trt_int8_enable",
+    }
+    assert set(options.values()) == {"0"}
+    assert not any("path" in option for option in options)
+    assert cuda == {"use_tf32": "0"}
+
+
+def test_an_environment_that_switches_engine_caches_is_refused(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORT_TENSORRT_CACHE_PATH", "/tmp/engines")
+    with pytest.raises(UsageError, match=r"`ORT_TENSORRT_CACHE_PATH`.*unset"):
+        OnnxBackend("onnxruntime-tensorrt")
+    OnnxBackend("onnxruntime-cuda")
+
+
+AZURE = "AzureExecutionProvider"
+"""A provider that the CPU's wheel has too, and that takes no node: a device that runs nothing."""
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a backend on a provider that leaves every node to the CPU."""
+    if AZURE not in import_onnxruntime().get_available_providers():
+        pytest.skip(f"this onnxruntime has no {AZURE}")
+    monkeypatch.setattr("edgeguard.inference.onnx_backend.PROVIDERS", {"onnxruntime-idle": (AZURE,)})
+    return "onnxruntime-idle"
+
+
+def test_a_provider_that_leaves_nodes_to_the_cpu_is_refused(tiny: Any, idle: str) -> None:
+    with pytest.raises(ContractError, match=r"`tiny-primary`: onnxruntime cannot load the model: .*CPU"):
+        OnnxBackend(idle).load(tiny.classifier())
+
+
+def test_what_ran_where_is_said_where_the_cpu_may_help(tiny: Any, idle: str) -> None:
+    session = OnnxBackend(idle, cpu_fallback=True).load(tiny.classifier())
+    assert session.describe() == {"runs on": f"0 nodes on {AZURE}, 2 nodes on CPUExecutionProvider"}
+    assert OnnxBackend(idle, cpu_fallback=True).describe()["cpu_fallback"] == "allowed"
+    assert OnnxBackend(idle).describe()["cpu_fallback"] == "refused"
+
+
+def test_an_onnxruntime_that_cannot_tell_what_ran_where_says_so(
+    tiny: Any, idle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(
+        import_onnxruntime().capi.onnxruntime_inference_collection.Session,
+        "get_provider_graph_assignment_info",
+        raising=False,
+    )
+    session = OnnxBackend(idle, cpu_fallback=True).load(tiny.classifier())
+    assert "cannot tell which nodes" in session.describe()["runs on"]
+
+
+def test_a_session_on_the_cpu_says_so(tiny: Any) -> None:
+    assert OnnxBackend().load(tiny.classifier()).describe() == {"runs on": "CPUExecutionProvider"}
+
+
+def test_a_provider_that_fails_on_a_frame_is_not_replaced(
+    tiny: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime's own session answers the same frame again on the CPU, and prints that it does."""
+    ort = import_onnxruntime()
+    session = OnnxBackend().load(tiny.classifier())
+
+    class Gone:
+        """The session's inside, whose provider fails."""
+
+        def __init__(self, inside: Any) -> None:
+            self._inside = inside
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inside, name)
+
+        def run(self, *_: object) -> None:
+            raise ort.capi.onnxruntime_pybind11_state.EPFail("the device is gone")
+
+    inside: Any = session._session  # type: ignore[attr-defined]  # of the class, not of the protocol
+    monkeypatch.setattr(inside, "_sess", Gone(inside._sess))
+    with pytest.raises(InferenceError, match="did not answer: the device is gone"):
+        session.run(np.zeros((1, 3, 8, 8), np.float32))
+    assert capsys.readouterr().out == ""
 
 
 def test_the_provider_that_runs_is_the_one_asked_for(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,15 +216,12 @@ def test_the_provider_that_runs_is_the_one_asked_for(tiny: Any, monkeypatch: pyt
         backend.load(tiny.classifier())
 
 
-def test_the_entry_against_falling_back_is_set_where_it_is_allowed(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runtime = Recorded()
-    monkeypatch.setattr("edgeguard.inference.onnx_backend.import_onnxruntime", lambda: runtime)
-    with pytest.raises(ContractError, match=r"cannot load the model: no device$"):
-        OnnxBackend("onnxruntime-cuda").load(tiny.classifier())
-    assert runtime.entries["session.disable_cpu_ep_fallback"] == "1"
-    assert runtime.made["enable_fallback"] == 0
+def test_outputs_are_the_callers_to_keep(tiny: Any) -> None:
+    session = OnnxBackend().load(tiny.classifier())
+    first = session.run(np.ones((1, 3, 8, 8), np.float32))["logits"]
+    kept = first.copy()
+    session.run(np.zeros((1, 3, 8, 8), np.float32))
+    np.testing.assert_array_equal(first, kept)
 
 
 @pytest.mark.parametrize(
