@@ -44,9 +44,10 @@ def markdown(policy: str, qualified: Qualified, calibrated: Calibrated | None = 
         lines += [
             "## Common mode",
             "",
-            "`failures`: pictures that the primary answers wrongly; `wrong`: that the other model does; `common`: both;",
-            "`alike`: both with the same wrong answer, which no disagreement shows. `beta` is the beta factor, common /",
-            "failures. Were the models independent, it would be wrong / pictures. `stress`: all kinds of corruption.",
+            "`failures`: pictures that the primary answers wrongly; `wrong`: that the other model does; `common`:",
+            "both; `alike`: both with the same wrong answer, which no disagreement shows. `beta` is the beta factor,",
+            "common / failures. Were the models independent, it would be wrong / pictures. `stress`: all kinds of",
+            "corruption.",
             "",
             *_piped(_COMMON, [_common(row) for row in qualified.common]),
             "",

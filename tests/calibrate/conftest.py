@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,27 @@ class Halves:
         }
         outputs = [TensorSpec("logits", "float32", ("N", 3), "logits")]
         return self.tiny.model(nodes, given, spec=self.tiny.spec(), outputs=outputs, role=role)
+
+    def fused(self, rows: range, primary: AdmittedModel) -> AdmittedModel:
+        """One graph that stands for `primary`, and gives a squeezing that is the mean of the picture."""
+        weights = np.zeros((3, SIZE, SIZE, 3), np.float32)
+        for colour in range(3):
+            weights[colour, rows, :, colour] = 0.5
+        nodes = [
+            helper.make_node("Flatten", ["image"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "w"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+            helper.make_node("ReduceMean", ["flat"], ["squeezing"], axes=[1], keepdims=0),
+        ]
+        outputs = [
+            TensorSpec("probabilities", "float32", ("N", 3), "probabilities"),
+            TensorSpec("squeezing", "float32", ("N",), "squeezing"),
+        ]
+        model = self.tiny.model(
+            nodes, {"w": weights.reshape(-1, 3)}, spec=self.tiny.spec(), outputs=outputs, role="fused"
+        )
+        manifest = dataclasses.replace(model.manifest, parts={"primary": primary.digest})
+        return dataclasses.replace(model, manifest=manifest)
 
     def dimming(self, rows: range) -> AdmittedModel:
         """A filter that blackens some rows: whoever looks there loses its answers."""

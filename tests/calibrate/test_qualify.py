@@ -17,6 +17,7 @@ from edgeguard.calibrate.source import ImageSet
 from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import parse_calibration
 from edgeguard.policy.qualification import CommonMode, Loss, Qualified
+from edgeguard.program import ModelRef
 from tests.calibrate.conftest import BOTTOM, TOP
 
 
@@ -114,6 +115,30 @@ def test_an_int8_primary_is_measured_like_any_other(halves: Any) -> None:
     models = {"primary": halves.quantised(TOP), "redundant": halves.model(BOTTOM)}
     row = common(run(models, halves.pictures(330)), "redundant")
     assert (row.failures, row.common) == (33, 3)
+
+
+def test_a_fused_graph_gives_thresholds_and_its_parts_the_qualification(halves: Any) -> None:
+    primary = halves.model(TOP, "primary")
+    models = {"primary": primary, "redundant": halves.model(BOTTOM), "fused": halves.fused(TOP, primary)}
+    pictures = halves.pictures(330)
+    with primaries(models, (), lambda: 0.0) as built:
+        assert "fused" in built["primary"].looks
+        done = calibrate(
+            built["primary"], pictures, policy="gate", abstain=0.2, names={"squeezing": "squeezing"}
+        )
+    assert 0.2 < done.thresholds["squeezing"] < 0.5
+    with primaries(models, (), lambda: 0.0, fused=False) as built:
+        assert "fused" not in built["primary"].looks
+        parts = {role: model.digest for role, model in models.items() if role != "fused"}
+        row = common(qualify(built, pictures, models=parts), "redundant")
+    assert (row.failures, row.common) == (33, 3)
+
+
+def test_each_primary_runs_on_its_own_backend(halves: Any) -> None:
+    models = {"primary": halves.model(TOP, "primary"), "primary.1": halves.model(BOTTOM, "primary")}
+    refs = [ModelRef("primary", "a"), ModelRef("primary.1", "b", "nonsense")]
+    with pytest.raises(UsageError, match="nonsense"), primaries(models, refs, lambda: 0.0):
+        pass
 
 
 def test_a_model_that_gives_no_answer_is_wrong_and_never_alike(tiny: Any) -> None:
