@@ -21,13 +21,14 @@ from typing import Any
 
 from edgeguard.isolation import worker
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import bench.hostile as h; h.main(sys.argv[2], {kind!r}, {extra!r})"
+_START = "import sys; sys.path.insert(0, sys.argv[1]); import bench.hostile; "
+_CALL = "bench.hostile.main(sys.argv[2], {kind!r}, {extra!r})"
 _HEAD = struct.Struct("<IIQQII32sI")
 
 
 def program(kind: str, extra: str = "") -> str:
     """The program of a worker that attacks in this way. `extra`: what the attack needs to know, such as a path."""
-    return PROGRAM.format(kind=kind, extra=extra)
+    return _START + _CALL.format(kind=kind, extra=extra)
 
 
 def main(descriptors: str, kind: str, extra: str) -> None:
