@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.policy.units import span_text
-from edgeguard.program import ActuatorLimit, Program, SignalSpec
+from edgeguard.program import ActuatorLimit, Program, SignalSpec, WorkerSpec
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -21,7 +21,16 @@ def describe(program: Program) -> dict[str, Json]:
         "period": program.period,
         "ftti": program.ftti,
         "lockout_after": program.table.lockout_after,
-        "models": [{"role": m.role, "path": m.path, "backend": m.backend} for m in program.models],
+        "models": [
+            {"role": m.role, "path": m.path, "backend": m.backend, "cpu_fallback": m.cpu_fallback}
+            for m in program.models
+        ],
+        "switch": None if program.switch is None else program.switch.every,
+        "workers": [_worker(spec) for spec in program.workers],
+        "schedule": [
+            {"signal": s.name, "every": s.every, "offset": s.offset, "background": s.background}
+            for s in program.schedule
+        ],
         "signals": [_signal(spec) for spec in program.signals],
         "thresholds": dict(program.thresholds),
         "rules": [_rule(row, program.signals) for row in program.table.rules],
@@ -60,6 +69,17 @@ def _signal(spec: SignalSpec) -> dict[str, Json]:
         "max_age": spec.max_age,
         "on_fault": spec.on_fault.name.lower(),
         "line": spec.line,
+    }
+
+
+def _worker(spec: WorkerSpec) -> dict[str, Json]:
+    return {
+        "name": spec.name,
+        "looks": list(spec.looks),
+        "sandbox": spec.sandbox,
+        "memory": spec.memory,
+        "gpu": spec.gpu,
+        "deadline": spec.deadline,
     }
 
 

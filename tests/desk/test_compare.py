@@ -32,6 +32,7 @@ isolation: {workers: {second: {runs: [redundant]}}}
 frame: {period: 50ms}
 signals:
   certainty: {of: primary, range: [0, 1], max_age: 100ms}
+  doubt: {measure: disagreement, of: [primary, redundant], range: [0, 1], max_age: 200ms}
   speed: {from: context, range: [0, 60], max_age: 100ms}
 rules:
   - {id: asks, when: speed > 50.0, then: human, within: 4s}
@@ -45,6 +46,29 @@ ftti: 500ms
 lockout_after: 3
 log: {flush: 1s}
 """.replace("aaaa", "a" * 64).replace("bbbb", "b" * 64)
+
+RUNNING = [
+    ("runs: [redundant]", "runs: [redundant], sandbox: required", Order.STRICTER),
+    ("runs: [redundant]", 'runs: [redundant], sandbox: "off"', Order.PERMISSIVE),
+    ("runs: [redundant]", "runs: [redundant], sandbox: preferred", Order.EQUIVALENT),
+    ("{workers: {second", "{sandbox: strict, workers: {second", Order.STRICTER),
+    ("runs: [redundant]", "runs: [redundant], memory: 1GiB", Order.STRICTER),
+    ("runs: [redundant]", "runs: [redundant], deadline: 40ms", Order.STRICTER),
+    ("runs: [redundant]", "runs: [redundant], deadline: 60ms", Order.PERMISSIVE),
+    ("runs: [redundant]", "runs: [redundant], restarts: {most: 4}", Order.PERMISSIVE),
+    ("runs: [redundant]", "runs: [redundant], restarts: {within: 2min}", Order.STRICTER),
+    ("runs: [redundant]", "runs: [redundant], restarts: {then: lockout}", Order.STRICTER),
+    ("runs: [redundant]", "runs: [redundant], cpus: [1], scheduling: {fifo: 9}", Order.EQUIVALENT),
+    ("runs: [redundant]", "runs: [redundant, squeezed]", Order.INCOMPARABLE),
+    ("models/b}", "models/b, backend: auto, cpu_fallback: true}", Order.INCOMPARABLE),
+    ("models/a}", "models/a, alternates: [models/c], switch: {every: 9 frames}}", Order.INCOMPARABLE),
+    ("frame:", "qualification: {redundant: {accuracy_loss: 5%}}\nframe:", Order.STRICTER),
+    ("frame:", "fused: {bundle: models/f}\nframe:", Order.INCOMPARABLE),
+    ("frame:", "realtime: {lock_memory: true}\nframe:", Order.EQUIVALENT),
+    ("frame:", "realtime: {lock_memory: true, required: true}\nframe:", Order.STRICTER),
+    ("frame:", "schedule: {doubt: {every: 2 frames}}\nframe:", Order.PERMISSIVE),
+    ("frame:", "schedule: {doubt: {background: true}}\nframe:", Order.PERMISSIVE),
+]
 
 SETTINGS = [
     ("bundle: models/a", "bundle: models/c", Order.INCOMPARABLE),
@@ -89,6 +113,7 @@ SETTINGS = [
     ("flush: 1s", "flush: 2s", Order.PERMISSIVE),
     ("log:", "risk: {at_most: 0.01, confidence: 0.95}\nlog:", Order.STRICTER),
     ("name: whole", "name: other", Order.EQUIVALENT),
+    *RUNNING,
     ("version: 1}", "version: 2}", Order.EQUIVALENT),
 ]
 
@@ -155,6 +180,7 @@ def test_everything_that_a_policy_may_say_is_compared_or_known_to_take_nothing()
 
     by_solver = {"signals", "rules", "redundancy", "fallback"}
     by_value = {"period", "frame", "ftti", "lockout_after", "log", "disclosure", "risk", "models", "filter"}
+    by_value |= {"fused", "qualification", "schedule", "realtime"}
     by_value |= {"admission", "isolation", "link", "envelope", "handover", "calibration"}
     nothing = {"edgeguard", "policy", "let", "invariants", "tests"}
     assert set(Policy.model_fields) == by_solver | by_value | nothing
@@ -293,3 +319,33 @@ def calibrated(folder: Path, threshold: float, *, model: str = "b") -> Path:
     (folder / "c.json").write_text(json.dumps(content))
     (folder / "policy.yaml").write_text(doubting("x > calibrated.x"))
     return folder / "policy.yaml"
+
+
+SCHEDULED = WHOLE.replace("frame:", "schedule: {doubt: {every: 3 frames}}\nframe:", 1)
+"""Its signal may be 200 ms old, so 4 frames are the most."""
+
+
+@pytest.mark.parametrize(
+    ("pace", "order"),
+    [
+        ("{every: 2 frames}", Order.STRICTER),
+        ("{every: 4 frames}", Order.PERMISSIVE),
+        ("{every: 3 frames, offset: 1}", Order.INCOMPARABLE),
+        ("{every: 3 frames, or_when: certainty < 0.5}", Order.STRICTER),
+        ("{every: 4 frames, or_when: certainty < 0.5}", Order.INCOMPARABLE),
+    ],
+)
+def test_a_sparser_schedule_is_more_permissive(pace: str, order: Order) -> None:
+    other = SCHEDULED.replace("{every: 3 frames}", pace)
+    found = compared(SCHEDULED, other)
+    assert found.order is order
+    assert found.differences[0].text.startswith("`schedule.doubt` is computed with")
+
+
+def test_a_qualification_that_is_gone_is_more_permissive() -> None:
+    asked = WHOLE.replace(
+        "frame:", "qualification: {redundant: {accuracy_loss: 5%, common_mode: 0.3}}\nframe:", 1
+    )
+    assert compared(asked, WHOLE).order is Order.PERMISSIVE
+    assert compared(asked, asked.replace("5%", "4%")).order is Order.STRICTER
+    assert compared(asked, asked.replace("0.3", "0.4")).order is Order.PERMISSIVE

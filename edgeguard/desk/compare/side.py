@@ -42,7 +42,7 @@ class Side:
         Raises:
             PolicyError: a threshold is outside the range of its signal.
         """
-        policy = self.document.policy.model_copy(update={"risk": None})
+        policy = self.document.policy.model_copy(update={"risk": None, "qualification": {}})
         own = self.calibration.thresholds if self.calibration else {}
         given = {f"calibrated.{name}": value for name, value in own.items()} | dict(thresholds)
         known = {

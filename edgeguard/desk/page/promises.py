@@ -35,22 +35,29 @@ def names(draft: DraftPolicy) -> Sheet:
 def timing(draft: DraftPolicy) -> Sheet:
     """The worst time from a fault to its command at the microcontroller, rule by rule."""
     stated = "; the policy states no fault-tolerant time interval" if draft.program.ftti is None else ""
+    found = budgets(draft.document)
+    spared = any(one.schedule for one in found)
     return Sheet(
         "timing",
         "Timing budget",
         f"From the moment something is wrong to the command at the microcontroller, at worst{stated}.",
-        ("rule", "line", "debounce or maximum age", "period", "link", "together", "allowed", "in time"),
-        tuple(_budget(one) for one in budgets(draft.document)),
+        (
+            *("rule", "line"),
+            *(("schedule",) if spared else ()),
+            *("debounce or maximum age", "period", "link", "together", "allowed", "in time"),
+        ),
+        tuple(_budget(one, spared=spared) for one in found),
     )
 
 
-def _budget(one: Budget) -> tuple[Cell, ...]:
+def _budget(one: Budget, *, spared: bool) -> tuple[Cell, ...]:
     verdict = "" if one.ftti is None else "yes"
     if one.late:
         verdict = f"no, but {one.covered} acts in time on the same condition"
     allowed = "" if one.ftti is None else duration_text(one.ftti)
+    before = (duration_text(one.schedule) if one.schedule else "",) if spared else ()
     times = (duration_text(t) for t in (one.waited, one.period, one.link, one.total))
-    return (Code(one.id), str(one.line), *times, allowed, verdict)
+    return (Code(one.id), str(one.line), *before, *times, allowed, verdict)
 
 
 def invariants(draft: DraftPolicy) -> Sheet:
