@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _PLAIN, _ACTS = "plain", "primary"
 """The looks of the primary alone, and of what acts: behind the filter where there is one."""
 
-_SQUEEZED = "squeezed"
+_OF_PRIMARY = (_ACTS, "squeezed")
+"""The looks of a primary that has nothing beside it."""
 _Labels = NDArray[np.int64]
 _Mask = NDArray[np.bool_]
 
@@ -51,7 +52,7 @@ class Answers:
 
     def redundant(self) -> tuple[str, ...]:
         """The further models."""
-        return tuple(look for look in self.looks if look not in (_ACTS, _PLAIN, _SQUEEZED))
+        return tuple(look for look in self.looks if look not in (*_OF_PRIMARY, _PLAIN))
 
 
 def qualify(
@@ -69,13 +70,18 @@ def qualify(
     the same. `models`: digests (hex) of all models that take part, by role. `first`: index of the first picture to use.
 
     Raises:
-        UsageError: no labels, a label that the models do not know, or no picture from `first` on.
+        UsageError: no labels, a label that the models do not know, no picture from `first` on, or one model alone.
         SourceError: a picture that cannot be read.
     """
     if images.labels is None:
         raise UsageError("a qualification needs pictures with labels, so that wrong answers can be counted")
     if first >= images.count:
         raise UsageError(f"{images.count} pictures are too few for a qualification: give more")
+    if len(primaries) == 1 and all(look in _OF_PRIMARY for p in primaries.values() for look in p.looks):
+        message = (
+            "one model is nothing to qualify: name a filter, a redundant model or an alternate in the policy"
+        )
+        raise UsageError(message)
     clean = {role: _answers(p, images, first, stress=False) for role, p in primaries.items()}
     under = {role: _answers(p, images, first, stress=True) for role, p in primaries.items()} if stress else {}
     common = [

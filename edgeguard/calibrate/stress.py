@@ -90,8 +90,9 @@ def _along(field: _Field, weights: _Field, axis: int) -> _Field:
     padding = [(0, 0)] * 3
     padding[axis] = (reach, reach)
     padded = np.pad(field, padding, mode="edge")
-    length = field.shape[axis]
     total = np.zeros_like(field)
     for step, weight in enumerate(weights):
-        total += weight * padded.take(range(step, step + length), axis=axis)
+        window = [slice(None)] * 3
+        window[axis] = slice(step, step + field.shape[axis])
+        total += weight * padded[tuple(window)]
     return total

@@ -177,7 +177,12 @@ def test_pictures_that_qualify_nothing_are_refused(
 ) -> None:
     pictures = ImageSet(30, halves.pictures(30).images, labels, str)
     with pytest.raises(UsageError, match=said):
-        run({"primary": halves.model(TOP, "primary")}, pictures, first=first)
+        run({"primary": halves.model(TOP, "primary"), "redundant": halves.model(TOP)}, pictures, first=first)
+
+
+def test_one_model_alone_has_nothing_to_be_held_against(halves: Any) -> None:
+    with pytest.raises(UsageError, match="one model is nothing to qualify"):
+        run({"primary": halves.model(TOP, "primary")}, halves.pictures(30))
 
 
 def test_a_primary_that_never_fails_bounds_nothing(halves: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeguard import ContractError, Frame, Guard, load_policy, load_public_keys
 from edgeguard.admission import AdmittedModel
 from edgeguard.cli.app import invoke
 from tests.calibrate.conftest import BOTTOM, TOP, halves, tiny
@@ -110,6 +111,16 @@ def test_a_pair_that_fails_apart_is_calibrated_signed_and_checked(call: Call, pa
     assert held["models"] == json.loads((pair.root / "calibration.json").read_text())["models"]
     assert {row["set"] for row in held["common"]} == {"clean"}
     assert call("policy", "check", pair.policy).code == 0
+    assert call("sign", pair.policy, "--key", pair.key).code == 0
+    policy = load_policy(pair.policy, trust=load_public_keys([pair.root / "release.pub"]))
+    guard = Guard.open(policy)
+    guard.step(None, {}, 0.0)
+    image = next(iter(pair.halves.pictures(1).images()))
+    assert guard.step(Frame(image, 1, 0.02), {}, 0.02).answer is not None
+    guard.close()
+    pair.take("redundant", pair.halves.model(BOTTOM, gain=2.0))
+    with pytest.raises(ContractError, match="as redundant"):
+        Guard.open(policy)
 
 
 def test_a_pair_that_fails_together_is_not_calibrated(call: Call, pair: Pair) -> None:
