@@ -119,18 +119,20 @@ class HostMember:
 
     def describe(self) -> Mapping[str, str]:
         """By role, the backend that runs its model."""
-        return {"runs in": "host", **described(self._parts)}
+        return {"runs in": "host", **described(self._parts, self._runner)}
 
     def close(self) -> None:
         """Free the sessions."""
         self._runner.close()
 
 
-def described(parts: Mapping[str, Part]) -> dict[str, str]:
-    """By role, the bundle and what runs it, for the log."""
+def described(parts: Mapping[str, Part], runner: Runner) -> dict[str, str]:
+    """By role, the bundle and what runs it where, for the log."""
     words = {}
     for role, part in parts.items():
-        facts = open_backend(part.backend, cpu_fallback=part.cpu_fallback).describe()
+        engine = part.contract.engine
+        backend = open_backend(part.backend, cpu_fallback=part.cpu_fallback, engine=engine)
+        facts = {**backend.describe(), **runner.where(role)}
         run_by = ", ".join(f"{key} {value}" for key, value in facts.items() if key != "backend")
         words[role] = f"{part.contract.bundle} {part.contract.digest[:12]} on {facts['backend']} ({run_by})"
     return words

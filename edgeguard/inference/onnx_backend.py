@@ -54,6 +54,9 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
+NO_KERNEL_CACHE = "CUDA_CACHE_DISABLE"
+"""At `1` before CUDA starts: the driver neither loads kernels from the home folder nor leaves them there."""
+
 _CACHES = "ORT_TENSORRT_"
 """Variables by which the environment can switch the engine cache on, and say where it lies."""
 
@@ -183,6 +186,8 @@ class OnnxBackend:
                 f"have (it has {', '.join(available)}): install the matching build, or let the policy say "
                 "`backend: onnxruntime`"
             )
+        if self._provider != _CPU:
+            os.environ[NO_KERNEL_CACHE] = "1"
         _refuse_caches(self._providers)
 
     @property

@@ -92,6 +92,10 @@ class Runner:
         own = {role: tuple(look for look in looks if role_of(look) == role) for role in self._nets}
         return tuple((role, asked) for role, asked in own.items() if asked)
 
+    def where(self, role: str) -> Mapping[str, str]:
+        """What of a role's model runs where."""
+        return self._sessions[role].describe()
+
     def close(self) -> None:
         """Free the sessions. May be called twice."""
         for session in self._sessions.values():
@@ -130,7 +134,8 @@ def load_part(models: Mapping[str, bytes]) -> Load:
     """Makes sessions from the models' bytes, by role."""
 
     def load(part: Part) -> Session:
-        backend = open_backend(part.backend, cpu_fallback=part.cpu_fallback)
+        engine = part.contract.engine
+        backend = open_backend(part.backend, cpu_fallback=part.cpu_fallback, engine=engine)
         return backend.load_bytes(part.contract, models[part.role])
 
     return load

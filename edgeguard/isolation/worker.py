@@ -88,8 +88,8 @@ def prepare(
     runner = Runner.load(order.looks, parts, (loader or load_part)(order.models))
     warm_up(runner, parts)
     if -1 in (handed.frames, handed.suggestions, handed.bell):
-        return runner, None, described(parts)
-    return runner, Desk(Layout(order.looks, parts), handed), described(parts)
+        return runner, None, described(parts, runner)
+    return runner, Desk(Layout(order.looks, parts), handed), described(parts, runner)
 
 
 def warm_up(runner: Runner, parts: Mapping[str, Part]) -> None:

@@ -7,11 +7,13 @@ something back never raises.
 from __future__ import annotations
 
 import importlib
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 from edgeguard.errors import ContractError
+from edgeguard.inference.onnx_backend import NO_KERNEL_CACHE
 from edgeguard.inference.session import InferenceError
 from edgeguard.inference.tensorrt.api import CudaRuntime, Handle, Value
 
@@ -45,6 +47,7 @@ class Cuda:
         Raises:
             ContractError: the bindings are not installed.
         """
+        os.environ[NO_KERNEL_CACHE] = "1"
         try:
             return cls(cast("CudaRuntime", importlib.import_module(BINDINGS)))
         except ImportError as error:
