@@ -32,7 +32,7 @@ isolation: {workers: {second: {runs: [redundant]}}}
 frame: {period: 50ms}
 signals:
   certainty: {of: primary, range: [0, 1], max_age: 100ms}
-  doubt: {measure: disagreement, of: [primary, redundant], range: [0, 1], max_age: 300ms}
+  doubt: {measure: disagreement, of: [primary, redundant], range: [0, 1], max_age: 250ms}
   speed: {from: context, range: [0, 60], max_age: 100ms}
 rules:
   - {id: asks, when: speed > 50.0, then: human, within: 4s}
@@ -322,7 +322,7 @@ def calibrated(folder: Path, threshold: float, *, model: str = "b") -> Path:
 
 
 SCHEDULED = WHOLE.replace("frame:", "schedule: {doubt: {every: 3 frames}}\nframe:", 1)
-"""Its signal may be 300 ms old, and its worker takes 50 ms, so 5 frames are the most."""
+"""Its signal may be 250 ms old, and its worker takes 50 ms, so 4 frames are the most."""
 
 
 @pytest.mark.parametrize(
