@@ -1,0 +1,111 @@
+"""What is measured: the demo's models as they were admitted, cheaper ones made from them, and frames with labels.
+
+Nothing is trained and nothing is signed here. What cannot be had is missing, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
+from edgeguard.errors import EdgeguardError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgeguard.types import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {"primary": "primary", "redundant": "redundant", "filter": "denoise"}
+NAMES = ("signs", "photos")
+
+
+class SkippedError(EdgeguardError):
+    """Something cannot be measured here; says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Models by role, frames to show them, and what else belongs to one demo."""
+
+    name: str
+    models: Mapping[str, AdmittedModel]
+    frames: tuple[Image, ...]
+    int8: Mapping[str, AdmittedModel] = field(default_factory=dict)
+    """Roles of which there is a quantised model."""
+    fused: Mapping[str, AdmittedModel] = field(default_factory=dict)
+    """`fp32` and `int8`: one graph for everything."""
+    labels: NDArray[np.int64] | None = None
+    """Of `held_out`; None: nobody knows them, and agreement with the fp32 model stands for accuracy."""
+    held_out: tuple[Image, ...] = ()
+    """Pictures that no model was made with: accuracy is measured on them."""
+    missing: tuple[str, ...] = ()
+    """What is left out, and why."""
+
+    def with_int8(self, *roles: str) -> dict[str, AdmittedModel]:
+        """The models with some of them quantised, as far as there are such."""
+        return {
+            role: self.int8[role] if role in roles and role in self.int8 else model
+            for role, model in self.models.items()
+        }
+
+
+def load(name: str, *, held_out: int = 0) -> Profile:
+    """The demo's models and frames of a profile; `held_out`: how many pictures to measure accuracy on.
+
+    Raises:
+        SkippedError: its models were not exported here.
+        AdmissionError: they are not signed with `keys/demo.key`.
+    """
+    folder = ROOT / "models" / name
+    missing = [where for where in FOLDERS.values() if not (folder / where / "model.onnx").is_file()]
+    if missing:
+        raise SkippedError(
+            f"profile `{name}` is skipped: {folder / missing[0]} is not exported; `make models` makes it"
+        )
+    signers = load_public_keys([ROOT / "keys" / "demo.pub"])
+    models = {role: admit_bundle(folder / where, signers) for role, where in FOLDERS.items()}
+    if name == "signs":
+        images, labels = _signs(held_out)
+        return Profile(name, models, _sign_frames(), labels=labels, held_out=images)
+    return Profile(name, models, _photos(folder), held_out=_crops(held_out))
+
+
+def _sign_frames(count: int = 240) -> tuple[Image, ...]:
+    from models.signs.calibration import render
+
+    return tuple(render(count)[0])
+
+
+def _signs(count: int) -> tuple[tuple[Image, ...], NDArray[np.int64] | None]:
+    if not count:
+        return (), None
+    from models.signs.calibration import render
+
+    images, labels, _ = render(count, seed=501, split="test")
+    return tuple(images), np.asarray(labels, np.int64)
+
+
+def _photos(folder: Path) -> tuple[Image, ...]:
+    """The photographs at 448 x 448 pixels, sixteen times each with a little noise: a frame never is the last one."""
+    from edgeguard.calibrate import open_images
+
+    noise = np.random.default_rng(7)
+    return tuple(
+        np.clip(picture.astype(np.int16) + noise.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8)
+        for picture in open_images(folder / "images", ()).images()
+        for _ in range(16)
+    )
+
+
+def _crops(count: int) -> tuple[Image, ...]:
+    if not count:
+        return ()
+    from models.photos.calibration import render
+
+    return tuple(render(count, seed=501))
