@@ -39,8 +39,8 @@ def waiting(policy: Policy, name: str) -> float:
 def oldest(policy: Policy, name: str) -> float:
     """The age (s) that a scheduled signal reaches while all goes well, just before it is computed again."""
     pace, period, limit = policy.schedule.get(name), frame_period(policy), deadline(policy, name)
-    if pace is not None and pace.background:  # asked, answered, asked again with the next frame, answered
-        return 2.0 * limit + period
+    if pace is not None and pace.background:  # asked, answered, seen with the next frame, and all of it again
+        return 2.0 * (limit + period)
     return (pace.every or 1 if pace else 1) * period + limit
 
 
@@ -50,5 +50,5 @@ def frames_held(policy: Policy, name: str) -> int:
     if pace is None:
         return 1
     if pace.background:
-        return 1 + math.ceil(deadline(policy, name) / frame_period(policy))
+        return 1 + math.floor(deadline(policy, name) / frame_period(policy))
     return pace.every or 1

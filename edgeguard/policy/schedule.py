@@ -66,8 +66,8 @@ def _idle(findings: Findings, name: str, pace: Pace, path: Path) -> bool:
     if not pace.background:
         return True
     policy = findings.policy
-    for look in asked_for(policy, name):
-        where = home(policy, look)
+    places = tuple(home(policy, look) for look in asked_for(policy, name))
+    for look, where in zip(asked_for(policy, name), places):
         if where in (HOST, home(policy, PRIMARY)):
             reason = "in the host" if where == HOST else "where the primary does"
             message = f"{quote(look)} runs {reason}: nothing can run in the background there"

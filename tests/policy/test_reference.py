@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edgeguard.desk.codes import FINDINGS
 from edgeguard.policy import parse, parse_calibration
 from edgeguard.policy.codes import CODES
+from edgeguard.policy.running import Model, Pace, Qualification, Realtime, Worker
 from edgeguard.policy.schema import Fallback, Policy, Rule, SignalDeclaration
 from edgeguard.policy.sources import MODEL_SIGNALS, OTHER_SIGNALS
 
@@ -22,6 +24,32 @@ def test_example_policy_of_the_page_is_valid() -> None:
     assert example is not None
     text = example[1].replace("<64 hex digits>", "ab" * 32)
     assert parse(text.encode(), file="page.yaml").policy.policy.name == "door"
+
+
+def test_examples_of_the_sections_make_one_policy() -> None:
+    titles = ("Models", "Isolation", "Schedule", "Qualification", "Real time")
+    parts = [re.search(r"```yaml\n(.*?)```", section(title), re.DOTALL) for title in titles]
+    text = "edgeguard: 1\npolicy: {name: parts, version: 1}\n" + "".join(part[1] for part in parts if part)
+    text += f"""
+admission: {{signers: [{{key: k.pub, sha256: "{"ab" * 32}"}}]}}
+signals:
+  certainty:    {{of: primary, range: [0, 1], max_age: 150ms}}
+  disagreement: {{of: [primary, redundant], range: [0, 1], max_age: 250ms}}
+  squeezing:    {{of: primary, range: [0, 1], max_age: 250ms}}
+  doubt3:       {{of: [primary, third], measure: disagreement, range: [0, 1], max_age: 250ms}}
+envelope: {{brake: {{min: 0, max: 1, safe: 1}}}}
+"""
+    policy = parse(text.encode(), file="page.yaml").policy
+    assert {name for name in Policy.model_fields if name in policy.model_fields_set} >= {
+        "models", "filter", "isolation", "schedule", "qualification", "realtime",
+    }  # fmt: skip
+
+
+def test_every_key_of_workers_schedules_and_models_is_on_the_page() -> None:
+    models = ((Model, "Models"), (Worker, "Isolation"), (Pace, "Schedule"), (Realtime, "Real time"))
+    for model, title in (*models, (Qualification, "Qualification")):
+        for name, field in model.model_fields.items():
+            assert f"`{field.alias or name}`" in section(title), name
 
 
 def test_example_calibration_of_the_page_is_valid() -> None:
@@ -44,4 +72,4 @@ def test_every_signal_of_models_frame_and_runtime_is_on_the_page() -> None:
 
 
 def test_codes_named_on_the_page_exist() -> None:
-    assert set(re.findall(r"EG\d{4}", PAGE)) <= set(CODES)
+    assert set(re.findall(r"EG\d{4}", PAGE)) <= {*CODES, *FINDINGS}
