@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import calibrate, explain, init, keys, link, log, policy, qualify, run, sign, verify
+from edgeguard.cli import (
+    calibrate,
+    explain,
+    init,
+    keys,
+    link,
+    log,
+    machine,
+    policy,
+    qualify,
+    run,
+    sign,
+    verify,
+)
 from edgeguard.errors import EdgeguardError, PolicyError
 
 DEBUG = "EDGEGUARD_DEBUG"
@@ -40,6 +53,7 @@ run.register(app)
 explain.register(app)
 log.register(app)
 link.register(app)
+machine.register(app)
 
 
 def _version(wanted: bool) -> None:

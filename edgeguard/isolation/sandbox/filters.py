@@ -16,6 +16,9 @@ from edgeguard.isolation.sandbox.seccomp import SET_MODE_FILTER, TSYNC
 PROT_WRITE = 2
 PROT_EXEC = 4
 MAP_ANONYMOUS = 0x20
+_MAP_TYPE = 0x0F
+_MAP_PRIVATE = 0x02
+_MAP_UNCOUNTED = 0x0100 | 0x40000  # MAP_GROWSDOWN | MAP_HUGETLB
 CLONE_THREAD_OF_SELF = 0x00010000 | 0x00000100 | 0x00000800  # CLONE_THREAD | CLONE_VM | CLONE_SIGHAND
 CLONE_NEW_ANYTHING = 0x7E020080  # every CLONE_NEW* flag
 O_WRONLY = 0o1
@@ -67,7 +70,7 @@ _STEADY = (*MEASURED, *SPARE)
 
 _LOADING = _words(
     "readv writev pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat "
-    "getdents64 getcwd dup mincore set_robust_list get_robust_list rseq set_tid_address getrlimit sysinfo uname "
+    "getdents64 getcwd dup mincore set_robust_list rseq set_tid_address getrlimit sysinfo uname "
     "getrusage times getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp "
     "sched_getscheduler sched_getparam sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 "
     "epoll_ctl epoll_wait epoll_pwait select pselect6 membarrier capget capset fadvise64 msync get_mempolicy "
@@ -91,7 +94,7 @@ def loading(*, gpu: bool, users: Sequence[int] = ()) -> tuple[Rule, ...]:
         Rule("open", checks=(_no(1, _opening_refused(gpu=gpu)),)),
         # The next filter; one that reports to a descriptor (SECCOMP_FILTER_FLAG_NEW_LISTENER) is not among them.
         Rule("seccomp", checks=(_is(0, SET_MODE_FILTER), _no(1, _ALL_64 & ~TSYNC))),
-        # Limits and scheduling of this process itself: the kernel lets it lower them only.
+        # Limits and scheduling of this process itself: no further than the limits that it entered with.
         Rule("prlimit64", checks=(_is(0, 0),)),
         Rule("sched_setscheduler", checks=(_is(0, 0), _is(1, _SCHED_FIFO))),
         # On a connection that exists already; no address can be named.
@@ -124,11 +127,17 @@ def _refused() -> list[Rule]:
 
 
 def _memory(*, libraries: bool) -> list[Rule]:
-    """No memory may be both written and run: code comes from files, while loading, and is never made."""
-    rules = [Rule("mprotect", checks=(_NO_EXEC,)), Rule("mmap", checks=(_NO_EXEC,))]
+    """No memory may be both written and run: code comes from files, while loading, and is never made.
+
+    And none escapes the limit of memory, which counts neither what is shared nor what grows like a stack.
+    """
+    file = _no(3, MAP_ANONYMOUS | _MAP_UNCOUNTED)
+    own = Check(3, _MAP_TYPE | _MAP_UNCOUNTED, _MAP_PRIVATE)
+    rules = [Rule("mprotect", checks=(_NO_EXEC,))]
+    rules += [Rule("mmap", checks=(_NO_EXEC, own)), Rule("mmap", checks=(_NO_EXEC, file))]
     if libraries:
-        from_file = (Check(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), Check(3, MAP_ANONYMOUS, 0))
-        rules.append(Rule("mmap", checks=from_file))
+        code = Check(2, PROT_EXEC | PROT_WRITE, PROT_EXEC)
+        rules.append(Rule("mmap", checks=(code, file)))
     return rules
 
 

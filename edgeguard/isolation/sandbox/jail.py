@@ -5,6 +5,9 @@ Neither can be taken back. Neither raises for what the kernel refuses: the host 
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 from edgeguard.errors import UsageError
 from edgeguard.isolation.sandbox import (
     filters,
@@ -16,7 +19,7 @@ from edgeguard.isolation.sandbox import (
     privileges,
     seccomp,
 )
-from edgeguard.isolation.sandbox.levels import NOT_ASKED, ON, Jail, Level, Reached, is_on, reached
+from edgeguard.isolation.sandbox.levels import LATER, NOT_ASKED, ON, Jail, Level, Reached, is_on, reached
 
 _layers: dict[str, str] = {}
 """What `enter` came to, for `seal`: a process enters one jail, once."""
@@ -28,28 +31,32 @@ def enter(jail: Jail) -> Reached:
     Call it first thing, with one thread. `seal` decides the level; until then it is at most `PROCESS`.
 
     Raises:
-        UsageError: this process is in a jail already.
+        UsageError: this process is in a jail already, or has threads, on some of which layers would not hold.
     """
     if _layers:
         raise UsageError("this process is in a jail already: `enter` is called once")
+    threads = _threads()
+    if threads != 1:
+        raise UsageError(f"this process has {threads} threads: it enters its jail before anything starts one")
     if jail.level is Level.OFF:
         _layers["descriptors"] = NOT_ASKED
         return reached(_layers)
     readable = jail.readable or paths.loader_paths(gpu=jail.gpu)
     _layers["descriptors"] = limits.close_others(jail.keep)
     _layers["affinity"] = limits.affinity(jail.cpus)
-    _layers["limits"] = limits.at_start(jail.memory)
+    _layers["limits"] = limits.at_start(jail.memory, gpu=jail.gpu)
     _layers["no_new_privs"] = privileges.no_new_privs()
-    later = _scheduling_later(jail)
+    _layers["scheduling"] = limits.prepare_fifo(jail.fifo)
+    later = 0
     if jail.level >= Level.STRICT:
         _layers.update(_separate())
-        later |= _leave_root(readable)
+        later = _leave_root(readable)
     _layers["capabilities"] = privileges.drop_capabilities(later)
     _layers["undumpable"] = privileges.undumpable()
     if jail.level >= Level.STRICT:
         _layers.update(_files(jail, readable))
     if jail.level >= Level.FILTERED:
-        users = privileges.unprivileged_users() if later & privileges.CHANGE_USER else ()
+        users = privileges.unprivileged_users() if later else ()
         _layers["seccomp_load"] = seccomp.install(filters.loading(gpu=jail.gpu, users=users))
     return reached(_layers)
 
@@ -65,8 +72,8 @@ def seal(jail: Jail) -> Reached:
     if jail.level is Level.OFF:
         return reached(_layers)
     if jail.fifo is not None:
-        _layers["scheduling"] = limits.fifo(jail.fifo)
-    if _layers.get("user") == _LATER:
+        _layers["scheduling"] = limits.fifo(jail.fifo, _layers["scheduling"])
+    if _layers.get("user") == LATER:
         _layers["user"] = privileges.leave_root()
         _layers["undumpable"] = privileges.undumpable()  # becoming another user sets it again
     _layers["capabilities"] = privileges.drop_capabilities()
@@ -78,16 +85,11 @@ def seal(jail: Jail) -> Reached:
     return reached(_layers)
 
 
-_LATER = "when sealed"
-
-
-def _scheduling_later(jail: Jail) -> int:
-    """The capability that `seal` needs to take the real-time priority; 0: none."""
-    if jail.fifo is None:
-        return 0
-    _layers["scheduling"] = _LATER
-    # A capability is each thread's own: the threads of a GPU's driver would keep it.
-    return 0 if limits.allow_fifo(jail.fifo) or jail.gpu else privileges.CHANGE_SCHEDULING
+def _threads() -> int:
+    try:
+        return len(list(Path("/proc/self/task").iterdir()))
+    except OSError:
+        return threading.active_count()
 
 
 def _leave_root(readable: tuple[str, ...]) -> int:
@@ -97,7 +99,7 @@ def _leave_root(readable: tuple[str, ...]) -> int:
     if privileges.readable_by_anyone(readable):
         _layers["user"] = privileges.leave_root()
         return 0
-    _layers["user"] = _LATER
+    _layers["user"] = LATER
     return privileges.CHANGE_USER
 
 

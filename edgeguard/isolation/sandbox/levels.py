@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 ON = "on"
 NOT_ASKED = "not asked for"
+LATER = "when sealed"
 
 
 class Level(IntEnum):

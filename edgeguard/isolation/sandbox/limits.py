@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgeguard.isolation.sandbox import kernel
-from edgeguard.isolation.sandbox.levels import NOT_ASKED, ON
+from edgeguard.isolation.sandbox.levels import LATER, NOT_ASKED, ON, is_on
 
 _RTTIME = 15
 """RLIMIT_RTTIME, which the standard library does not name: µs of CPU without ever waiting, under SCHED_FIFO."""
 
 _LONGEST_BURST = 2_000_000
+_LONGEST_LOAD = 60_000_000
 """µs: a real-time worker that never waits for so long is ended by the kernel, or it would starve its host's CPU."""
+
+_LIBRARIES = 8 << 30
+"""Bytes of address space beside a worker's own memory; more would only cost the kernel page tables."""
 
 
 def close_others(keep: Iterable[int]) -> str:
@@ -35,7 +39,7 @@ def close_others(keep: Iterable[int]) -> str:
     return ON
 
 
-def at_start(memory: int | None) -> str:
+def at_start(memory: int | None, *, gpu: bool) -> str:
     """No core dumps, no file may grow, no message queues, and at most `memory` bytes of private writable memory."""
     wanted = {
         resource.RLIMIT_CORE: 0,
@@ -45,6 +49,8 @@ def at_start(memory: int | None) -> str:
     }
     if memory is not None:
         wanted[resource.RLIMIT_DATA] = memory
+        if not gpu:  # whose driver reserves addresses by the terabyte
+            wanted[resource.RLIMIT_AS] = memory + _LIBRARIES
     return _lower(wanted)
 
 
@@ -65,20 +71,32 @@ def affinity(cpus: tuple[int, ...]) -> str:
     return f"no cpu {', '.join(map(str, sorted(missed)))} here" if missed else ON
 
 
-def allow_fifo(priority: int) -> bool:
-    """Keep the right to real-time `priority`, and to no higher one, until `fifo` takes it; False: not permitted."""
-    try:
+def prepare_fifo(priority: int | None) -> str:
+    """Keep the right to real-time `priority`, and to no higher one, until `fifo`: `LATER`, or why not.
+
+    Where that right comes from a capability, which is given up before loading, the priority is taken at once: `on`.
+    """
+    if priority is None:
+        return NOT_ASKED
+    with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_RTPRIO, (priority, priority))
-    except (OSError, ValueError):
-        return False
-    return True
+        return LATER
+    return _become_fifo(priority, _LONGEST_LOAD)
 
 
-def fifo(priority: int) -> str:
-    """Take real-time `priority` and give the right back. Not while loading: it would starve the host's threads."""
+def fifo(priority: int, state: str) -> str:
+    """Take real-time `priority` and give the right to it back. `state`: what `prepare_fifo` said."""
+    if state == LATER:
+        return _become_fifo(priority, _LONGEST_BURST)
+    if is_on(state):
+        resource.setrlimit(_RTTIME, (_LONGEST_BURST, _LONGEST_BURST))
+    return state
+
+
+def _become_fifo(priority: int, longest: int) -> str:
     try:
         # The limit first: a real-time process that never waits would hold its CPU for good.
-        resource.setrlimit(_RTTIME, (_LONGEST_BURST, _LONGEST_BURST))
+        resource.setrlimit(_RTTIME, (longest, longest))
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
     except PermissionError:

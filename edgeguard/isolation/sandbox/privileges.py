@@ -17,8 +17,6 @@ _VERSION_3 = 0x20080522
 _HIGHEST = 63
 CHANGE_USER = 1 << 6 | 1 << 7
 """CAP_SETGID and CAP_SETUID, as bits: what `leave_root` needs."""
-CHANGE_SCHEDULING = 1 << 23
-"""CAP_SYS_NICE."""
 
 _FIRST_UNUSED_UID = 0x70000000
 """Start of the range that neither people, services nor containers get (systemd's UIDS-GIDS): one id a worker."""

@@ -88,6 +88,7 @@ def text(value: str | bytes) -> int:
 
 ROOMS: list[object] = []
 AT_FDCWD = -100
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 # Files
@@ -374,24 +375,24 @@ def type_into_terminal() -> None:
 
 @attempt("map memory that is written and run")
 def map_write_run() -> None:
-    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    mmap.mmap(-1, 4096, PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 
 
 @attempt("map empty memory that is run")
 def map_run() -> None:
-    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+    mmap.mmap(-1, 4096, PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
 
 
 @attempt("make written memory runnable (mprotect)")
 def protect_run() -> None:
-    room = mmap.mmap(-1, 4096)
+    room = mmap.mmap(-1, 4096, PRIVATE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(room))
     call("mprotect", address, 4096, 1 | 4)
 
 
 @attempt("make written memory runnable (pkey_mprotect)")
 def pkey_protect_run() -> None:
-    room = mmap.mmap(-1, 4096)
+    room = mmap.mmap(-1, 4096, PRIVATE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(room))
     call("pkey_mprotect", address, 4096, 1 | 4, -1)
 
@@ -400,6 +401,21 @@ def pkey_protect_run() -> None:
 def system_v_memory() -> None:
     found = call("shmget", 0, 4096, 0o1600)
     call("shmctl", found, 0, 0)
+
+
+@attempt("take memory that its limit does not count (shared)")
+def uncounted_memory() -> None:
+    mmap.mmap(-1, 4096, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+
+
+@attempt("take memory that its limit does not count (growing down)")
+def uncounted_stack() -> None:
+    mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100)
+
+
+@attempt("take more memory than it was given", while_loading=False)
+def too_much_memory() -> None:
+    mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 @attempt("make a file in memory")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.isolation.sandbox.attempts import ATTEMPTS, SETTINGS
 
-DENIED = {"EPERM", "EACCES", "ENOSYS", "EBADF", "EAGAIN", "SIGSYS"}
+DENIED = {"EPERM", "EACCES", "ENOSYS", "EBADF", "EAGAIN", "ENOMEM", "SIGSYS"}
 SEALED = [name for name, setting in SETTINGS.items() if setting.level is not None and setting.sealed]
 READS = {
     "open a file of the host for reading",

@@ -124,8 +124,22 @@ def test_no_memory_is_ever_written_and_run(table: str, machine: str, prot: int, 
         assert ask(table, machine, "mprotect", 0, 4096, prot) == EPERM
         assert ask(table, machine, "pkey_mprotect", 0, 4096, prot) == EPERM
         mapped = ask(table, machine, "mmap", 0, 4096, prot, flags)
-        library = table.startswith("loading") and not prot & 2 and not flags & 0x20
+        library = table.startswith("loading") and not prot & 2 and not flags & (0x20 | 0x100 | 0x40000)
         assert mapped == (ALLOW if library else EPERM)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("table", TABLES)
+@given(flags=WORD)
+@example(flags=0x21)  # shared, of no file
+@example(flags=0x122)  # private, growing down
+@example(flags=0x22)
+@example(flags=0x01)
+def test_no_memory_escapes_its_limit(table: str, machine: str, flags: int) -> None:
+    """RLIMIT_DATA counts what is private and does not grow like a stack."""
+    counted = flags & 0xF == 2 and not flags & 0x40100
+    of_a_file = not flags & 0x40120
+    assert ask(table, machine, "mmap", 0, 4096, 3, flags) == (ALLOW if counted or of_a_file else EPERM)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -91,6 +91,21 @@ def test_a_process_enters_one_jail_once(confined: Confined) -> None:
     assert told["again"] == "UsageError"
 
 
+def test_a_process_with_threads_enters_no_jail(confined: Confined) -> None:
+    """Landlock and capabilities are each thread's own: on the others they would not hold."""
+    told = confined(
+        """
+wait = threading.Event()
+thread = threading.Thread(target=wait.wait)
+thread.start()
+tell(got=outcome(lambda: enter(Jail(keep=(1,)))))
+wait.set()
+thread.join()
+"""
+    )
+    assert told["got"] == "UsageError"
+
+
 def test_nothing_is_sealed_that_was_not_entered() -> None:
     assert jail._layers == {}
     with pytest.raises(UsageError, match="`enter` comes before `seal`"):
@@ -266,16 +281,18 @@ def test_real_time_priority_is_taken_when_sealed_and_the_right_to_it_given_back(
     told = confined(
         """
 jail = Jail(keep=(1, 2), fifo=5)
-enter(jail)
+later = enter(jail).layers["scheduling"] == "when sealed"
 loading = os.sched_getscheduler(0)
 found = seal(jail)
-tell(state=found.layers["scheduling"], loading=loading, level=int(found.level))
-"""
+tell(state=found.layers["scheduling"], loading=loading, later=later, level=int(found.level))
+tell(mine=os.sched_getscheduler(0), limit=resource.getrlimit(resource.RLIMIT_RTPRIO), burst=resource.getrlimit(15))
+""",
+        without="seccomp",
     )
-    assert told["loading"] == os.SCHED_OTHER
-    assert told["level"] >= 2
     if told["state"] != "on":
         pytest.skip(f"not permitted on this machine: {told['state']}")
+    assert told["loading"] == (os.SCHED_OTHER if told["later"] else os.SCHED_FIFO)
+    assert (told["mine"], told["limit"], told["burst"]) == (os.SCHED_FIFO, [0, 0], [2_000_000, 2_000_000])
 
 
 def test_a_priority_that_is_not_permitted_is_reported(confined: Confined) -> None:
