@@ -226,12 +226,13 @@ class Perception:
                 stack.callback(member.close)
 
     def _missing(self, image: Picture) -> set[str]:
-        """The looks without a usable answer to a picture, as bundles where that is known."""
+        """The looks without a usable answer to a picture, as bundles where that is known; not of the background."""
         missing: set[str] = set()
-        wanted = (self.looks - {FUSED}) | {PRIMARY}
+        asked = frozenset(view_of(look) for member in self._background.others for look in member.looks)
+        wanted = (asked - {FUSED}) | {PRIMARY}
         for variant in range(self._target.variants):
             self._asking.begin(image, 0, variant)
-            found = self._asking.ask(self.looks).scores
+            found = self._asking.ask(asked).scores
             for look in wanted - set(found):
                 role = role_of(look_of(look, variant) if look in OF_PRIMARY else look)
                 missing.add(self._models[role if role in self._models else FUSED].manifest.name)

@@ -172,3 +172,13 @@ def test_used_up_restarts_lock_out() -> None:
     drive = Drive().armed()
     drive.second.within = False
     assert drive.step(frame=False).mode is Mode.LOCKOUT
+
+
+def test_a_guard_that_never_waits_for_a_model_starts_without_waiting_for_it() -> None:
+    drive = Drive()
+    manifest = SimpleNamespace(name="m", classes=CLASSES, outputs=())
+    models: Any = {role: SimpleNamespace(digest="aa", manifest=manifest) for role in ("primary", "redundant")}
+    members: Any = (drive.first, drive.second)
+    background = ("disagreement", "other")
+    Perception(members, models, lambda: 0.0, specs=drive.program.signals, background=background).warm_up()
+    assert drive.second.asked == 0
