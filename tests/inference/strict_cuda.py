@@ -312,8 +312,8 @@ class Cuda:
         self.machine.graphs.append(graph)
         return 0, graph
 
-    def cudaGraphInstantiate(self, graph: Graph, flags: int) -> tuple[int, Graph | None]:
-        if self.machine.fails("cudaGraphInstantiate"):
+    def cudaGraphInstantiateWithFlags(self, graph: Graph, flags: int) -> tuple[int, Graph | None]:
+        if self.machine.fails("cudaGraphInstantiateWithFlags"):
             return FAILED, None
         if not graph.live or not graph.work:
             raise self.machine.violation("a graph that is empty or gone")

@@ -133,7 +133,7 @@ def test_a_model_of_several_outputs_gives_each_by_its_meaning(tiny: Any, install
     [
         "cudaStreamBeginCapture",
         "cudaStreamEndCapture",
-        "cudaGraphInstantiate",
+        "cudaGraphInstantiateWithFlags",
         "cudaGraphLaunch",
         "is_stream_capturable",
     ],

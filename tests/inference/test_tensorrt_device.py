@@ -6,6 +6,7 @@ Skipped, with the reason, where there is no device, no driver or no TensorRT; ru
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from edgeguard.errors import ContractError
 from edgeguard.inference.backends import open_backend
 from edgeguard.inference.session import ModelContract, OutputContract
 from edgeguard.inference.tensorrt.backend import TensorRtBackend
-from edgeguard.inference.tensorrt.cuda import Cuda
+from edgeguard.inference.tensorrt.cuda import BINDINGS, Cuda
 from edgeguard.inference.tensorrt.plan import build_plan
 from tests.inference.networks import efficientnet_lite0
 
@@ -84,8 +85,7 @@ def test_a_plan_that_was_cut_short_or_altered_is_refused(
 
 
 def test_memory_is_given_back(backend: TensorRtBackend, network: tuple[ModelContract, bytes]) -> None:
-    from cuda.bindings import runtime
-
+    runtime: Any = importlib.import_module(BINDINGS)
     built = planned(backend, *network)
     backend.load_bytes(*built).close()  # what the runtime itself keeps is there now
     free = runtime.cudaMemGetInfo()[1]

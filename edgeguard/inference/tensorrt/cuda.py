@@ -72,8 +72,8 @@ class Cuda:
             name = self._one("cudaGetDeviceProperties", 0).name
         except InferenceError as error:
             raise ContractError(
-                f"no CUDA device can be used here ({error}): run on a machine with one and its driver, or let the "
-                "policy say `backend: onnxruntime`"
+                f"no CUDA device can be used here ({error}): run on a machine with one, with `cuda-bindings` no newer "
+                "than its driver, or let the policy say `backend: onnxruntime`"
             ) from error
         return Device(name.decode(errors="replace"), f"{major}.{minor}", integrated)
 
@@ -135,7 +135,7 @@ class Cuda:
 
     def executable(self, graph: Handle) -> Handle:
         """Something that can be launched, of a graph."""
-        return self._one("cudaGraphInstantiate", graph, 0)
+        return self._one("cudaGraphInstantiateWithFlags", graph, 0)
 
     def end_graph(self, graph: Handle) -> None:
         """Free a graph."""
@@ -185,5 +185,8 @@ class Cuda:
         return tuple(values)
 
     def _reason(self, status: Value) -> str:
-        found, name = self._api.cudaGetErrorName(status)
-        return name.decode(errors="replace") if int(found) == 0 else f"status {int(status)}"
+        with suppress(Exception):  # what cannot be named is still a failure
+            found, name = self._api.cudaGetErrorName(status)
+            if int(found) == 0:
+                return name.decode(errors="replace")
+        return f"status {int(status)}"
