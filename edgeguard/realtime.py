@@ -35,7 +35,8 @@ _GRANT: Mapping[str, str] = {
 def apply(wanted: Realtime) -> Mapping[str, str]:
     """Get what the policy wants for the calling thread and its process: call it from the thread that steps the guard.
 
-    Returns for each thing that was asked for `on`, or why it could not be had: `fifo`, `cpus`, `memory`, `heap`, `gc`.
+    Returns for each thing that was asked for `on`, or why it could not be had and how to grant it: `fifo`, `cpus`,
+    `memory`, `heap`, `gc`.
 
     Raises:
         UsageError: something could not be had and the policy says `required`; the message says how to grant it.
@@ -51,13 +52,12 @@ def apply(wanted: Realtime) -> Mapping[str, str]:
     if wanted.fifo is not None:  # last: the steps before are long, and nobody could interrupt them
         priority = wanted.fifo
         steps.append(("fifo", lambda: _fifo(priority)))
-    report = {name: step() for name, step in steps}
-    missing = [name for name, state in report.items() if state != HAD]
+    found = ((name, step()) for name, step in steps)
+    report = {name: state if state == HAD else f"{state}: {_GRANT[name]}" for name, state in found}
+    missing = "; ".join(f"{name}: {state}" for name, state in report.items() if state != HAD)
     if missing and wanted.required:
-        said = "; ".join(f"{name}: {report[name]}: {_GRANT[name]}" for name in missing)
-        raise UsageError(
-            f"the policy requires real-time options that cannot be had: {said}; or drop `required`"
-        )
+        message = f"the policy requires real-time options that cannot be had: {missing}; or drop `required`"
+        raise UsageError(message)
     return report
 
 

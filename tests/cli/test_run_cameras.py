@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from edgeguard import sources
 from edgeguard.cli import stage
 from edgeguard.cli.cameras import CameraPlan, plan_cameras
 from edgeguard.console import Extra, TableScreen
 from edgeguard.errors import UsageError
+from edgeguard.sources import Taken
 from edgeguard.types import Answer, Authority, Cause, Command, GateDecision, Mode, Verdict
 
 Call = Callable[..., Any]
@@ -114,6 +118,47 @@ def test_a_second_camera_that_is_not_there_is_refused_before_anything_starts(
 ) -> None:
     said = call(*project.run("--source", "camera:63", "--seconds", 0.1))
     assert (said.code, "cannot open the camera `camera:63`" in said.err, said.out) == (2, True, "")
+
+
+class Dying:
+    """A camera that gives one picture and then hangs, until the test is over."""
+
+    over = threading.Event()
+
+    def __init__(self) -> None:
+        self.left = [np.full((24, 32, 3), 120, np.uint8)]
+
+    def read(self) -> Taken | None:
+        if not self.left:
+            self.over.wait()
+            return None
+        return Taken(self.left.pop(), None)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_that_hangs_holds_nobody_up_and_loses_its_own_authority(
+    call: Call, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = sources.open_source
+
+    def open_source(spec: str, **options: Any) -> sources.Source:
+        if spec == "dying":
+            return sources.CameraSource(Dying, name="dying", patience=0.2)
+        return opened(spec, **options)
+
+    monkeypatch.setattr(sources, "open_source", open_source)
+    log = project.root / "run.log"
+    said = call(*project.run("--source", "dying=dying", "--seconds", 1.0, "--log", log))
+    Dying.over.set()
+    assert said.code == 0, said.err
+    runs = {name: log.with_name(f"run.{name}.log").read_text() for name in ("dying", project.pictures.name)}
+    verdicts = {name: text.count('"kind":"verdict"') for name, text in runs.items()}
+    assert len(set(verdicts.values())) == 1, verdicts
+    last = {name: json.loads(text.splitlines()[-2]) for name, text in runs.items()}
+    assert last["dying"]["authority"] != "model"
+    assert last[project.pictures.name]["authority"] == "model"
 
 
 def verdict(at: float = 1.0, *, causes: tuple[Cause, ...] = (), answer: Answer | None = None) -> Verdict:
