@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.expr import tree
@@ -10,7 +10,7 @@ from edgeguard.policy.findings import Findings
 from edgeguard.policy.looks import HOST, OF_ANSWER, PRIMARY, asked_for, home, measure
 from edgeguard.policy.pace import oldest
 from edgeguard.policy.running import Pace
-from edgeguard.policy.schema import SignalDeclaration
+from edgeguard.policy.schema import Policy, SignalDeclaration
 from edgeguard.policy.source import Path
 from edgeguard.policy.timing import SLACK
 from edgeguard.policy.units import duration_text
@@ -66,16 +66,37 @@ def _idle(findings: Findings, name: str, pace: Pace, path: Path) -> bool:
     if not pace.background:
         return True
     policy = findings.policy
-    places = tuple(home(policy, look) for look in asked_for(policy, name))
-    for look, where in zip(asked_for(policy, name), places):
-        if where in (HOST, home(policy, PRIMARY)):
-            reason = "in the host" if where == HOST else "where the primary does"
+    here: Path = (*path, "background")
+    looks = asked_for(policy, name)
+    places = sorted({home(policy, look) for look in looks})
+    for look in looks:
+        if home(policy, look) in (HOST, home(policy, PRIMARY)):
+            reason = "in the host" if home(policy, look) == HOST else "where the primary does"
             message = f"{quote(look)} runs {reason}: nothing can run in the background there"
-            findings.at_key(
-                "EG1328", message, (*path, "background"), f"give {quote(look)} a worker of its own"
-            )
+            findings.at_key("EG1328", message, here, f"give {quote(look)} a worker of its own")
             return False
+    if len(places) > 1:
+        message = f"{quote(name)} needs {' and '.join(map(quote, places))} at once"
+        findings.at_key("EG1328", message, here, "only what one worker computes can be had in the background")
+        return False
+    for other in _waiting_for(policy, places[0]):
+        message = f"{quote(other)} waits for {quote(places[0])}: nothing can run in the background there"
+        hint = (
+            f"give what {quote(name)} needs a worker of its own, or let {quote(other)} wait for nothing, too"
+        )
+        findings.at_key("EG1328", message, here, hint)
+        return False
     return True
+
+
+def _waiting_for(policy: Policy, worker: str) -> Iterator[str]:
+    """The signals that are not computed in the background and need a look of `worker`."""
+    for name in policy.signals:
+        pace = policy.schedule.get(name)
+        if (pace is None or not pace.background) and worker in {
+            home(policy, k) for k in asked_for(policy, name)
+        }:
+            yield name
 
 
 def _fresh(findings: Findings, name: str, path: Path) -> None:
