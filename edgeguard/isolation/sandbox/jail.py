@@ -96,7 +96,7 @@ def _leave_root(readable: tuple[str, ...]) -> int:
     """Stop being root now, or give the capabilities to do so later: where nobody else may read the interpreter."""
     if "user" in _layers:
         return 0
-    if privileges.readable_by_anyone(readable):
+    if not privileges.is_root() or privileges.readable_by_anyone(readable):
         _layers["user"] = privileges.leave_root()
         return 0
     _layers["user"] = LATER

@@ -70,7 +70,7 @@ def capabilities() -> int:
 
 def leave_root() -> str:
     """Become a user that owns nothing, when this process is the machine's root."""
-    if os.getuid() != 0 and os.geteuid() != 0:
+    if not is_root():
         return "runs as the user that started it"
     # Changing the user clears the death signal, on which a host may rely.
     signal = ctypes.c_int(0)
@@ -87,6 +87,11 @@ def leave_root() -> str:
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.value)
             return f"{ON} (user {uid})"
     return f"is root, and cannot leave it: {reason}"
+
+
+def is_root() -> bool:
+    """Whether this process is, or may become, the machine's root."""
+    return 0 in os.getresuid()
 
 
 def unprivileged_users() -> tuple[int, int]:

@@ -620,6 +620,9 @@ SETTINGS = {
     "no-landlock": Setting(Level.STRICT, without="landlock,namespaces"),
     "no-landlock-loading": Setting(Level.STRICT, without="landlock,namespaces", sealed=False),
     "user": Setting(Level.STRICT, as_user=True),
+    "user-no-landlock-loading": Setting(
+        Level.STRICT, without="landlock,namespaces", sealed=False, as_user=True
+    ),
     "gpu": Setting(Level.STRICT, gpu=True),
 }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from edgeguard.cli.app import invoke
 from edgeguard.isolation.sandbox import Level, probe, probing
 from edgeguard.isolation.sandbox.levels import LAYERS
 
@@ -27,3 +30,12 @@ def test_a_trial_that_does_not_answer_is_no_level(monkeypatch: pytest.MonkeyPatc
     found = probe()
     assert found["level"] == "off"
     assert found["layer trial"].startswith("the process that tries it did not answer")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_verb_shows_the_level_and_every_layer(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["probe", "--format", form]) == 0
+    said = capsys.readouterr().out
+    if form == "json":
+        assert json.loads(said)["sandbox"]["level"] in {level.name.lower() for level in Level}
+    assert all(f"layer {layer}" in said for layer in LAYERS)
