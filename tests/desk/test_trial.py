@@ -213,6 +213,10 @@ class NoPerception:
     """Answers every frame; the signals of these policies are all the world's."""
 
     observed: list[int] = field(default_factory=list)
+    down: int = 0
+
+    def tend(self, now: float) -> bool:
+        return True
 
     def observe(self, frame: Frame, now: float) -> Any:
         self.observed.append(frame.number)
@@ -222,6 +226,7 @@ class NoPerception:
         class Observation:
             answer: Answer
             signals: tuple[Signal, ...] = ()
+            named: Mapping[str, Any] = field(default_factory=dict)
 
         return Observation(answer)
 
