@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeguard.errors import UsageError
+from edgeguard.errors import EdgeguardError, UsageError
 from edgeguard.inference.onnx_backend import PROVIDERS, OnnxBackend
 
 if TYPE_CHECKING:
@@ -37,3 +37,16 @@ def open_backend(name: str, *, cpu_fallback: bool = False, engine: Engine | None
 
         return TensorRtBackend(name)
     return OnnxBackend(name, cpu_fallback=cpu_fallback)
+
+
+def available() -> dict[str, str]:
+    """By name, what each backend is here, or why it cannot be had. Imports them all: for a desk, not for a guard."""
+    found = {}
+    for name in (*PROVIDERS, *PLANS):
+        try:
+            facts = open_backend(name).describe()
+        except EdgeguardError as error:
+            found[name] = f"no: {error}"
+        else:
+            found[name] = ", ".join(f"{key} {value}" for key, value in facts.items() if key != "backend")
+    return found

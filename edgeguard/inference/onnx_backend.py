@@ -228,11 +228,12 @@ class OnnxBackend:
 
     def describe(self) -> Mapping[str, str]:
         """Version, provider and settings, for the log."""
+        fallback = {"cpu_fallback": "allowed" if self._cpu_fallback else "refused"}
         return {
             "backend": self._name,
             "onnxruntime": str(self._ort.__version__),
             "provider": self._provider,
-            "cpu_fallback": "allowed" if self._cpu_fallback else "refused",
+            **({} if self._provider == _CPU else fallback),
             "threads": "1",
             "telemetry": "off",
         }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, load_model_from_string
 
-from edgeguard.admission import TensorSpec
+from edgeguard.admission import AdmittedModel, TensorSpec
 from edgeguard.admission.manifest import parse_manifest
 from edgeguard.errors import ContractError
 from edgeguard.inference.session import ModelContract, OutputContract
@@ -43,6 +43,16 @@ def bundle(name: str) -> tuple[bytes, ModelContract]:
     manifest = parse_manifest((folder / "edgeguard.json").read_bytes(), name)
     model: Any = SimpleNamespace(manifest=manifest, digest="0" * 64)
     return (folder / "model.onnx").read_bytes(), ModelContract.of(model)
+
+
+FUSED = {"primary": "primary", "filter": "denoise", "redundant": "redundant"}
+
+
+def admitted(name: str) -> AdmittedModel:
+    """The same as admission would give it."""
+    model, _ = bundle(name)
+    manifest = parse_manifest((MODELS / name / "edgeguard.json").read_bytes(), name)
+    return AdmittedModel(manifest, model, "0" * 64, "0" * 64)
 
 
 def contract(name: str, side: int, classes: int) -> ModelContract:
@@ -137,6 +147,20 @@ def test_an_efficientnet_becomes_a_plan() -> None:
 def test_an_int8_model_in_the_accepted_form_becomes_a_plan(tmp_path: Path) -> None:
     model, made_for = bundle("signs/primary")
     check(build_plan(quantised(model, 32, tmp_path, **ACCEPTED), made_for, "tensorrt-rtx"))
+
+
+def test_the_fused_demo_becomes_a_plan() -> None:
+    """Filter, primary, redundant model and their signals in one graph."""
+    from edgeguard.build.fusion import fuse, signals_of
+
+    models = {role: admitted(f"signs/{folder}") for role, folder in FUSED.items()}
+    primary = models["primary"].manifest
+    outputs = (
+        OutputContract("probabilities", "probabilities", (1, len(primary.classes))),
+        *(OutputContract(name, name, (1, 1)) for name in signals_of(models)),
+    )
+    made_for = ModelContract("fused", "0" * 64, "picture", (1, 3, 32, 32), outputs)
+    check(build_plan(fuse(models), made_for, "tensorrt-rtx"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the protocols and the fakes say of NVIDIA's modules is true of the installed ones, as far as that can be seen here.
+"""What the protocols and the fakes say of NVIDIA's modules is true of the installed ones, as far as can be seen here.
 
 Arguments are given to the real CUDA bindings: without a driver every call fails, but none for its arguments.
 """
