@@ -35,8 +35,9 @@ RESUMED = "stopped, then continued"
 FROM_OUTSIDE = (KILLED, RESUMED)
 KINDS = (*FROM_OUTSIDE, *hostile.KINDS)
 
-HARMLESS = frozenset({"flooding", *hostile.ESCAPES})
-"""After these the worker answers honestly, if it still can: then the verdict may be the honest one."""
+HARMLESS = frozenset({"flooding", "slowed", *hostile.ESCAPES})
+"""After these the worker answers honestly, if it still can: then the verdict may be the honest one. A slow answer is
+only taken where the host itself came back after the deadline."""
 PLAUSIBLE = frozenset({"replayed under a new number"})
 """A sane answer that is not this frame's: it may pass where it names the same label as the honest one."""
 SLOW = frozenset({"hung for good", "closes its descriptors"})

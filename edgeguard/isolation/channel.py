@@ -6,6 +6,7 @@ holds can make the host wait. What a suggestion's numbers mean is checked after 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from enum import Enum
@@ -97,11 +98,14 @@ class Pictures:
         return asked
 
     def close(self) -> None:
-        """Give the memory back once its last view is gone. May be called twice."""
+        """Give the memory back, at the latest when the last view of a room is gone. May be called twice."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
             self._rooms = []
+            self._words.release()
+            with contextlib.suppress(BufferError):  # somebody still looks at a room
+                self._room.close()
 
 
 class Suggestions:

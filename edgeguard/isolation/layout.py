@@ -147,7 +147,7 @@ class Layout:
 def checksum(answer: bytes | bytearray) -> int:
     """Over everything but sequence, size and itself. Tells a half-written answer on any order of memory; no secret."""
     view = memoryview(answer)
-    return zlib.crc32(view[SCORES_AT:], zlib.crc32(view[_FRONT:_CRC_AT]))
+    return zlib.crc32(view[HEAD.size :], zlib.crc32(view[_FRONT:_CRC_AT]))
 
 
 def floats(shape: Sequence[int]) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgeguard.errors import ContractError
 from edgeguard.inference.looks import Canonical, Part, Reply
 from edgeguard.isolation import load, memory, witness
+from edgeguard.isolation.budget import Budget
 from edgeguard.isolation.channel import Asked, Heard, Pictures
 from edgeguard.isolation.layout import Layout
 from edgeguard.isolation.process import Phase, Process
@@ -83,8 +84,7 @@ class WorkerMember:
         self._connected = spec.hears and spec.speaks
         self._layout = Layout(spec.looks, parts)
         self._patience = max(_PATIENCE_DEADLINES * spec.deadline, _PATIENCE_LEAST)
-        self._load = memory.sealed_bytes("load", *load.pack(spec, witness.tried(spec.sandbox), parts, models))
-        self._pictures = Pictures(self._layout)
+        self._load = -1
         self._process: Process | None = None
         self._ended: list[Process] = []
         self._why = ""
@@ -93,11 +93,18 @@ class WorkerMember:
         self._asked_at = 0.0
         self._silent_since: float | None = None
         self._overdue = False
-        self._restarts: list[float] = []
-        self.restarted = 0
-        """How often it was started again."""
-        self._spent = False
-        self._start()
+        self._budget = Budget(spec.restarts_most, spec.restarts_within)
+        self._pictures = Pictures(self._layout)
+        try:
+            order = load.pack(spec, witness.tried(spec.sandbox), parts, models)
+            self._load = memory.sealed_bytes("load", *order)
+            self._start()
+        except OSError as error:
+            self.close()
+            raise ContractError(f"worker `{spec.name}` cannot be started: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def name(self) -> str:
@@ -118,6 +125,11 @@ class WorkerMember:
     def pid(self) -> int | None:
         """Its process; None while there is none."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def restarted(self) -> int:
+        """How often it was started again."""
+        return self._budget.count
 
     @property
     def answering(self) -> bool:
@@ -174,9 +186,9 @@ class WorkerMember:
         if process is not None:
             process.advance()
             self._notice(process)
-        if self._process is None and not self._spent:
-            self._restart(now)
-        return not (self._spent and self.spec.lockout)
+        if self._process is None and self._budget.take(now):
+            self._restart()
+        return not (self._budget.spent and self.spec.lockout)
 
     def describe(self) -> Mapping[str, str]:
         """Where it runs, its sandbox, and by role what runs its model (as the worker says)."""
@@ -207,7 +219,7 @@ class WorkerMember:
 
     def close(self) -> None:
         """End its process, wait for that, and free everything. May be called twice."""
-        self._spent = True
+        self._budget.spent = True
         self._fall("was closed")
         for process in self._ended:
             process.reap(wait=True)
@@ -271,13 +283,7 @@ class WorkerMember:
         self._open = False
         self._silent_since = None
 
-    def _restart(self, now: float) -> None:
-        self._restarts = [at for at in self._restarts if now - at < self.spec.restarts_within]
-        if len(self._restarts) >= self.spec.restarts_most:
-            self._spent = True
-            return
-        self._restarts.append(now)
-        self.restarted += 1
+    def _restart(self) -> None:
         try:
             self._start()
         except (ContractError, OSError) as error:

@@ -54,7 +54,7 @@ class Process:
         self.facts: Mapping[str, str] = {}
         """What it says runs its models: told, not checked."""
         self._sandbox = spec.sandbox
-        self._entered: Mapping[str, str] = {}
+        self._entered: Mapping[str, str] | None = None
         self._text = b""
         self._epoll = select.epoll(_EPOLL_ENTRIES)
         self._report = self._life = self._watched = -1
@@ -86,6 +86,8 @@ class Process:
 
     def wait(self, seconds: float) -> None:
         """Sleep until it rings, reports or ends, or for so long."""
+        if self.phase is Phase.ENDED:
+            return
         with contextlib.suppress(InterruptedError):
             for descriptor, _ in self._epoll.poll(seconds):
                 if descriptor == self._watched:
@@ -148,17 +150,17 @@ class Process:
 
     def _take(self, message: Mapping[str, object]) -> None:
         """One line of its report."""
-        if "entered" in message and not self._entered:
+        if "entered" in message and self._entered is None:
             self._entered = witness.layers(message["entered"])
-        elif "ready" in message:
-            self._ready(message)
+        elif "ready" in message and self._entered is not None:
+            self._ready(message, self._entered)
         elif "error" in message:
             self.end(witness.plain(str(message["error"])))
         else:
             self.end("reports what no worker does")
 
-    def _ready(self, message: Mapping[str, object]) -> None:
-        self.reached = witness.judged(self._entered, witness.layers(message["ready"]), self.pid)
+    def _ready(self, message: Mapping[str, object], entered: Mapping[str, str]) -> None:
+        self.reached = witness.judged(entered, witness.layers(message["ready"]), self.pid)
         short = witness.shortfall(self.reached, self._sandbox)
         if short:
             self.end(short)
