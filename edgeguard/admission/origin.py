@@ -32,7 +32,7 @@ SIGNAL_NEEDS: Mapping[str, str] = MappingProxyType(
 """What only a fused graph gives, one number a picture, and the part without which it cannot."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){1,3}")
+_VERSION = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+_-]{0,32}")
 _CAPABILITY = re.compile(r"any|[0-9]{1,3}\.[0-9]")
 _PLATFORM = re.compile(r"[a-z0-9]{1,16}-[a-z0-9_]{1,16}")
 _CANONICAL_SCALE = 1.0 / 255.0
@@ -71,7 +71,7 @@ def _engine_problems(engine: Engine) -> Iterator[str]:
     if engine.kind not in ENGINES:
         yield f"`engine.kind` is `{shown(engine.kind)}` but must be one of {', '.join(ENGINES)}"
     if not _VERSION.fullmatch(engine.version):
-        yield "`engine.version` must be 2 to 4 numbers, such as `10.3.0`"
+        yield "`engine.version` must be the runtime's version, such as `10.3.0`"
     if not _CAPABILITY.fullmatch(engine.compute_capability):
         yield "`engine.compute_capability` must be `any` or such as `8.7`"
     if not _PLATFORM.fullmatch(engine.platform):

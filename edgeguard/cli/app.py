@@ -15,6 +15,7 @@ import typer
 
 from edgeguard import __version__
 from edgeguard.cli import (
+    build,
     calibrate,
     explain,
     init,
@@ -46,6 +47,7 @@ init.register(app)
 keys.register(app)
 sign.register(app)
 verify.register(app)
+build.register(app)
 calibrate.register(app)
 qualify.register(app)
 policy.register(app)
