@@ -16,7 +16,7 @@ from edgeguard.policy.running import Backend
 
 
 def test_the_names_are_those_of_the_policy() -> None:
-    assert backends.NAMES == get_args(Backend)
+    assert get_args(Backend) == backends.NAMES
 
 
 def test_an_unknown_name_is_refused_with_all_there_are() -> None:
