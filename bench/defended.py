@@ -6,6 +6,7 @@ standard input one by one, times go back. Of edgeguard it imports only the resiz
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -81,7 +82,6 @@ class Defended:
 def _pipeline(folder: Path) -> Any:  # noqa: ANN401 - a function of the other environment
     """Frame -> label, the way ART's preprocessors are chained before a black-box classifier."""
     import onnxruntime
-    from art.defences.preprocessor import FeatureSqueezing, JpegCompression, SpatialSmoothing
 
     from edgeguard.inference.preprocess import Resizer
 
@@ -95,10 +95,11 @@ def _pipeline(folder: Path) -> Any:  # noqa: ANN401 - a function of the other en
     mean, std = (np.array(said[k], np.float32).reshape(1, 3, 1, 1) for k in ("mean", "std"))
     resize = Resizer(said["size"], said["size"], "area")
     picture = np.empty((1, 3, said["size"], said["size"]), np.float32)
+    art = importlib.import_module("art.defences.preprocessor")
     defences = (
-        SpatialSmoothing(window_size=3, channels_first=True, clip_values=(0.0, 1.0)),
-        JpegCompression(clip_values=(0.0, 1.0), quality=75, channels_first=True),
-        FeatureSqueezing(clip_values=(0.0, 1.0), bit_depth=5),
+        art.SpatialSmoothing(window_size=3, channels_first=True, clip_values=(0.0, 1.0)),
+        art.JpegCompression(clip_values=(0.0, 1.0), quality=75, channels_first=True),
+        art.FeatureSqueezing(clip_values=(0.0, 1.0), bit_depth=5),
     )
 
     def run(image: np.ndarray) -> int:

@@ -128,21 +128,25 @@ class Guarded:
         self.guard = guard
         self._frames = itertools.cycle(frames)
         self._number = 0
-        for event in (None, Event.ARM):
-            if event is not None:
-                guard.operator(event)
-            for _ in range(SETTLED):
-                verdict = self.step()
+        for _ in range(SETTLED):
+            self.step()
+        guard.operator(Event.ARM)
+        for _ in range(SETTLED - 1):
+            self.step()
+        verdict = self.step()
         if verdict.authority is not Authority.MODEL:
             causes = ", ".join(cause.rule for cause in verdict.causes)
             raise ContractError(f"the bench's guard does not let the model act: {causes}")
 
     def step(self) -> Verdict:
         """One whole step of the guard with a new frame."""
+        return self.show(next(self._frames))
+
+    def show(self, image: Image) -> Verdict:
+        """One whole step of the guard with a frame of the caller's."""
         self._number += 1
         at = self._number * PERIOD
-        frame = Frame(next(self._frames), self._number, at)
-        return self.guard.step(frame, {"speed": 5.0}, at)
+        return self.guard.step(Frame(image, self._number, at), {"speed": 5.0}, at)
 
 
 def _plan(answer: object, context: Mapping[str, float]) -> Mapping[str, float]:  # noqa: ARG001 - a planner's

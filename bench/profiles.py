@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"primary": "primary", "redundant": "redundant", "filter": "denoise"}
 NAMES = ("signs", "photos")
+LEAST = 0.7
+"""Least share of a photograph's side that a crop shows: what it shows must still be in it."""
 
 
 class SkippedError(EdgeguardError):
@@ -41,9 +43,11 @@ class Profile:
     fused: Mapping[str, AdmittedModel] = field(default_factory=dict)
     """`fp32` and `int8`: one graph for everything."""
     labels: NDArray[np.int64] | None = None
-    """Of `held_out`; None: nobody knows them, and agreement with the fp32 model stands for accuracy."""
+    """Of `held_out`: the class, or the place in `wholes` where there are such."""
     held_out: tuple[Image, ...] = ()
     """Pictures that no model was made with: accuracy is measured on them."""
+    wholes: tuple[Image, ...] = ()
+    """Photographs that `held_out` was cut from: nobody labelled them, so their class is what fp32 sees in them."""
     missing: tuple[str, ...] = ()
     """What is left out, and why."""
 
@@ -73,7 +77,9 @@ def load(name: str, *, held_out: int = 0) -> Profile:
     if name == "signs":
         images, labels = _signs(held_out)
         return Profile(name, models, _sign_frames(), labels=labels, held_out=images)
-    return Profile(name, models, _photos(folder), held_out=_crops(held_out))
+    images, labels = _crops(folder, held_out)
+    wholes = tuple(_photographs(folder))
+    return Profile(name, models, _photos(folder), labels=labels, held_out=images, wholes=wholes)
 
 
 def _sign_frames(count: int = 240) -> tuple[Image, ...]:
@@ -92,20 +98,35 @@ def _signs(count: int) -> tuple[tuple[Image, ...], NDArray[np.int64] | None]:
 
 
 def _photos(folder: Path) -> tuple[Image, ...]:
-    """The photographs at 448 x 448 pixels, sixteen times each with a little noise: a frame never is the last one."""
+    """The photographs at 448 x 448 pixels, four times each with a little noise: a frame never is the last one."""
+    noise = np.random.default_rng(7)
+    return tuple(_grained(picture, noise) for picture in _photographs(folder) for _ in range(4))
+
+
+def _photographs(folder: Path) -> list[Image]:
     from edgeguard.calibrate import open_images
 
-    noise = np.random.default_rng(7)
-    return tuple(
-        np.clip(picture.astype(np.int16) + noise.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8)
-        for picture in open_images(folder / "images", ()).images()
-        for _ in range(16)
-    )
+    return [np.asarray(picture) for picture in open_images(folder / "images", ()).images()]
 
 
-def _crops(count: int) -> tuple[Image, ...]:
-    if not count:
-        return ()
-    from models.photos.calibration import render
+def _grained(picture: Image, noise: np.random.Generator) -> Image:
+    grained = np.clip(picture.astype(np.int16) + noise.integers(-2, 3, picture.shape), 0, 255)
+    return np.asarray(grained, np.uint8)
 
-    return tuple(render(count, seed=501))
+
+def _crops(folder: Path, count: int) -> tuple[tuple[Image, ...], NDArray[np.int64]]:
+    """Square cuts of the four photographs, at least `LEAST` of their side, half of them mirrored, lit and noisy.
+
+    Each is labelled with the number of its photograph.
+    """
+    rng = np.random.default_rng(501)
+    sources, images, labels = _photographs(folder), [], []
+    for i in range(count):
+        source = sources[i % len(sources)]
+        side = int(rng.integers(int(LEAST * len(source)), len(source) + 1))
+        top, left = (int(rng.integers(0, edge - side + 1)) for edge in source.shape[:2])
+        cut = source[top : top + side, left : left + side, :][:, :: int(rng.choice((1, -1)))]
+        lit = np.clip(cut * rng.uniform(0.7, 1.2), 0, 255).astype(np.uint8)
+        images.append(_grained(lit, rng))
+        labels.append(i % len(sources))
+    return tuple(images), np.array(labels, np.int64)

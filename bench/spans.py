@@ -221,4 +221,4 @@ def _columns(frames: Sequence[Mapping[str, float]]) -> dict[str, Times]:
 
 
 def _sum(times: Iterable[Times]) -> Times:
-    return np.sum(list(times), axis=0)
+    return np.asarray(np.sum(list(times), axis=0))

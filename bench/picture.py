@@ -1,0 +1,90 @@
+"""Draws where a frame's time goes, as bars from left to right, and how its times are spread. No display is needed.
+
+Everything drawn was measured before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+from bench.spans import WORK
+
+COLOURS = {
+    "picture health": "#8fbcd4", "resize": "#5a9bc2", "normalise": "#3d7ea6", "squeeze": "#2c6486",
+    "filter": "#a8cf8e", "primary": "#6fae4f", "redundant": "#4b8433", "fused": "#6fae4f", "worker": "#6fae4f",
+}  # fmt: skip
+ORCHESTRATION = "#d9822b"
+NARROW = 0.035
+"""Share of the bar below which a part has no label of its own inside it."""
+
+Bar = tuple[str, Mapping[str, float]]
+
+
+def flame(bars: Sequence[Bar], file: Path) -> None:
+    """A row a guard: its work, part by part, then orchestration; below each, orchestration alone, part by part."""
+    figure, axes = plt.subplots(2 * len(bars), 1, figsize=(11, 1.55 * 2 * len(bars)), layout="constrained")
+    for i, (name, parts) in enumerate(bars):
+        work = {part: us for part, us in parts.items() if part in WORK}
+        rest = {part: us for part, us in parts.items() if part not in WORK}
+        total = sum(parts.values())
+        _bar(axes[2 * i], {**work, "orchestration": sum(rest.values())}, COLOURS)
+        axes[2 * i].set_title(
+            f"{name}: {_time(total)} (sum of medians, in the frame itself)", loc="left", fontsize=10
+        )
+        _bar(axes[2 * i + 1], rest, {})
+        axes[2 * i + 1].set_title(f"its orchestration: {_time(sum(rest.values()))}", loc="left", fontsize=9)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def _bar(axis: Any, parts: Mapping[str, float], colours: Mapping[str, str]) -> None:  # noqa: ANN401 - untyped there
+    left, total = 0.0, sum(parts.values())
+    for i, (name, us) in enumerate(parts.items()):
+        shade = colours.get(name, ORCHESTRATION)
+        axis.barh(
+            0,
+            us,
+            left=left,
+            color=shade,
+            edgecolor="white",
+            alpha=1.0 if name in colours else 1.0 - 0.055 * (i % 8),
+        )
+        if us > NARROW * total:
+            axis.text(left + us / 2, 0, f"{name}\n{us:.0f}", ha="center", va="center", fontsize=7)
+        left += us
+    axis.set_xlim(0, total)
+    axis.set_yticks([])
+    axis.set_xlabel("µs", fontsize=7, loc="right")
+    axis.tick_params(labelsize=7)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+
+
+def spread(times: Mapping[str, Any], file: Path, title: str) -> None:
+    """For each setting, the share of frames that took longer than so many microseconds."""
+    figure, axis = plt.subplots(figsize=(9, 5), layout="constrained")
+    for name, taken in times.items():
+        ordered = sorted(taken, reverse=True)
+        axis.step(ordered, [(i + 1) / len(ordered) for i in range(len(ordered))], label=name)
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="whole frame, µs",
+        ylabel="share of frames that took longer",
+        title=title,
+    )
+    axis.grid(visible=True, which="both", alpha=0.25)
+    axis.legend(fontsize=8)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds:.0f} µs" if microseconds < 10_000 else f"{microseconds / 1000:.1f} ms"
