@@ -25,7 +25,7 @@ from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Condition, build
-from edgeguard.policy.looks import measure
+from edgeguard.policy.looks import PRIMARY, measure
 from edgeguard.policy.pace import frame_period
 from edgeguard.policy.qualification import check_qualification
 from edgeguard.policy.risk import check_risk
@@ -122,7 +122,7 @@ def _signal(document: PolicyDocument, name: str, signal: SignalDeclaration) -> S
         name=name,
         source=_source(signal),
         measure=measure(name, signal) if signal.of else "",
-        of=signal.of or (),
+        of=tuple(sorted(signal.of or (), key=lambda role: role != PRIMARY)),
         low=spec.low,
         high=spec.high,
         max_age=signal.max_age,

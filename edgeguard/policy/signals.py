@@ -108,7 +108,7 @@ def _wanted(what: str, given: tuple[str, ...]) -> tuple[str, ...]:
     takes = MODEL_SIGNALS[what]
     extra = [role for role in given if role not in takes.roles]
     fine = takes.least <= len(extra) <= takes.most and "filter" not in extra and "fused" not in extra
-    if fine and set(takes.roles) <= set(given) and given[0] == "primary":
+    if fine and set(takes.roles) <= set(given):
         return ()
     more = {0: (), 1: ("one redundant model",)}.get(takes.most, ("one or more redundant models",))
     return (*takes.roles, *more)
