@@ -208,7 +208,7 @@ def warm_up(session: Session, rows: int) -> None:
         ContractError: it does not answer, or not in the declared shapes.
     """
     contract = session.contract
-    for count in sorted({1, rows}) if contract.batched else (1,):
+    for count in range(1, rows + 1) if contract.batched else (1,):
         try:
             session.run(np.full(contract.input_of(count), 0.5, np.float32))
         except InferenceError as error:

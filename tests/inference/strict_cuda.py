@@ -22,6 +22,8 @@ MAPPED = 2
 NON_BLOCKING = 1
 FAILED = 999
 CAPTURE_INVALIDATED = 901
+_ALIGNED = 256
+"""What TensorRT wants an address to be a multiple of."""
 _DEVICE_BASE = 0x7000_0000_0000
 _SHIFT = 0x0100_0000_0000
 """Between an address of mapped memory as the host sees it and as the device does."""
@@ -40,6 +42,8 @@ class Memory:
     values: Tensor
     mapped: bool = False
     live: bool = True
+    kept: object = None
+    """What the values lie in."""
 
 
 @dataclass
@@ -124,6 +128,8 @@ class Machine:
 
     def on_device(self, address: int) -> Memory:
         """The memory whose address, as the device sees it, this is."""
+        if address % _ALIGNED:
+            raise self.violation(f"{address:#x} is not aligned to {_ALIGNED} bytes")
         for memory in reversed(self.memory):
             theirs = memory.address + _SHIFT if memory.mapped else memory.address
             if theirs == address and (memory.kind == "device" or memory.mapped):
@@ -241,10 +247,11 @@ class Cuda:
             return FAILED, None
         if (flags == MAPPED) != self.machine.integrated:
             raise self.machine.violation("memory is mapped where it is far, or not where it is shared")
-        room = (ctypes.c_float * (size // 4))()
-        values = np.ctypeslib.as_array(room)
+        room = (ctypes.c_byte * (size + _ALIGNED))()
+        address = -(-ctypes.addressof(room) // _ALIGNED) * _ALIGNED
+        values = np.ctypeslib.as_array((ctypes.c_float * (size // 4)).from_address(address))
         values.fill(np.nan)
-        memory = Memory("pinned", ctypes.addressof(room), values, mapped=flags == MAPPED)
+        memory = Memory("pinned", address, values, mapped=flags == MAPPED, kept=room)
         self.machine.memory.append(memory)
         return 0, memory.address
 
@@ -265,7 +272,7 @@ class Cuda:
         if self.machine.integrated:
             raise self.machine.violation("memory is copied on a device that shares the host's")
         memory = Memory("device", self._next, np.full(size // 4, np.nan, np.float32))
-        self._next += size + 256
+        self._next += -(-size // _ALIGNED) * _ALIGNED + _ALIGNED
         self.machine.memory.append(memory)
         return 0, memory.address
 
