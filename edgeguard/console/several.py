@@ -83,8 +83,15 @@ def _cells(verdict: Verdict, extra: Extra) -> list[Text]:
         wrong.append(f"line {extra.link.state}")
     return [
         Text(verdict.authority.name.replace("_", " "), style=AUTHORITY_STYLES[verdict.authority]),
-        Text(verdict.mode.value.replace("_", " ")),
+        _mode(verdict),
         Text(said),
         Text(summary(verdict.causes[0]) if verdict.causes else ""),
         Text("; ".join([*wrong, extra.note]), style="red" if wrong else "dim"),
     ]
+
+
+def _mode(verdict: Verdict) -> Text:
+    if verdict.takeover_deadline is None:
+        return Text(verdict.mode.value.replace("_", " "))
+    left = max(0.0, verdict.takeover_deadline - verdict.at)
+    return Text(f"TAKE OVER: {left:.1f} s", style="bold blink bright_magenta")

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,7 +191,8 @@ def test_the_table_has_a_row_a_camera_with_who_acts_and_why() -> None:
         assert "its log cannot be written; the camera `r` gives no picture" in text
         assert "starting" in text
         assert "a arm" in text
-        screen.show("rear", verdict(1.01), Extra())
+        screen.show("rear", replace(verdict(1.01), takeover_deadline=4.21), Extra())
+        assert "TAKE OVER: 3.2 s" in drawn(screen)
         screen.gone("front", "a fault")
         assert "FAILED" in drawn(screen)
         assert "`unsure`" not in drawn(screen)

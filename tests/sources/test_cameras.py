@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +17,6 @@ from edgeguard.sources.camera import MOST_STUCK, PATIENCE
 from edgeguard.sources.hand import FIRST_RETRY, SLOWEST_RETRY, Backoff
 from edgeguard.sources.opencv import OpenCvDevice
 from edgeguard.types import Frame
-
-ROOT = Path(__file__).parents[2]
 
 
 class Clock:
@@ -281,26 +276,3 @@ def test_the_pauses_double_up_to_a_limit_and_begin_anew() -> None:
     pauses.reset()
     assert pauses.next() <= FIRST_RETRY
     assert len({Backoff().next() for _ in range(20)}) > 1
-
-
-FORGETFUL = """
-import time
-from edgeguard.sources import CameraSource
-
-class Device:
-    def read(self):
-        time.sleep(0.001)
-    def release(self):
-        print("released")
-
-CameraSource(Device, name="forgotten")
-"""
-
-
-@pytest.mark.process
-def test_a_program_that_forgets_to_close_a_camera_still_lets_go_of_it() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FORGETFUL], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "released" in done.stdout
