@@ -8,6 +8,7 @@ from __future__ import annotations
 from edgeguard.desk.page.facts import Cell, Code, Sheet, number
 from edgeguard.policy import DraftPolicy
 from edgeguard.policy.channels import lines
+from edgeguard.policy.looks import FILTER, homes
 from edgeguard.policy.pace import oldest
 from edgeguard.policy.units import duration_text, frames_text, memory_text
 from edgeguard.program import Program, Realtime, WorkerSpec
@@ -18,7 +19,7 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
     program = draft.program
     found = (
         models(program),
-        workers(program),
+        workers(draft),
         channels(draft),
         schedule(draft),
         qualification(draft),
@@ -51,8 +52,9 @@ def models(program: Program) -> Sheet:
     )
 
 
-def workers(program: Program) -> Sheet:
+def workers(draft: DraftPolicy) -> Sheet:
     """Every process that is not the host's own."""
+    cleans = homes(draft.document.policy).get(FILTER)
     return Sheet(
         "isolation",
         "Isolation",
@@ -69,14 +71,14 @@ def workers(program: Program) -> Sheet:
             "restarts",
             "after them",
         ),
-        tuple(_worker(spec) for spec in program.workers),
+        tuple(_worker(spec, filters=cleans == spec.name) for spec in draft.program.workers),
     )
 
 
-def _worker(spec: WorkerSpec) -> tuple[Cell, ...]:
+def _worker(spec: WorkerSpec, *, filters: bool) -> tuple[Cell, ...]:
     return (
         Code(spec.name),
-        Code(", ".join(spec.looks)),
+        Code(", ".join((*((FILTER,) if filters else ()), *spec.looks))),
         spec.sandbox,
         "" if spec.memory is None else memory_text(spec.memory),
         ", ".join(map(str, spec.cpus)) or "any",

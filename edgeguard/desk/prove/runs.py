@@ -32,9 +32,15 @@ def fail_closed(subject: Subject) -> Result:
         "fail-closed",
         "the model never acts while a signal is at fault or a rule is active",
         f"inductive over all runs: {subject.modes.size()}; "
-        f"{counted(len(subject.program.table.rules), 'rule')} in every state",
+        f"{counted(len(subject.program.table.rules), 'rule')} in every state{_held(subject)}",
         tuple(objections),
     )
+
+
+def _held(subject: Subject) -> str:
+    """What is said of signals that are not computed on every frame: any value may stand, and all of them age."""
+    count = len(subject.program.schedule)
+    return f"; {counted(count, 'signal')} on a schedule, held and then stale at worst" if count else ""
 
 
 def safe_exit(subject: Subject) -> Result:
