@@ -31,8 +31,8 @@ INSTALL = f"python -m venv .venv-art && .venv-art/bin/pip install {PACKAGES}"
 class Defended:
     """The other environment's pipeline, a frame at a time."""
 
-    def __init__(self, profile: Profile) -> None:
-        """Start it with the profile's primary and frames.
+    def __init__(self, profile: Profile, *, placed: bool = False) -> None:
+        """Start it with the profile's primary and frames; `placed`: at the priority that other workers have.
 
         Raises:
             LookupError: there is no such environment, or it does not start; says how to get one.
@@ -58,6 +58,8 @@ class Defended:
                 bufsize=1,
             )
             stack.callback(self._process.kill)
+            if placed:
+                os.sched_setscheduler(self._process.pid, os.SCHED_FIFO, os.sched_param(40))
             if self._said() != "ready":
                 raise LookupError(f"the ART row is left out: its environment does not start; `{INSTALL}`")
             stack.pop_all()

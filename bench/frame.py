@@ -24,7 +24,7 @@ from bench.cheaper import with_cheaper
 from bench.fidelity import fidelity
 from bench.guards import guarded
 from bench.profiles import NAMES, ROOT, SkippedError, load
-from bench.turns import LEAD, TURN, summary, take_turns
+from bench.turns import LEAD, TURN, summary, take_turns, undisturbed
 from bench.variants import BASE, GATED, INLINE, ISOLATED, ISOLATED_GATED, settings, variants
 from edgeguard.errors import EdgeguardError
 
@@ -39,19 +39,26 @@ PICTURES = {"signs": 1500, "photos": 400}
 TAKEN_APART = (INLINE, GATED, ISOLATED)
 
 
-def measure(profile: Profile, count: int, *, seconds: float = 2.0) -> dict[str, Any]:
-    """Everything about one profile as plain data; times in us. `seconds`: how long each number of cameras is tried."""
+def measure(profile: Profile, count: int, *, seconds: float = 2.0, real: bool = False) -> dict[str, Any]:
+    """Everything about one profile as plain data; times in us.
+
+    `seconds`: how long each number of cameras is tried. `real`: whether everything but the cameras runs at a real-time
+    priority, so that nothing else on the machine takes its turn.
+    """
     with tempfile.TemporaryDirectory(prefix="edgeguard-bench-") as name:
         folder = Path(name)
-        with variants(profile, folder) as (table, left_out):
-            times = take_turns(table, count)
+        with undisturbed(on=real) as had:
+            with variants(profile, folder, placed=real) as (table, left_out):
+                times = take_turns(table, count)
+            apart = _in_situ(profile, folder, count, placed=real)
         result: dict[str, Any] = {
             "profile": profile.name,
             "frames": len(next(iter(times.values()))),
             "frame shape": list(profile.frames[0].shape),
             "left out": left_out,
             "variants": {name: _row(taken, times[BASE]) for name, taken in times.items()},
-            "in situ": _in_situ(profile, folder, count),
+            "in situ": apart,
+            "real-time": dict(had),
         }
         if profile.held_out:
             result["fidelity"] = fidelity(profile, folder)
@@ -73,9 +80,9 @@ def _row(times: Times, base: Times) -> dict[str, float]:
     }
 
 
-def _in_situ(profile: Profile, folder: Path, count: int) -> dict[str, Any]:
+def _in_situ(profile: Profile, folder: Path, count: int, *, placed: bool) -> dict[str, Any]:
     """Every part's time inside its frame, and the time of the same calls made alone."""
-    known = settings(profile)
+    known = settings(profile, placed=placed)
     rows: dict[str, Any] = {}
     with ExitStack() as stack:
         guards = {}
@@ -125,6 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=(*NAMES, "all"), default="all")
     parser.add_argument("--frames", type=int, default=0, help=f"frames a variant (default: {FRAMES})")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each number of cameras; 0: none")
+    parser.add_argument(
+        "--realtime", action="store_true", help="at a real-time priority, on a machine with other work"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench")
     parser.add_argument("--page", type=Path, help=f"also write the tables there, such as {PAGE.name}")
     chosen = parser.parse_args(arguments)
@@ -138,7 +148,9 @@ def main(arguments: list[str] | None = None) -> int:
         except EdgeguardError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
-        results.append(measure(profile, chosen.frames or FRAMES[name], seconds=chosen.seconds))
+        results.append(
+            measure(profile, chosen.frames or FRAMES[name], seconds=chosen.seconds, real=chosen.realtime)
+        )
     if not results:
         return SkippedError.exit_code
     _write(results, chosen.out, chosen.page)

@@ -7,6 +7,7 @@ every guard measured is one that lets its model act.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -81,20 +82,20 @@ ONE_WORKER = """
 isolation:
   sandbox: preferred
   workers:
-    all: {runs: [filter, primary, redundant], deadline: 1s}
+    all: {runs: [filter, primary, redundant], deadline: 1s, PLACE-1}
 """
 TWO_WORKERS = """
 isolation:
   sandbox: preferred
   workers:
-    eyes: {runs: [filter, primary, plain], deadline: 1s}
-    second: {runs: [redundant, squeezed], deadline: 1s}
+    eyes: {runs: [filter, primary, plain], deadline: 1s, PLACE-1}
+    second: {runs: [redundant, squeezed], deadline: 1s, PLACE-0}
 """
 BACKGROUND = """
 isolation:
   sandbox: preferred
   workers:
-    second: {runs: [redundant], deadline: 1s}
+    second: {runs: [redundant], deadline: 1s, PLACE-0}
 schedule:
   disagreement: {background: true}
 """
@@ -107,13 +108,28 @@ class Setting:
 
     models: Mapping[str, AdmittedModel]
     more: str = ""
+    placed: bool = False
+    """Whether each worker has a CPU of its own, as far as there are so many, and a real-time priority."""
 
 
 def program(setting: Setting) -> Program:
     """Compile the bench's policy for a setting."""
     novelty = any(output.meaning == "novelty" for output in setting.models["primary"].manifest.outputs)
-    text = _POLICY.format(more=setting.more, novelty=_NOVELTY if novelty else "", zeros="0" * 64)
+    text = _POLICY.format(more=_placed(setting), novelty=_NOVELTY if novelty else "", zeros="0" * 64)
     return compile_policy(parse(text.encode(), file="bench.yaml"), base=Path.cwd(), calibration=None)
+
+
+def _placed(setting: Setting) -> str:
+    cpus = range(os.cpu_count() or 1)  # the measuring thread itself may be on one of them
+    text = setting.more
+    for name, cpu in (("PLACE-1", cpus[-1]), ("PLACE-0", cpus[0])):
+        place = (
+            f"cpus: [{cpu}], scheduling: {{fifo: 40}}"
+            if setting.placed
+            else "restarts: {most: 3, within: 60s}"
+        )
+        text = text.replace(name, place)
+    return text
 
 
 class Guarded:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.turns import LEAD, TURN, quiet
+from bench.turns import LEAD, REST, TURN, quiet
 
 if TYPE_CHECKING:
     from bench.guards import Guarded
@@ -178,6 +178,7 @@ def in_situ(table: Mapping[str, Guarded], count: int) -> dict[str, InSitu]:
     with quiet():
         for _ in range(-(-count // TURN)):
             for name, guarded in table.items():
+                began = time.perf_counter()
                 for _ in range(LEAD):
                     guarded.step()
                 with stamped() as stamps:
@@ -188,6 +189,7 @@ def in_situ(table: Mapping[str, Guarded], count: int) -> dict[str, InSitu]:
                     guarded.step()
                     if i >= 0:
                         whole[name].append((time.perf_counter_ns() - started) / 1000.0)
+                time.sleep(REST * (time.perf_counter() - began))
     return {name: InSitu(_columns(frames[name]), np.array(whole[name])) for name in table}
 
 

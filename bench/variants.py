@@ -5,9 +5,10 @@ Every variant answers the same frames from the same bytes with one thread a sess
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,8 @@ PARALLEL_INT8 = "edgeguard isolated, two workers, int8"
 BACKGROUND = "edgeguard isolated, redundant in the background, int8"
 
 
-def settings(profile: Profile) -> dict[str, Setting]:
-    """Every way of wiring a guard that is measured, as far as its models are there."""
+def settings(profile: Profile, *, placed: bool = False) -> dict[str, Setting]:
+    """Every way of wiring a guard that is measured, as far as its models are there. `placed`: see `Setting`."""
     fp32 = dict(profile.models)
     table = {INLINE: Setting(fp32), ISOLATED: Setting(fp32, guards.ONE_WORKER)}
     if profile.fused:
@@ -64,14 +65,14 @@ def settings(profile: Profile) -> dict[str, Setting]:
         }
         if profile.fused:
             table[FUSED_INT8] = Setting({**both, "fused": profile.fused["int8"]}, guards.FUSED)
-    return table
+    return {name: dataclasses.replace(setting, placed=placed) for name, setting in table.items()}
 
 
 @contextmanager
 def variants(
-    profile: Profile, folder: Path, wanted: Callable[[str], bool] = lambda _: True
+    profile: Profile, folder: Path, *, placed: bool = False
 ) -> Iterator[tuple[dict[str, Step], list[str]]]:
-    """(steps by name, what is left out and why). `folder` takes the logs of the guards."""
+    """(steps by name, what is left out and why). `folder` takes the logs of the guards. `placed`: see `Setting`."""
     table: dict[str, Step] = {}
     left_out: list[str] = list(profile.missing)
     with ExitStack() as stack:
@@ -80,18 +81,14 @@ def variants(
             (BASE, Bare(profile)),
             (SESSIONS, ThreeSessions(profile)),
         ):
-            if wanted(name):
-                table[name] = bare.step
-        if wanted(ART):
-            try:
-                defended = Defended(profile)
-                stack.callback(defended.close)
-                table[ART] = defended.step
-            except LookupError as reason:
-                left_out.append(str(reason))
-        for i, (name, setting) in enumerate(settings(profile).items()):
-            if not wanted(name):
-                continue
+            table[name] = bare.step
+        try:
+            defended = Defended(profile, placed=placed)
+            stack.callback(defended.close)
+            table[ART] = defended.step
+        except LookupError as reason:
+            left_out.append(str(reason))
+        for i, (name, setting) in enumerate(settings(profile, placed=placed).items()):
             try:
                 table[name] = stack.enter_context(guarded(setting, profile.frames, folder / f"{i}.log")).step
             except EdgeguardError as error:
