@@ -7,9 +7,9 @@ lists hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from edgeguard.isolation.sandbox.bpf import ENOSYS, KILL, Check, Rule
+from edgeguard.isolation.sandbox.bpf import ENOSYS, EPERM, KILL, Check, Rule
 from edgeguard.isolation.sandbox.kernel import PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_SET_DUMPABLE
 from edgeguard.isolation.sandbox.seccomp import SET_MODE_FILTER, TSYNC
 
@@ -70,7 +70,7 @@ _STEADY = (*MEASURED, *SPARE)
 
 _LOADING = _words(
     "readv writev pread64 lseek fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat "
-    "getdents64 getcwd dup mincore set_robust_list rseq set_tid_address getrlimit sysinfo uname "
+    "getdents64 getcwd dup set_robust_list rseq set_tid_address getrlimit sysinfo uname "
     "getrusage times getuid geteuid getgid getegid getresuid getresgid getgroups getppid getpgrp "
     "sched_getscheduler sched_getparam sched_get_priority_max sched_get_priority_min eventfd2 epoll_create1 "
     "epoll_ctl epoll_wait epoll_pwait select pselect6 membarrier capget capset fadvise64 msync get_mempolicy "
@@ -78,7 +78,9 @@ _LOADING = _words(
 )
 
 _GPU_LOADING = ("pipe2", "timerfd_create", "timerfd_settime", "set_mempolicy", "mbind", "mlock")
-_GPU_STEADY = ("ioctl",)
+
+# TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, FIOASYNC: type into a terminal, have signals sent to others.
+_GPU_IOCTLS_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902, 0x5452)
 
 _NO_EXEC = Check(2, PROT_EXEC, 0)
 
@@ -117,8 +119,7 @@ def loading(*, gpu: bool, users: Sequence[int] = ()) -> tuple[Rule, ...]:
 
 def steady(*, gpu: bool) -> tuple[Rule, ...]:
     """From `seal` on: wait on a descriptor it has, compute, answer. No file, no thread, no new executable memory."""
-    names: Iterable[str] = (*_STEADY, *(_GPU_STEADY if gpu else ()))
-    return (*map(Rule, names), *_memory(libraries=False), *_refused())
+    return (*map(Rule, _STEADY), *_memory(libraries=False), *(_gpu_ioctls() if gpu else ()), *_refused())
 
 
 def _refused() -> list[Rule]:
@@ -150,7 +151,12 @@ def _gpu_loading() -> list[Rule]:
     thread = (Check(0, CLONE_THREAD_OF_SELF, CLONE_THREAD_OF_SELF), _no(0, CLONE_NEW_ANYTHING))
     # With threads, libc changes the user of each by a signal to it.
     own = Rule("tgkill", checks=(_is(0, os.getpid()),))
-    return [*map(Rule, (*_GPU_LOADING, *_GPU_STEADY)), Rule("clone", checks=thread), own]
+    return [*map(Rule, _GPU_LOADING), *_gpu_ioctls(), Rule("clone", checks=thread), own]
+
+
+def _gpu_ioctls() -> list[Rule]:
+    refused = [Rule("ioctl", EPERM, (_is(1, request),)) for request in _GPU_IOCTLS_REFUSED]
+    return [*refused, Rule("ioctl")]
 
 
 def _ioctls() -> list[Rule]:

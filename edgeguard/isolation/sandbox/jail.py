@@ -18,6 +18,7 @@ from edgeguard.isolation.sandbox import (
     paths,
     privileges,
     seccomp,
+    views,
 )
 from edgeguard.isolation.sandbox.levels import LATER, NOT_ASKED, ON, Jail, Level, Reached, is_on, reached
 
@@ -50,6 +51,7 @@ def enter(jail: Jail) -> Reached:
     later = 0
     if jail.level >= Level.STRICT:
         _layers.update(_separate())
+        _layers["mounts"] = _narrow(jail, readable)
         later = _leave_root(readable)
     _layers["capabilities"] = privileges.drop_capabilities(later)
     _layers["undumpable"] = privileges.undumpable()
@@ -103,12 +105,21 @@ def _leave_root(readable: tuple[str, ...]) -> int:
     return privileges.CHANGE_USER
 
 
-def _files(jail: Jail, readable: tuple[str, ...]) -> dict[str, str]:
-    found = landlock.restrict(readable, paths.device_paths(gpu=jail.gpu))
+def _narrow(jail: Jail, readable: tuple[str, ...]) -> str:
     tool = namespaces.wrapped_by()
-    if tool and not is_on(found["files"]):
-        found["files"] = f"{ON} ({tool})"  # nothing else is mounted in its view
-    return found
+    if tool:
+        return f"{ON} ({tool})"  # nothing else is mounted in its view
+    state = _layers["namespaces"]
+    return views.narrow(readable, paths.device_paths(gpu=jail.gpu)) if is_on(state) else state
+
+
+def _files(jail: Jail, readable: tuple[str, ...]) -> dict[str, str]:
+    """Two fences, either of which keeps the host's files from it."""
+    found = landlock.restrict(readable, paths.device_paths(gpu=jail.gpu))
+    fences = {"Landlock": found["landlock"], "own mounts": _layers["mounts"]}
+    on = [name for name, state in fences.items() if is_on(state)]
+    off = [f"{name}: {state}" for name, state in fences.items()]
+    return found | {"files": f"{ON} ({', '.join(on)})" if on else "; ".join(off)}
 
 
 def _separate() -> dict[str, str]:

@@ -25,6 +25,8 @@ IOCTL_DEV = 1 << 15
 _RIGHTS_OF_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many of the file system's rights each version knows; each is one bit, from the lowest up."""
 
+_LAYERS = ("landlock", "network", "signals")
+
 _FIRST_WITH_NETWORK = 4
 _FIRST_WITH_IOCTL = 5
 _FIRST_WITH_SCOPES = 6
@@ -62,7 +64,7 @@ def restrict(readable: Iterable[str], devices: Iterable[str]) -> dict[str, str]:
         files, network, scopes = handled(version)
         ruleset = _ruleset(version)
     except OSError as error:
-        return dict.fromkeys(("files", "network", "signals"), kernel.why(error))
+        return dict.fromkeys(_LAYERS, kernel.why(error))
     try:
         for path in readable:
             _permit(ruleset, path, READ_FILE | READ_DIR)
@@ -70,11 +72,11 @@ def restrict(readable: Iterable[str], devices: Iterable[str]) -> dict[str, str]:
             _permit(ruleset, path, (READ_FILE | READ_DIR | WRITE_FILE | IOCTL_DEV) & files)
         kernel.syscall("landlock_restrict_self", ruleset, 0)
     except OSError as error:
-        return dict.fromkeys(("files", "network", "signals"), kernel.why(error))
+        return dict.fromkeys(_LAYERS, kernel.why(error))
     finally:
         os.close(ruleset)
     old = f"this kernel's Landlock is version {version}, which cannot"
-    return {"files": ON, "network": ON if network else old, "signals": ON if scopes else old}
+    return {"landlock": ON, "network": ON if network else old, "signals": ON if scopes else old}
 
 
 def _ruleset(version: int) -> int:

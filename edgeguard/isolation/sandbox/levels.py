@@ -38,8 +38,8 @@ NEEDS: Mapping[Level, tuple[str, ...]] = MappingProxyType(
 )
 """The layers that each level adds to the one below."""
 
-EXTRAS = ("network", "signals", "affinity", "scheduling")
-"""Layers that are reported and belong to no level: second fences (Landlock's), and real-time wishes."""
+EXTRAS = ("landlock", "mounts", "network", "signals", "affinity", "scheduling")
+"""Layers that are reported and belong to no level: what makes `files`, second fences, and real-time wishes."""
 
 LAYERS: tuple[str, ...] = tuple(layer for level in Level for layer in NEEDS[level]) + EXTRAS
 

@@ -32,23 +32,29 @@ def separate() -> dict[str, str]:
         return {"namespaces": absent}
     tool = wrapped_by()
     if tool:
-        # Its user namespace may still be the machine's root by another name.
-        state = "is the machine's root outside" if _is_root_outside() else f"{ON} ({tool})"
-        return {"namespaces": f"{ON} ({tool})", "user": state}
+        # Of an ordinary user: `wrap` does not use it for root, who would stay root by another name.
+        return {"namespaces": f"{ON} ({tool})", "user": f"{ON} ({tool})"}
     root = os.geteuid() == 0
+    user, group = os.geteuid(), os.getegid()
     try:
         kernel.syscall("unshare", _WITHOUT_USER if root else _WITHOUT_USER | NEWUSER)
+        if not root:
+            _keep_own_name(user, group)
     except OSError as error:
         return {"namespaces": kernel.why(error)}
     return {"namespaces": ON} if root else {"namespaces": ON, "user": f"{ON} (own user namespace)"}
 
 
+def _keep_own_name(user: int, group: int) -> None:
+    """Be the same user inside: one that the namespace does not know could not even make a folder in its own view."""
+    for name, words in (
+        ("uid_map", f"{user} {user} 1"),
+        ("setgroups", "deny"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        Path("/proc/self", name).write_bytes(words.encode())
+
+
 def wrapped_by() -> str:
     """The tool in front of this program; empty: none."""
     return os.environ.get(WRAPPED, "")
-
-
-def _is_root_outside() -> bool:
-    """Whether any user in here is user 0 of the namespace around it."""
-    rows = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
-    return any(int(row.split()[1]) == 0 for row in rows)

@@ -114,7 +114,7 @@ def open_with_openat2() -> None:
 
 @attempt("list a folder of the host")
 def list_a_folder() -> None:
-    list(Path("/etc").iterdir())
+    list(Place.folder.iterdir())
 
 
 @attempt("write its own memory through /proc/self/mem")
@@ -617,6 +617,7 @@ SETTINGS = {
     "open": Setting(None),
     "loading": Setting(Level.STRICT, sealed=False),
     "strict": Setting(Level.STRICT),
+    "view-loading": Setting(Level.STRICT, without="landlock", sealed=False),
     "no-landlock": Setting(Level.STRICT, without="landlock,namespaces"),
     "no-landlock-loading": Setting(Level.STRICT, without="landlock,namespaces", sealed=False),
     "user": Setting(Level.STRICT, as_user=True),

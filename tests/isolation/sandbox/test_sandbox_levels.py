@@ -76,10 +76,44 @@ def test_a_kernel_without_filters_reaches_the_process_level_and_says_why(confine
 
 
 @pytest.mark.parametrize(
-    "without", ["landlock", "namespaces", "landlock,namespaces", " landlock , namespaces "]
+    "without", ["namespaces", "landlock,namespaces", " landlock , namespaces ", "landlock,mounts"]
 )
 def test_without_landlock_or_namespaces_the_level_is_filtered(without: str, confined: Confined) -> None:
     assert confined(whole(), without=without)["level"] == 2
+
+
+@pytest.mark.parametrize("without", ["landlock", "mounts"])
+def test_either_fence_around_the_files_is_enough(without: str, confined: Confined) -> None:
+    told = confined(whole(), without=without)
+    other = {"landlock": "mounts", "mounts": "landlock"}[without]
+    if told["layers"][other] != "on":
+        pytest.skip(f"this machine does not have the other: {told['layers'][other]}")
+    assert told["layers"]["files"] in {"on (own mounts)", "on (Landlock)"}
+    if told["layers"]["namespaces"] == "on":
+        assert told["level"] == 3
+
+
+def test_its_own_network_leads_nowhere_even_without_filter_and_landlock(confined: Confined) -> None:
+    told = confined(
+        """
+import socket
+found = enter(Jail(keep=(1, 2)))
+def connect():
+    with socket.socket() as line:
+        line.connect(("127.0.0.1", 9))
+def says(act):
+    try:
+        act()
+    except OSError as error:
+        return error.strerror
+tell(state=found.layers["namespaces"], got=says(connect), interfaces=[name for _, name in socket.if_nameindex()])
+""",
+        without="seccomp,landlock",
+    )
+    if told["state"] != "on":
+        pytest.skip(f"this machine has no namespaces for it: {told['state']}")
+    assert told["got"] == "Network is unreachable"
+    assert "eth0" not in told["interfaces"]
 
 
 def test_the_environment_can_only_lower_a_level(confined: Confined) -> None:
@@ -190,11 +224,13 @@ tell(left=privileges.capabilities())
     assert told["left"] == 0
 
 
-def test_a_root_host_makes_a_worker_that_is_not_root(confined: Confined) -> None:
+@pytest.mark.parametrize("readable", ["('/usr/lib',)", "('/etc/shadow', '/usr/lib')"])
+def test_a_root_host_makes_a_worker_that_is_not_root(readable: str, confined: Confined) -> None:
+    """At once, or when it is sealed: where it still has to read what nobody else may."""
     if os.getuid() != 0:
         pytest.skip("this test's process is not root")
     asks = "tell(user=os.getresuid(), group=os.getresgid(), groups=os.getgroups())"
-    told = confined(whole() + asks, without="seccomp")
+    told = confined(whole(f"keep=(1, 2), readable={readable}") + asks, without="seccomp")
     assert 0 not in {*told["user"], *told["group"]}
     assert told["groups"] == []
 
@@ -259,7 +295,7 @@ user, left = answered.get()
 tell(user=user, left=left)
 thread.join()
 """,
-        without="seccomp",
+        without="seccomp,mounts",  # so that a closed interpreter's folder makes it wait until it is sealed
     )
     assert told["user"] != 0
     assert told["left"] == 0
