@@ -158,10 +158,10 @@ def test_a_graph_that_answers_otherwise_than_the_model_is_not_used(tiny: Any, in
 
 def test_a_device_that_breaks_while_a_graph_is_captured_is_refused(tiny: Any, install: Install) -> None:
     whole = install()
-    TensorRtBackend().load(whole.plan(tiny.classifier())).close()
+    TensorRtBackend().load(whole.plan(tiny.classifier(batch=1))).close()
     rig = install(sticky=True, fail_at=whole.machine.calls.index("cudaStreamBeginCapture"))
     with pytest.raises(ContractError, match="does not run here: "):
-        TensorRtBackend().load(rig.plan(tiny.classifier()))
+        TensorRtBackend().load(rig.plan(tiny.classifier(batch=1)))
 
 
 def test_a_frame_that_fails_is_an_inference_error_and_the_next_one_is_answered(
