@@ -103,6 +103,9 @@ def _broken(document: PolicyDocument, index: int, relation: Relation) -> tree.No
         expected = document.conditions[("redundancy", index, "expect")]
         return tree.Logic(0, 0, "&&", given, tree.Unary(0, 0, "!", expected))
     a, b = (tree.Name(0, 0, name) for name in relation.agree)
+    if document.policy.signals[a.name].type == "class":
+        unlisted = tree.Compare(0, 0, "<", a, tree.Number(0, 0, 0.0))
+        return tree.Logic(0, 0, "||", tree.Compare(0, 0, "!=", a, b), unlisted)
     tolerance = tree.Number(0, 0, relation.tolerance or 0.0)
     above = tree.Compare(0, 0, ">", tree.Arithmetic(0, 0, "-", a, b), tolerance)
     below = tree.Compare(0, 0, ">", tree.Arithmetic(0, 0, "-", b, a), tolerance)

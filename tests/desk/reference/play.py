@@ -86,6 +86,7 @@ class Run:
         if self.captured is not None:
             age = now - self.captured
             found["frame_age"] = Seen(0.0 if -0.001 <= age < 0.0 else age, now)
+        found["workers_down"] = Seen(self.world.down, now)
         if self.logged:
             found["log_failures"] = Seen(self.world.failures, now)
         if self.linked:

@@ -13,11 +13,13 @@ MEASURED = {
     "reconstruction": ["primary", "filter"],
     "novelty": ["primary"],
     "answer": ["primary"],
+    "votes": ["primary", "redundant"],
     "frame_age": "frame",
     "frozen_for": "frame",
     "contrast": "frame",
     "latency": "runtime",
     "log_failures": "runtime",
+    "workers_down": "runtime",
     "link_age": "link",
     "link_rejected": "link",
     "mcu_fallback": "link",
@@ -73,6 +75,8 @@ class Writer:
             found["range"] = (
                 [0, self.one(1, "inf", "inf")] if name.endswith("_age") else self.rng.choice(RANGES)
             )
+            if name == "votes":
+                found["range"] = [0, self.one(1, 2)]
             self.numbers.append(name)
             if name in THRESHOLDS:
                 self.calibrated.append(name)
@@ -170,7 +174,13 @@ class Writer:
         found = self.entry(name)
         if len(plain) >= 2 and self.maybe(0.7):
             return {**found, "agree": self.rng.sample(plain, 2), "tolerance": self.one(0.0, 0.25, 1.0)}
+        alike = [(a, b) for a in self.classes for b in self.classes if a < b and self.same(a, b)]
+        if alike and self.maybe(0.7):
+            return {**found, "agree": self.rng.choice(alike)}
         return {**found, "if": self.truth(1), "expect": self.truth(1)}
+
+    def same(self, one: str, other: str) -> bool:
+        return self.classes[one] == self.classes[other]
 
     def rows(self, envelope: dict[str, Any]) -> list[dict[str, Any]]:
         def command() -> dict[str, float]:

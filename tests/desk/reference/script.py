@@ -169,7 +169,7 @@ class Script:
         """What the microcontroller and the log say."""
         rng, world = self.rng, self.world
         if self.chance(self.wild):
-            world.mcu_mode = rng.choice(MICROCONTROLLER)
+            world.mcu_mode, world.down = rng.choice(MICROCONTROLLER), rng.choice((0, 0, 1))
             world.rejected, world.failures = rng.choice((0, 0, 1, 2)), rng.choice((0, 0, 1, 2))
             world.last_heard = rng.choice((self.now, self.now, self.now - 0.5, -math.inf))
         elif self.chance(0.3) and math.isfinite(world.last_heard):
