@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TARGETS: Mapping[str, str] = MappingProxyType(
     {
         "cpu": "unsigned activations, and biases in 32 bits: what onnxruntime's CPU kernels are fast with",
-        "tensorrt": "symmetric signed activations, biases left in float: the only form that TensorRT accepts",
+        "tensorrt": "what goes into a layer symmetric and signed, biases in float: the form that TensorRT accepts",
     }
 )
 OLDEST_OPSET = 13
@@ -35,13 +35,14 @@ _KEEP_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid")
 """Steps of 1/256 are too coarse for a probability."""
 _PASSING = (*_KEEP_FLOAT, "Flatten", "Reshape", "Squeeze", "Identity", "Clip")
 """What may stand between the last layer and the output without being a layer itself."""
+_LAYERS = ("Conv", "Gemm", "MatMul")
 _ANSWERS = ("logits", "probabilities", "image")
 
 
 def quantise(model: AdmittedModel, pictures: Iterable[Image], target: str) -> bytes:
     """The 8-bit ONNX of an admitted ONNX `model` for a `target` of `TARGETS`; inputs and outputs stay float32.
 
-    Stays in float: the first convolution (with a depthwise one right after it), where 8 bits cost most and gain least;
+    Stays in float: all up to the first convolution (and a depthwise one after it), where 8 bits cost most for least;
     the last layer's output, so that close classes do not become equal; and what only a novelty needs, because distances
     do not survive 8 bits. `pictures`: uint8 (h, w, 3), any size; ranges are taken from them.
 
@@ -81,23 +82,37 @@ def _quantised(
     for i, node in enumerate(graph.graph.node):
         node.name = f"n{i}"
     onnx.save(graph, str(prepared))
-    whole = _for_answer(graph.graph, answer) - _entrance(graph.graph)
-    signed = target == "tensorrt"
+    whole = _ancestors(graph.graph, answer) - _entrance(graph.graph)
     tools.quantize_static(
         str(prepared),
         str(done),
         reader,
         quant_format=tools.QuantFormat.QDQ,
         per_channel=True,
-        activation_type=tools.QuantType.QInt8 if signed else tools.QuantType.QUInt8,
         weight_type=tools.QuantType.QInt8,
         nodes_to_exclude=[
             node.name for node in graph.graph.node if node.op_type in _KEEP_FLOAT or node.name not in whole
         ],
         calibrate_method=tools.CalibrationMethod.MinMax,
-        extra_options={"ActivationSymmetric": True, "QuantizeBias": False} if signed else {},
+        **_form(tools, target),
     )
     return onnx.load(str(done))
+
+
+def _form(tools: Proto, target: str) -> dict[str, object]:
+    """What differs between the targets."""
+    if target == "cpu":
+        return {"activation_type": tools.QuantType.QUInt8}
+    # TensorRT wants what goes into a layer in 8 bits, and decides by itself what it can fuse behind one.
+    return {
+        "activation_type": tools.QuantType.QInt8,
+        "op_types_to_quantize": list(_LAYERS),
+        "extra_options": {
+            "ActivationSymmetric": True,
+            "QuantizeBias": False,
+            "OpTypesToExcludeOutputQuantization": list(_LAYERS),
+        },
+    }
 
 
 class _Reader:
@@ -112,11 +127,11 @@ class _Reader:
         return next(self._feeds, None)
 
 
-def _for_answer(graph: Proto, answer: str) -> set[str]:
-    """Names of the nodes that the answer depends on."""
+def _ancestors(graph: Proto, tensor: str) -> set[str]:
+    """Names of the nodes that a tensor depends on."""
     makers = {output: node for node in graph.node for output in node.output}
     found: set[str] = set()
-    pending = [answer]
+    pending = [tensor]
     while pending:
         node = makers.get(pending.pop())
         if node is not None and node.name not in found:
@@ -126,10 +141,11 @@ def _for_answer(graph: Proto, answer: str) -> set[str]:
 
 
 def _entrance(graph: Proto) -> set[str]:
-    """Names of the first convolution, and of a second one where that is depthwise."""
+    """Names of the first convolution, of what comes before it, and of a second one where that is depthwise."""
     layers = [node for node in graph.node if node.op_type == "Conv"]
     second = [node for node in layers[1:2] if any(a.name == "group" and a.i > 1 for a in node.attribute)]
-    return {node.name for node in layers[:1] + second}
+    before = [_ancestors(graph, node.output[0]) for node in layers[:1]]
+    return {node.name for node in second}.union(*before)
 
 
 def _float_end(graph: Proto, answer: str) -> None:
