@@ -37,6 +37,7 @@ PICTURE = ROOT / "docs" / "assets" / "frame-parts.png"
 FRAMES = {"signs": 3200, "photos": 320}
 PICTURES = {"signs": 1500, "photos": 400}
 TAKEN_APART = (INLINE, GATED, ISOLATED)
+GROUPS = {"pictures and networks": spans.WORK, "doubt": spans.DOUBT, "decision and log": spans.DECISION}
 
 
 def measure(profile: Profile, count: int, *, seconds: float = 2.0, real: bool = False) -> dict[str, Any]:
@@ -91,19 +92,23 @@ def _in_situ(profile: Profile, folder: Path, count: int, *, placed: bool) -> dic
                 guarded(known[name], profile.frames, folder / f"parts-{i}.log")
             )
         alone = take_turns(spans.alone(guards[INLINE]), count)
-        for name, found in spans.in_situ(guards, count).items():
-            mine = alone if name == INLINE else {}
-            rows[name] = {
-                "parts": {
-                    part: {**summary(times), "alone": float(np.median(mine[part])) if part in mine else None}
-                    for part, times in found.parts.items()
-                },
-                "work": summary(found.work),
-                "orchestration": summary(found.orchestration),
-                "whole": summary(found.whole),
-                "unstamped": summary(found.unstamped),
-                "work alone": float(np.median(np.sum(list(mine.values()), axis=0))) if mine else None,
-            }
+        found = spans.in_situ(guards, count)
+    known_parts = float(np.median(found[INLINE].of(spans.PARTS)))
+    for name, one in found.items():
+        mine = alone if name == INLINE else {}
+        rows[name] = {
+            "parts": {
+                part: {**summary(times), "alone": float(np.median(mine[part])) if part in mine else None}
+                for part, times in one.parts.items()
+            },
+            "groups": {title: summary(one.of(parts)) for title, parts in GROUPS.items()},
+            "orchestration": summary(one.orchestration),
+            "whole": summary(one.whole),
+            "unstamped": summary(one.unstamped),
+            "work alone": float(np.median(np.sum(list(mine.values()), axis=0))) if mine else None,
+        }
+        if name in (INLINE, ISOLATED):  # the same parts, wherever they run
+            rows[name]["over the parts"] = rows[name]["unstamped"]["p50"] - known_parts
     return rows
 
 

@@ -14,13 +14,16 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-from bench.spans import WORK
+from bench.spans import DECISION, DOUBT, WORK
 
 COLOURS = {
-    "picture health": "#8fbcd4", "resize": "#5a9bc2", "normalise": "#3d7ea6", "squeeze": "#2c6486",
-    "filter": "#a8cf8e", "primary": "#6fae4f", "redundant": "#4b8433", "fused": "#6fae4f", "worker": "#6fae4f",
-}  # fmt: skip
+    **dict.fromkeys(("picture health", "resize", "normalise", "squeeze"), "#5a9bc2"),
+    **dict.fromkeys(("filter", "primary", "redundant", "fused", "worker"), "#6fae4f"),
+    **dict.fromkeys(DOUBT, "#c9a13b"),
+    **dict.fromkeys(DECISION, "#a06cb0"),
+}
 ORCHESTRATION = "#d9822b"
+REST = "neither picture nor network"
 NARROW = 0.035
 """Share of the bar below which a part has no label of its own inside it."""
 
@@ -28,36 +31,35 @@ Bar = tuple[str, Mapping[str, float]]
 
 
 def flame(bars: Sequence[Bar], file: Path) -> None:
-    """A row a guard: its work, part by part, then orchestration; below each, orchestration alone, part by part."""
-    figure, axes = plt.subplots(2 * len(bars), 1, figsize=(11, 1.55 * 2 * len(bars)), layout="constrained")
+    """Two bars a guard: the whole frame, part by part, and below it whatever is neither picture nor network."""
+    figure, axes = plt.subplots(2 * len(bars), 1, figsize=(11, 3.1 * len(bars)), layout="constrained")
     for i, (name, parts) in enumerate(bars):
         work = {part: us for part, us in parts.items() if part in WORK}
         rest = {part: us for part, us in parts.items() if part not in WORK}
-        total = sum(parts.values())
-        _bar(axes[2 * i], {**work, "orchestration": sum(rest.values())}, COLOURS)
-        axes[2 * i].set_title(
-            f"{name}: {_time(total)} (sum of medians, in the frame itself)", loc="left", fontsize=10
+        above, below = axes[2 * i], axes[2 * i + 1]
+        _bar(above, {**work, REST: sum(rest.values())})
+        above.set_title(
+            f"{name}: {_time(sum(parts.values()))}, by the medians of its parts", loc="left", fontsize=10
         )
-        _bar(axes[2 * i + 1], rest, {})
-        axes[2 * i + 1].set_title(f"its orchestration: {_time(sum(rest.values()))}", loc="left", fontsize=9)
+        _bar(below, rest)
+        below.set_title(f"{REST}: {_time(sum(rest.values()))}", loc="left", fontsize=9)
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
 
-def _bar(axis: Any, parts: Mapping[str, float], colours: Mapping[str, str]) -> None:  # noqa: ANN401 - untyped there
+def _bar(axis: Any, parts: Mapping[str, float]) -> None:  # noqa: ANN401 - untyped there
     left, total = 0.0, sum(parts.values())
-    for i, (name, us) in enumerate(parts.items()):
-        shade = colours.get(name, ORCHESTRATION)
-        axis.barh(
-            0,
-            us,
-            left=left,
-            color=shade,
-            edgecolor="white",
-            alpha=1.0 if name in colours else 1.0 - 0.055 * (i % 8),
-        )
+    for name, us in parts.items():
+        axis.barh(0, us, left=left, color=COLOURS.get(name, ORCHESTRATION), edgecolor="white")
         if us > NARROW * total:
-            axis.text(left + us / 2, 0, f"{name}\n{us:.0f}", ha="center", va="center", fontsize=7)
+            axis.text(
+                left + us / 2,
+                0,
+                f"{name.replace(' ', chr(10))}\n{us:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+            )
         left += us
     axis.set_xlim(0, total)
     axis.set_yticks([])

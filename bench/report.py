@@ -54,19 +54,20 @@ def _variants(variants: Mapping[str, Row]) -> list[str]:
 def _parts(name: str, row: Row) -> list[str]:
     head = ["part", "in the frame, p50", "p99", "alone, p50"]
     rows = [
-        [part, f"{r['p50']:.1f}", f"{r['p99']:.1f}", f"{r['alone']:.1f}" if r["alone"] is not None else "–"]
-        for part, r in row["parts"].items()
+        [part, f"{r['p50']:.1f}", f"{r['p99']:.1f}", _maybe(r["alone"])] for part, r in row["parts"].items()
     ]
-    rows += [
-        [f"**{title}**", f"{row[key]['p50']:.1f}", f"{row[key]['p99']:.1f}", _maybe(row.get(f"{key} alone"))]
-        for title, key in (
-            ("work", "work"),
-            ("orchestration", "orchestration"),
-            ("whole frame, with stamps", "whole"),
-            ("whole frame, without stamps", "unstamped"),
-        )
+    bold = [(f"**{title}**", r, None) for title, r in row["groups"].items()]
+    bold[0] = (*bold[0][:2], row["work alone"])
+    bold += [
+        ("**orchestration, stamps included**", row["orchestration"], None),
+        ("**whole frame, stamps included**", row["whole"], None),
+        ("**whole frame**", row["unstamped"], None),
     ]
-    return [f"Where the time goes, {name}, in µs:", "", *table(head, rows)]
+    rows += [[title, f"{r['p50']:.1f}", f"{r['p99']:.1f}", _maybe(alone)] for title, r, alone in bold]
+    lines = [f"Where the time goes, {name}, in µs:", "", *table(head, rows)]
+    if "over the parts" in row:
+        lines += [f"The whole frame takes {row['over the parts']:.0f} µs more than the parts inline.", ""]
+    return lines
 
 
 def _fidelity(f: Row) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,13 @@ WORK = (
     "fused",
     "worker",
 )
-"""What somebody has to do who wants these signals, whoever wires it. The rest of a frame is orchestration."""
+"""Pictures and networks: what has to be done by whoever wants these signals."""
+DOUBT = ("scoring", "answer", "signals")
+"""From what networks gave to numbers of doubt: who wires sessions by hand does this, too."""
+DECISION = ("readings", "decision: modes", "decision: rest", "gate", "log")
+"""What a guard is for."""
+PARTS = (*WORK, *DOUBT, *DECISION)
+"""Everything that is a part of its own; the rest of a frame is orchestration."""
 
 Label = Callable[[Sequence[Any]], str]
 
@@ -91,38 +97,38 @@ def _role(bundle: str) -> str:
     return {"denoise": "filter"}.get(role := bundle.rpartition("-")[2], role)
 
 
-@dataclass(slots=True)
 class Stamps:
-    """Time spent in each part of one frame, without what its own parts spent (us)."""
+    """Start and end of every wrapped call of one frame; a part's time is without that of the parts inside it."""
 
-    spent: dict[str, float] = field(default_factory=dict)
-    inside: list[float] = field(default_factory=lambda: [0.0])
+    def __init__(self) -> None:
+        self._calls: list[tuple[str, int, int]] = []
 
     def wrap(self, work: Callable[..., Any], label: str | Label) -> Callable[..., Any]:
-        """`work`, with its time added to its part and taken from the part that called it."""
-        clock, inside = time.perf_counter_ns, self.inside
+        """`work`, with a note of when it ran. As little as can be is done between the two readings of the clock."""
+        clock, note = time.perf_counter_ns, self._calls.append
 
         def timed(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it wraps
-            inside.append(0.0)
             started = clock()
-            try:
-                return work(*args, **named)
-            finally:
-                whole = (clock() - started) / 1000.0
-                name = label if isinstance(label, str) else label(args)
-                self.spent[name] = self.spent.get(name, 0.0) + whole - inside.pop()
-                inside[-1] += whole
+            result = work(*args, **named)
+            ended = clock()
+            note((label if isinstance(label, str) else label(args), started, ended))
+            return result
 
         return timed
 
     def frame(self, step: Callable[[], object]) -> dict[str, float]:
-        """One frame's parts; what no part accounts for is glue, and the whole is their sum."""
-        self.spent.clear()
-        self.inside[:] = [0.0]
+        """One frame's parts (us); what no part accounts for is glue, and the whole is their sum."""
+        self._calls.clear()
         started = time.perf_counter_ns()
         step()
-        whole = (time.perf_counter_ns() - started) / 1000.0
-        return {**self.spent, GLUE: whole - self.inside[0]}
+        ended = time.perf_counter_ns()
+        spent: dict[str, float] = {}
+        inside: list[tuple[int, int]] = []  # parts that ended and whose caller did not: (start, whole time)
+        for label, begun, done in [*self._calls, (GLUE, started, ended)]:
+            within = sum(whole for start, whole in inside if start >= begun)
+            inside = [part for part in inside if part[0] < begun] + [(begun, done - begun)]
+            spent[label] = spent.get(label, 0.0) + (done - begun - within) / 1000.0
+        return spent
 
 
 Wrap = Callable[[Callable[..., Any], "str | Label"], Callable[..., Any]]
@@ -160,15 +166,14 @@ class InSitu:
         """A stamped frame."""
         return _sum(self.parts.values())
 
-    @property
-    def work(self) -> Times:
-        """What must be done in any case, a frame."""
-        return _sum(times for name, times in self.parts.items() if name in WORK)
+    def of(self, names: Sequence[str]) -> Times:
+        """The time of some parts together, a frame."""
+        return _sum([times for name, times in self.parts.items() if name in names] or [0.0 * self.whole])
 
     @property
     def orchestration(self) -> Times:
-        """What the guard adds to it, a frame."""
-        return self.whole - self.work
+        """What no part accounts for, a frame, stamps included."""
+        return self.whole - self.of(PARTS)
 
 
 def in_situ(table: Mapping[str, Guarded], count: int) -> dict[str, InSitu]:
