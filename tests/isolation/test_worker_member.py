@@ -355,7 +355,7 @@ def test_the_public_start_waits_and_cleans_up(shop: Shop, tiny: Any) -> None:
     ("sandbox", "without", "says"),
     [
         ("required", "seccomp", "`filtered`.*`seccomp`: left out"),
-        ("strict", "landlock", "`strict`.*`files`: left out"),
+        ("strict", "landlock,mounts", "`strict`.*`files`: Landlock: left out"),
         ("strict", "namespaces", "`strict`.*`namespaces`: left out"),
     ],
 )
