@@ -15,39 +15,45 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeguard.isolation import worker
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); import bench.hostile; "
-_CALL = "bench.hostile.main(sys.argv[2], {kind!r}, {extra!r})"
+_CALL = "bench.hostile.main(sys.argv[2], {plan!r})"
 _HEAD = struct.Struct("<IIQQII32sI")
 
-
-def program(kind: str, extra: str = "") -> str:
-    """The program of a worker that attacks in this way. `extra`: what the attack needs to know, such as a path."""
-    return _START + _CALL.format(kind=kind, extra=extra)
+Plan = Sequence[tuple[str, str]]
+"""(kind, what that attack needs to know, such as a path), in turns: see `turn`."""
 
 
-def main(descriptors: str, kind: str, extra: str) -> None:
+def program(plan: Plan) -> str:
+    """The program of a worker that attacks in these ways."""
+    return _START + _CALL.format(plan=tuple(plan))
+
+
+def turn(number: int, ways: int) -> int | None:
+    """Which attack of the plan a frame brings; None: it is answered honestly."""
+    return number // 2 % ways if number % 2 else None
+
+
+def main(descriptors: str, plan: Plan) -> None:
     """The worker's own program, with sessions that attack."""
-    worker.main(descriptors, loader=lambda models: _loader(models, kind, extra))
+    worker.main(descriptors, loader=lambda models: _loader(models, plan))
 
 
 class _Session:
     """An honest session that hands over to an attack on odd frames."""
 
-    def __init__(self, honest: Any, kind: str, extra: str) -> None:
+    def __init__(self, honest: Any, plan: Plan) -> None:
         self._honest = honest
-        self._kind = kind
-        self._extra = extra
+        self._plan = plan
         self._old = b""
 
-    @property
-    def contract(self) -> Any:
-        return self._honest.contract
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._honest, name)
 
     def run(self, batch: Any) -> Any:
         outputs = dict(self._honest.run(batch))
@@ -55,31 +61,28 @@ class _Session:
         if desk is None:  # warming up, before the sandbox is sealed
             return outputs
         desk.give = lambda asked, done: type(desk).give(desk, asked, done)
-        if request.frame % 2:
-            if self._kind in VALUES:
-                return VALUES[self._kind](outputs)
-            attack = WRITING.get(self._kind)
-            if attack is not None:
-                old, extra = self._old, self._extra
-                desk.give = lambda asked, done: attack(Attack(desk, asked, done, old, extra))
-            else:
-                ESCAPES[self._kind](desk, self._extra)
-        else:
+        index = turn(request.frame, len(self._plan))
+        if index is None:
             self._old = bytes(desk.suggestions[:])
+            return outputs
+        kind, extra = self._plan[index]
+        if kind in VALUES:
+            return VALUES[kind](outputs)
+        if kind in WRITING:
+            desk.give = lambda asked, done: WRITING[kind](Attack(desk, asked, done, self._old))
+        else:
+            ESCAPES[kind](desk, extra)
         return outputs
 
-    def close(self) -> None:
-        self._honest.close()
 
-
-def _loader(models: Mapping[str, bytes], kind: str, extra: str) -> Callable[[Any], Any]:
+def _loader(models: Mapping[str, bytes], plan: Plan) -> Callable[[Any], Any]:
     from edgeguard.inference.runner import load_part
 
     honest = load_part(models)
 
     def load(part: Any) -> Any:
         session = honest(part)
-        return session if part.role == "filter" else _Session(session, kind, extra)
+        return session if part.role == "filter" else _Session(session, plan)
 
     return load
 
@@ -138,8 +141,8 @@ VALUES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 class Attack:
     """One answer to be forged."""
 
-    def __init__(self, desk: Any, request: Any, done: int, old: bytes, extra: str) -> None:
-        self.desk, self.request, self.done, self.old, self.extra = desk, request, done, old, extra
+    def __init__(self, desk: Any, request: Any, done: int, old: bytes) -> None:
+        self.desk, self.request, self.done, self.old = desk, request, done, old
 
     def honest(self) -> None:
         """Answer as the worker's own program does."""

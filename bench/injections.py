@@ -80,14 +80,17 @@ class Tally:
 class Campaign:
     """One rig with one hostile worker, and an honest model beside it to compare with."""
 
-    def __init__(self, kind: str, worker: str, images: Sequence[Image], *, then: str, most: int) -> None:
+    def __init__(
+        self, kinds: Sequence[str], worker: str, images: Sequence[Image], *, then: str, most: int
+    ) -> None:
         """Start everything. `then`, `most`: what follows restarts, and how many there may be."""
         admitted = rig.models()
         self.images = images
         self._member = HostMember.load(("primary",), admitted, {})
         (canonical,) = self._member.kinds
         self._resize = Resizer(canonical.height, canonical.width, canonical.resize)
-        programs = {} if kind in FROM_OUTSIDE else {worker: hostile.program(kind, BAIT.told(kind))}
+        self._plan = [(kind, BAIT.told(kind)) for kind in kinds if kind not in FROM_OUTSIDE]
+        programs = {worker: hostile.program(self._plan)} if self._plan else {}
         compiled = rig.program(sandbox="preferred", deadline=DEADLINE, then=then, most=most)
         self.rig = rig.build(compiled, admitted, hostile=programs)
         self.worker = self.rig.workers[worker]
@@ -105,16 +108,19 @@ class Campaign:
             return int(said.argmax()) == verdict.answer.label
         return bool(np.allclose(said, verdict.answer.probabilities, atol=1e-5))
 
-    def step(self, *, attack: bool) -> Verdict:
-        """One frame; the worker attacks on odd numbers."""
-        self.number += 1 + (self.number % 2 != (not attack))
+    def step(self, kind: str = "") -> Verdict:
+        """One frame, on which the worker attacks in this way, or not at all."""
+        wanted = next((i for i, (name, _) in enumerate(self._plan) if name == kind), None)
+        self.number += 1
+        while self._plan and hostile.turn(self.number, len(self._plan)) != wanted:
+            self.number += 1
         return self.rig.step(self.image(), self.number)
 
     def settle(self) -> bool:
         """Honest frames until the model has authority again."""
         until = time.monotonic() + _RECOVER_WITHIN
         while time.monotonic() < until:
-            verdict = self.step(attack=False)
+            verdict = self.step()
             if verdict.authority is Authority.MODEL:
                 return self.honest(verdict)
             if verdict.mode is Mode.LOCKOUT:
@@ -128,7 +134,7 @@ class Campaign:
         """One attack, and the verdict of its step."""
         if kind in FROM_OUTSIDE and self.worker.pid is not None:
             os.kill(self.worker.pid, signal.SIGKILL if kind == KILLED else signal.SIGSTOP)
-        verdict = self.step(attack=kind not in FROM_OUTSIDE)
+        verdict = self.step(kind)
         if kind == RESUMED and self.worker.pid is not None:
             os.kill(self.worker.pid, signal.SIGCONT)
         return verdict
@@ -143,30 +149,37 @@ class Campaign:
         return self.images[self.number % len(self.images)]
 
 
-def run(kind: str, count: int, *, worker: str = "eyes", images: Sequence[Image]) -> Tally:
-    """Inject `count` times, with recovery in between."""
-    tally = Tally(kind, worker)
-    with campaign(kind, worker, images) as going:
+def run(
+    kinds: Sequence[str], count: int, *, worker: str = "eyes", images: Sequence[Image]
+) -> Iterator[Tally]:
+    """Inject each kind `count` times into one rig, with recovery in between."""
+    with campaign(kinds, worker, images) as going:
         if not going.settle():
-            raise rig.MissingError(f"the guard does not get to the model before any injection of `{kind}`")
-        for _ in range(count):
-            started = time.perf_counter()
-            verdict = going.inject(kind)
-            tally.step_ms.append(1000.0 * (time.perf_counter() - started))
-            tally.injections += 1
-            if verdict.authority is not Authority.MODEL:
-                tally.closed += 1
-            elif kind in HARMLESS | PLAUSIBLE and going.honest(verdict, label_only=kind in PLAUSIBLE):
-                tally.honest += 1
-            else:
-                tally.breaches += 1
-            tally.breaches += BAIT.taken()
-            started = time.perf_counter()
-            if not going.settle():
-                break
-            tally.recovered += 1
-            tally.recovery_ms.append(1000.0 * (time.perf_counter() - started))
-        tally.restarts = going.worker.restarted
+            raise rig.MissingError("the guard does not get to the model before any injection")
+        for kind in kinds:
+            yield _inject(going, Tally(kind, worker), count)
+
+
+def _inject(going: Campaign, tally: Tally, count: int) -> Tally:
+    kind, restarted = tally.kind, going.worker.restarted
+    for _ in range(count):
+        started = time.perf_counter()
+        verdict = going.inject(kind)
+        tally.step_ms.append(1000.0 * (time.perf_counter() - started))
+        tally.injections += 1
+        if verdict.authority is not Authority.MODEL:
+            tally.closed += 1
+        elif kind in HARMLESS | PLAUSIBLE and going.honest(verdict, label_only=kind in PLAUSIBLE):
+            tally.honest += 1
+        else:
+            tally.breaches += 1
+        tally.breaches += BAIT.taken()
+        started = time.perf_counter()
+        if not going.settle():
+            break
+        tally.recovered += 1
+        tally.recovery_ms.append(1000.0 * (time.perf_counter() - started))
+    tally.restarts = going.worker.restarted - restarted
     return tally
 
 
@@ -175,23 +188,28 @@ def until_lockout(
 ) -> tuple[list[Authority], Mode]:
     """Inject until the restarts are used up: the authority of each injected step, and the last mode."""
     authorities = []
-    with campaign(kind, "eyes", images, then=then, most=most) as going:
+    with campaign((kind,), "eyes", images, then=then, most=most) as going:
         going.settle()
         for _ in range(most + 1):
             authorities.append(going.inject(kind).authority)
             if not going.settle():
                 break
-        verdict = going.step(attack=False)
+        verdict = going.step()
         authorities.append(verdict.authority)
     return authorities, verdict.mode
 
 
 @contextmanager
 def campaign(
-    kind: str, worker: str, images: Sequence[Image], *, then: str = "stay_down", most: int = 1_000_000
+    kinds: Sequence[str],
+    worker: str,
+    images: Sequence[Image],
+    *,
+    then: str = "stay_down",
+    most: int = 1_000_000,
 ) -> Iterator[Campaign]:
     """A running campaign, ended afterwards."""
-    going = Campaign(kind, worker, images, then=then, most=most)
+    going = Campaign(kinds, worker, images, then=then, most=most)
     try:
         yield going
     finally:
@@ -201,11 +219,11 @@ def campaign(
 def steady_pictures() -> tuple[Image, ...]:
     """Frames on which the honest guard gives the model authority: else an attack could change nothing."""
     images = rig.pictures(64)
-    with campaign(KILLED, "eyes", images) as going:
+    with campaign((), "eyes", images) as going:
         going.settle()
         good = []
-        for number in range(len(images)):
-            verdict = going.step(attack=bool(number % 2))  # nobody attacks in this one
+        for _ in images:
+            verdict = going.step()
             if verdict.authority is Authority.MODEL:
                 good.append(going.image())
     return tuple(good[:15])  # an odd number: each is met on odd and on even frames
@@ -247,14 +265,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", default="injections", help="of the files in --out")
     chosen = parser.parse_args(arguments)
     images = steady_pictures()
-    with campaign(KILLED, chosen.worker, images) as going:
+    with campaign((), chosen.worker, images) as going:
         sandbox = going.worker.describe()["sandbox"]
     chosen.out.mkdir(parents=True, exist_ok=True)
     tallies: list[Tally] = []
     for kind in chosen.kinds:
         # What costs a second each is done less often: the worker is only killed once the host's patience is over.
         count = min(chosen.count, int(_ENOUGH)) if kind in SLOW else chosen.count
-        tallies.append(run(kind, count, worker=chosen.worker, images=images))
+        tallies += run((kind,), count, worker=chosen.worker, images=images)
         print(markdown(tallies[-1:], sandbox).splitlines()[-1], flush=True)
         document = {"sandbox": sandbox, "kinds": [tally.row() for tally in tallies]}
         (chosen.out / f"{chosen.name}.json").write_text(json.dumps(document, indent=1) + "\n")

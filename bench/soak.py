@@ -106,6 +106,10 @@ class Manager:
         except BlockingIOError:
             return
 
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
 
 class Soak:
     """One run."""
@@ -152,9 +156,8 @@ class Soak:
             if done > due:  # the next period has begun: it was missed, and is not made up for
                 self.late += 1
                 due = done
-            if done >= sample_at:
-                sample_at += _SAMPLE_EVERY
-                self._sample(done - begun)
+            if done >= sample_at and self._sample(done - begun):
+                sample_at = done + _SAMPLE_EVERY
 
     def _kill(self, now: float, due_at: float) -> None:
         if now < due_at:
@@ -183,11 +186,15 @@ class Soak:
         elif not self.rig.workers[self._victim].answering:
             self.while_down[verdict.authority.name.lower()] += 1
 
-    def _sample(self, at: float) -> None:
-        self.samples["host"].take(at, os.getpid())
-        for name, worker in self.rig.workers.items():
-            if worker.pid is not None and worker.answering:
-                self.samples[name].take(at, worker.pid)
+    def _sample(self, at: float) -> bool:
+        """Take one of everybody while nobody is being started: a start needs memory and descriptors for a while."""
+        pids = {name: worker.pid for name, worker in self.rig.workers.items() if worker.answering}
+        if len(pids) < len(self.rig.workers):
+            return False
+        for name, pid in {"host": os.getpid(), **pids}.items():
+            if pid is not None:
+                self.samples[name].take(at, pid)
+        return True
 
     def result(self) -> dict[str, object]:
         """Everything as plain data, with the demands and whether they were met."""
@@ -231,6 +238,7 @@ class Soak:
         """End everything."""
         self.rig.guard.close()
         self.watchdog.close()
+        self.manager.close()
         self.log.close()
 
 

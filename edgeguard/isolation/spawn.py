@@ -16,6 +16,7 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from edgeguard.isolation.worker import main; main(sys.argv[2])"
 _KEPT = (
     "CUDA_VISIBLE_DEVICES",
+    "EDGEGUARD_DEBUG",
     "EDGEGUARD_SANDBOX_WITHOUT",
     "LANG",
     "LC_ALL",
@@ -56,6 +57,11 @@ class Handed(NamedTuple):
         return tuple(descriptor for descriptor in self if descriptor != _NONE)
 
 
+def debugging() -> bool:
+    """Whether a worker's messages are wanted on the host's own error output."""
+    return os.environ.get("EDGEGUARD_DEBUG") == "1"
+
+
 def spawn(handed: Handed, program: str = _PROGRAM) -> subprocess.Popen[bytes]:
     """Start the process. `program`: another one only in tests.
 
@@ -68,6 +74,6 @@ def spawn(handed: Handed, program: str = _PROGRAM) -> subprocess.Popen[bytes]:
         pass_fds=handed.open,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=None if os.environ.get("EDGEGUARD_DEBUG") == "1" else subprocess.DEVNULL,
+        stderr=None if debugging() else subprocess.DEVNULL,
         env=environment,
     )

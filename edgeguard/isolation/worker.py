@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from edgeguard.errors import EdgeguardError
 from edgeguard.isolation import load
 from edgeguard.isolation.sandbox import Jail, Level, Reached, enter, seal
-from edgeguard.isolation.spawn import Handed
+from edgeguard.isolation.spawn import Handed, debugging
 
 if TYPE_CHECKING:
     from edgeguard.inference.looks import Part
@@ -38,7 +38,8 @@ def main(descriptors: str, loader: Loader | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     die_with_host(handed.life)
     order = load.read(handed.load)
-    jail = Jail(level=Level(order.level), keep=(handed.life, *handed.open[2:]), **order.jail)
+    keep = (handed.life, *handed.open[2:], *((2,) if debugging() else ()))
+    jail = Jail(level=Level(order.level), keep=keep, **order.jail)
     entered = enter(jail)
     _tell(handed.report, {"entered": _shown(entered)})
     try:
