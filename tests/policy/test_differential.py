@@ -10,7 +10,7 @@ import pytest
 from edgeguard.decision.table import Truth
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.checker import Scope, check
-from edgeguard.policy.expr.codegen import Condition, build
+from edgeguard.policy.expr.codegen import Condition, build, build_due
 from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.tokens import Problem
 from edgeguard.policy.expr.tree import Kind
@@ -79,6 +79,7 @@ def test_compiled_conditions_mean_what_the_reference_says(seed: int) -> None:
     nodes = conditions(rng, (1, 5, 35)[seed % 3])
     clears = [node if rng.random() < 0.5 else None for node in reversed(nodes)]
     compiled = build(SIGNALS, THRESHOLDS, [Condition(n, c) for n, c in zip(nodes, clears)], nodes[:4])
+    due = build_due(SIGNALS, THRESHOLDS, nodes)
     opposite = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.FAULT: Truth.FAULT}
     for _ in range(60):
         values = [rng.choice((*VALUES, rng.uniform(-5, 5))) for _ in SIGNALS]
@@ -90,3 +91,4 @@ def test_compiled_conditions_mean_what_the_reference_says(seed: int) -> None:
         assert compiled.when(values, healthy)[: len(nodes)] == tuple(expected)
         assert compiled.clear(values, healthy)[: len(nodes)] == tuple(clear)
         assert compiled.choose(values, healthy) == first_that_holds(expected[:4])
+        assert due(values, healthy) == tuple(expected)

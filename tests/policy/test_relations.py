@@ -122,3 +122,52 @@ def test_every_condition_has_a_tree_at_its_own_place(document: PolicyDocument) -
         ("redundancy", 1, "expect"),
         ("redundancy", 1, "clear", "when"),
     }
+
+
+CLASSES = """\
+edgeguard: 1
+policy: {name: p, version: 1}
+signals:
+  one: {from: context, type: class, labels: [stop, yield, none], max_age: 100ms}
+  two: {from: context, type: class, labels: [stop, yield, none], max_age: 100ms}
+redundancy:
+  - {id: same, agree: [one, two], for: 2 frames, then: rules}
+envelope: {brake: {min: 0, max: 1, safe: 1}}
+"""
+INDICES = st.sampled_from([None, -1.0, 0.0, 1.0, 2.0])
+
+
+@given(one=INDICES, two=INDICES)
+def test_classes_agree_only_where_both_give_the_same_label(one: float | None, two: float | None) -> None:
+    (same,) = parse(CLASSES.encode(), file="p.yaml").triggers
+    found = interpreter.truth(same.when, {"one": one, "two": two})
+    if one is None or two is None:
+        assert found is Truth.FAULT
+    else:
+        assert found is (Truth.FALSE if one == two and one >= 0.0 else Truth.TRUE)
+
+
+def test_text_of_classes_that_agree_is_what_its_offsets_count_in() -> None:
+    (same,) = parse(CLASSES.encode(), file="p.yaml").triggers
+    assert same.text == "one != two || one < 0.0"
+    assert {same.text[part.at : part.end] for part in tree.walk(same.when)} >= {
+        "one != two",
+        "one < 0.0",
+        "two",
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("[stop, none, yield]", "do not have the same labels in the same order"),
+        ("[stop, yield]", "do not have the same labels in the same order"),
+    ],
+)
+def test_classes_with_other_labels_cannot_agree(labels: str, said: str) -> None:
+    text = CLASSES.replace(
+        "two: {from: context, type: class, labels: [stop, yield, none]",
+        f"two: {{from: context, type: class, labels: {labels}",
+    )
+    with pytest.raises(PolicyError, match=said):
+        parse(text.encode(), file="p.yaml")
