@@ -48,6 +48,8 @@ class Settings:
     capturable: bool = True
     wrong_replay: bool = False
     """A captured run gives other numbers than an eager one."""
+    unknown: tuple[str, ...] = ()
+    """Tensors whose shape the plan does not know."""
     raises: bool = False
     """A call that fails raises, instead of answering False or None."""
 
@@ -103,6 +105,7 @@ class Context(Fake):
         missing = [
             n for n, (mode, _) in self.engine.tensors.items() if mode == INPUT and n not in self.shapes
         ]
+        missing += self.settings.unknown
         self.inferred = not missing
         return missing
 

@@ -314,6 +314,7 @@ def test_an_output_that_the_plan_leaves_open_is_held_to_its_declaration(tiny: An
         ("format", "CHW4", "tensor `image` of the plan is not a plain one in device memory"),
         ("most", 2, "takes 1 to 2 pictures at once, and up to 3 are looked at: rebuild"),
         ("least", 2, "takes 2 to 3 pictures at once"),
+        ("unknown", ("logits",), "does not say the shape of `logits`"),
     ],
 )
 def test_a_plan_that_cannot_take_the_frame_path_is_refused(

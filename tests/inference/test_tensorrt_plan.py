@@ -236,6 +236,42 @@ def test_outputs_that_nobody_reads_are_left_out(tiny: Any, watched: dict[str, An
     assert watched["outputs"] == ["logits"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, r"cannot build a plan \(.+\): change the ONNX"),
+        (RuntimeError("no memory"), "cannot build a plan: no memory"),
+    ],
+)
+def test_a_build_that_fails_is_refused(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, answer: Exception | None, words: str
+) -> None:
+    class Failing(Watched):
+        def build_serialized_network(self, network: Any, config: Any) -> Any:
+            if answer is not None:
+                raise answer
+
+    monkeypatch.setattr(trt, "Builder", Failing)
+    model = tiny.classifier()
+    with pytest.raises(ContractError, match=rf"`tiny-primary`: .*{words}"):
+        build_plan(model.model, ModelContract.of(model), "tensorrt-rtx")
+
+
+def test_a_graph_that_does_not_take_the_frame_paths_batches_is_refused(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Narrow(Watched):
+        def create_builder_config(self) -> Any:
+            return SimpleNamespace(
+                clear_flag=lambda _: None, set_flag=lambda _: None, add_optimization_profile=lambda _: -1
+            )
+
+    monkeypatch.setattr(trt, "Builder", Narrow)
+    model = tiny.classifier()
+    with pytest.raises(ContractError, match="does not take 1 to 3 pictures at once"):
+        build_plan(model.model, ModelContract.of(model), "tensorrt-rtx")
+
+
 def test_without_a_device_tensorrt_is_refused_and_tensorrt_rtx_is_not(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
