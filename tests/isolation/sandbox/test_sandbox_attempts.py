@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +92,8 @@ def needs_layers(layers: dict[str, str], *names: str) -> None:
         if os.environ.get("EDGEGUARD_TESTS_NEED_STRICT") == "1":
             pytest.fail(f"this machine is to reach every layer: {off}")
         pytest.skip(f"this machine does not have it: {off}")
+
+
+def test_the_page_shows_every_attempt() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "sandbox.md").read_text()
+    assert [name for name in ATTEMPTS if f"\n| {name} |" not in page] == [], "run tools/sandbox-table"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -215,3 +217,28 @@ def test_the_numbers_are_the_kernels(machine: str, header: str) -> None:
         if str(number(name, machine)) != found.get(name, "None")
     }
     assert {name: called for name, called in wrong.items() if name in found or called is None} == {}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("table", TABLES)
+def test_this_kernel_takes_the_program_and_ends_what_is_of_another_architecture(
+    table: str, machine: str, confined: Callable[..., dict[str, Any]]
+) -> None:
+    """The kernel checks a program whatever architecture it is for, then asks it about this one."""
+    told = confined(
+        f"""
+import platform
+from edgeguard.isolation.sandbox import filters, kernel, privileges, seccomp
+gpu, users = {("gpu" in table)!r}, {((4711, 65534) if "root" in table else ())!r}
+rules = filters.steady(gpu=gpu) if {table.startswith("steady")!r} else filters.loading(gpu=gpu, users=users)
+tell(foreign=kernel.machine() != {machine!r})
+privileges.no_new_privs()
+real, kernel.machine = kernel.machine(), lambda: {machine!r}
+seccomp.kernel.syscall.__globals__["number"] = lambda name, _, number=kernel.number: number(name, real)
+tell(state=seccomp.install(rules))
+"""
+    )
+    if told["foreign"]:
+        assert (told["ended"], "state" in told) == (-signal.SIGSYS, False)
+    else:
+        assert (told["ended"], told["state"]) == (0, "on")
