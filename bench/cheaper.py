@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeguard.admission import AdmittedModel, InputSpec, Manifest, TensorSpec
 from edgeguard.build import fusion, int8
+from edgeguard.build.bundle import fused_of, int8_of
 
 if TYPE_CHECKING:
     from bench.profiles import Profile
+    from edgeguard.admission import AdmittedModel
+    from edgeguard.build.bundle import Made
     from edgeguard.types import Image
 
 QUANTISED = ("primary", "redundant")
@@ -52,46 +54,23 @@ def _pictures(name: str) -> Iterable[Image]:
 
 def _int8(parent: AdmittedModel, pictures: Callable[[], Iterable[Image]], folder: Path) -> AdmittedModel:
     data = _kept(folder, f"int8-{parent.digest}", lambda: int8.quantise(parent, pictures(), "cpu"))
-    return dataclasses.replace(parent, model=data, digest=hashlib.sha256(data).hexdigest())
+    return _standing(int8_of(parent, data, "cpu"))
 
 
 def _fused(models: Mapping[str, AdmittedModel], folder: Path) -> AdmittedModel:
-    digests = {role: model.digest for role, model in models.items()}
-    name = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+    name = hashlib.sha256("".join(model.digest for model in models.values()).encode()).hexdigest()
     data = _kept(folder, f"fused-{name}", lambda: fusion.fuse(models))
-    primary = models["primary"].manifest
-    _, _, height, width = primary.input.shape
-    size = (1, 3, height, width)
-    manifest = Manifest(
-        name=f"{primary.name.rpartition('-')[0]}-fused",
-        version="1.0.0",
-        security_version=primary.security_version,
-        role="fused",
-        file="model.onnx",
-        input=InputSpec(
-            fusion.PICTURE,
-            "float32",
-            size,
-            "NCHW",
-            "RGB",
-            primary.input.resize,
-            1 / 255,
-            (0.0, 0.0, 0.0),
-            (1.0, 1.0, 1.0),
-        ),
-        outputs=(
-            TensorSpec("probabilities", "float32", (1, len(primary.classes)), "probabilities"),
-            *(TensorSpec(signal, "float32", (1,), signal) for signal in fusion.signals_of(models)),
-        ),
-        classes=primary.classes,
-        parts=digests,
-    )
-    return AdmittedModel(manifest, data, hashlib.sha256(data).hexdigest(), "0" * 64)
+    return _standing(fused_of(models, data))
+
+
+def _standing(made: Made) -> AdmittedModel:
+    return dataclasses.replace(made.candidate, digest=hashlib.sha256(made.model).hexdigest())
 
 
 def _kept(folder: Path, name: str, make: Callable[[], bytes]) -> bytes:
-    """The bytes of a file, made when it is not there."""
-    file = folder / f"{name}.onnx"
+    """The bytes of a file, made when it is not there, or was made by another version of the tools."""
+    tools = b"".join(file.read_bytes() for file in sorted(Path(int8.__file__).parent.glob("*.py")))
+    file = folder / f"{name[:24]}-{hashlib.sha256(tools).hexdigest()[:12]}.onnx"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         file.write_bytes(make())

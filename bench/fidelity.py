@@ -14,6 +14,8 @@ from bench.guards import guarded
 from bench.variants import GATED, INLINE, INT8_PRIMARY, settings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from bench.profiles import Profile
 
 SURE = 0.5
@@ -41,10 +43,15 @@ def fidelity(profile: Profile, folder: Path) -> dict[str, Any]:
         "settings": {
             name: {
                 "right": float((said == truth).mean()),
-                "right where sure": float((said == truth)[sure].mean()),
+                "right where sure": _share((said == truth)[sure]),
                 "as fp32": float((said == labels[INLINE]).mean()),
-                "as fp32 where sure": float((said == labels[INLINE])[sure].mean()),
+                "as fp32 where sure": _share((said == labels[INLINE])[sure]),
             }
             for name, said in labels.items()
         },
     }
+
+
+def _share(hits: NDArray[np.bool_]) -> float | None:
+    """None: there was nothing to hit."""
+    return float(hits.mean()) if hits.size else None

@@ -79,7 +79,7 @@ def _fidelity(f: Row) -> list[str]:
         "",
     ]
     keys = ("right", "right where sure", "as fp32", "as fp32 where sure")
-    rows = [[name, *(f"{100 * r[key]:.2f} %" for key in keys)] for name, r in f["settings"].items()]
+    rows = [[name, *(_percent(r[key]) for key in keys)] for name, r in f["settings"].items()]
     return lines + table(["setting", *keys], rows)
 
 
@@ -107,3 +107,7 @@ def _ms(microseconds: float) -> str:
 
 def _maybe(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"

@@ -94,7 +94,8 @@ def places() -> tuple[Place, ...]:
 
 
 def _role(bundle: str) -> str:
-    return {"denoise": "filter"}.get(role := bundle.rpartition("-")[2], role)
+    words = {"fused": "fused", "redundant": "redundant", "primary": "primary"}
+    return next((role for word, role in words.items() if word in bundle), "filter")
 
 
 class Stamps:
