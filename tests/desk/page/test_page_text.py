@@ -174,12 +174,13 @@ def test_the_decision_table_has_the_most_restrictive_first(everything: DraftPoli
     at = next(i for i, line in enumerate(lines) if line.startswith("| rule | line | condition"))
     table = list(itertools.takewhile(lambda line: line.startswith("|"), lines[at + 2 :]))
     ids = [line.split("`")[1] for line in table]
-    assert ids[:6] == ["doors", "exact", "braking", "stop-sign-far", "unsure", "listed"]
-    assert ids[6:9] == ["two-speeds", "told", "noted"]
-    assert [name.split(":")[0] for name in ids[9:]] == ["signal"] * 8
-    assert ids[-2:] == [
+    assert ids[:7] == ["doors", "exact", "braking", "stop-sign-far", "outvoted", "unsure", "listed"]
+    assert ids[7:11] == ["two-speeds", "told", "noted", "same-sign"]
+    assert [name.split(":")[0] for name in ids[11:]] == ["signal"] * 10
+    assert ids[-3:] == [
         "signal:disagreement",
         "signal:certainty",
+        "signal:votes",
     ]  # human, then rules, behind the safe states
 
 
