@@ -17,7 +17,8 @@ from edgeguard.isolation import load, memory, witness
 from edgeguard.isolation.budget import Budget
 from edgeguard.isolation.channel import Asked, Heard, Pictures
 from edgeguard.isolation.layout import Layout
-from edgeguard.isolation.process import Phase, Process
+from edgeguard.isolation.process import Phase, Process, Recipe
+from edgeguard.isolation.sandbox import Jail, wrap
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
@@ -80,7 +81,6 @@ class WorkerMember:
         self.scoring = scoring
         self._parts = parts
         self._clock = clock
-        self._program = program
         self._connected = spec.hears and spec.speaks
         self._layout = Layout(spec.looks, parts)
         self._patience = max(_PATIENCE_DEADLINES * spec.deadline, _PATIENCE_LEAST)
@@ -94,10 +94,14 @@ class WorkerMember:
         self._silent_since: float | None = None
         self._overdue = False
         self._budget = Budget(spec.restarts_most, spec.restarts_within)
+        level = witness.tried(spec.sandbox)
+        # Tried once: a restart must not wait for a trial.
+        self._wrapped = wrap((), Jail(level, memory=spec.memory, gpu=spec.gpu))
         self._pictures = Pictures(self._layout)
         try:
-            order = load.pack(spec, witness.tried(spec.sandbox), parts, models)
-            self._load = memory.sealed_bytes("load", *order)
+            self._load = memory.sealed_bytes("load", *load.pack(spec, level, parts, models))
+            frames, front = self._pictures.descriptor, self._wrapped.command
+            self._recipe = Recipe(spec, self._layout, self._load, frames, front, program)
             self._start()
         except OSError as error:
             self.close()
@@ -195,14 +199,9 @@ class WorkerMember:
         process = self._process
         if process is None:
             return {"runs in": "no process", "why": self._why}
-        got = process.reached
-        return {
-            "runs in": f"process {process.pid}",
-            "sandbox": got.level.name.lower(),
-            **{f"sandbox {layer}": state for layer, state in got.layers.items()},
-            **{r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()},
-            **process.facts,
-        }
+        tools = {f"sandbox {tool}": state for tool, state in self._wrapped.tools.items()}
+        bundles = {r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()}
+        return {**process.words(), **tools, **bundles, **process.facts}
 
     def wait_until_ready(self) -> None:
         """Wait for the end of its start.
@@ -298,4 +297,4 @@ class WorkerMember:
         """
         self._started_at = self._clock()
         self._overdue = False
-        self._process = Process(self.spec, self._layout, self._load, self._pictures.descriptor, self._program)
+        self._process = Process(self._recipe)

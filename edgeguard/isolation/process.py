@@ -10,7 +10,7 @@ import os
 import select
 import signal
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeguard.isolation import spawn as spawning
 from edgeguard.isolation import witness
@@ -20,7 +20,7 @@ from edgeguard.isolation.worker import LONGEST_REPORT
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgeguard.isolation.layout import Layout
     from edgeguard.program import WorkerSpec
@@ -37,11 +37,25 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+class Recipe(NamedTuple):
+    """What every run of one worker is started from. The descriptors stay their owner's."""
+
+    spec: WorkerSpec
+    layout: Layout
+    load: int
+    """Its order and its models."""
+    frames: int
+    front: Sequence[str] = ()
+    """A command that starts what follows it."""
+    program: str = ""
+    """Another program than a worker's; only in tests."""
+
+
 class Process:
     """A worker's process and the host's ends of everything it holds."""
 
-    def __init__(self, spec: WorkerSpec, layout: Layout, load: int, frames: int, program: str = "") -> None:
-        """Start it. `load`, `frames`: descriptors that it gets; they stay the caller's. `program`: only in tests.
+    def __init__(self, recipe: Recipe) -> None:
+        """Start it.
 
         Raises:
             ContractError: the system has no sealable memory.
@@ -53,14 +67,14 @@ class Process:
         self.reached: Reached = _NOT_YET
         self.facts: Mapping[str, str] = {}
         """What it says runs its models: told, not checked."""
-        self._sandbox = spec.sandbox
+        self._sandbox = recipe.spec.sandbox
         self._entered: Mapping[str, str] | None = None
         self._text = b""
         self._epoll = select.epoll(_EPOLL_ENTRIES)
         self._report = self._life = self._watched = -1
-        self.suggestions = Suggestions(layout)
+        self.suggestions = Suggestions(recipe.layout)
         try:
-            self._process = self._spawn(spec, load, frames, program)
+            self._process = self._spawn(recipe)
             self._watched = os.pidfd_open(self._process.pid)
         except BaseException:
             self._close()
@@ -72,8 +86,13 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number, also after its end."""
+        """Its number, also after its end; that of the tool in front of it, where there is one."""
         return self._process.pid
+
+    def words(self) -> dict[str, str]:
+        """Where it runs and what holds it."""
+        layers = {f"sandbox {layer}": state for layer, state in self.reached.layers.items()}
+        return {"runs in": f"process {self.pid}", "sandbox": self.reached.level.name.lower(), **layers}
 
     def advance(self) -> Phase:
         """Take notice of what it reported, and of its end. Does not wait."""
@@ -111,7 +130,7 @@ class Process:
             self._process.wait()
         return self._process.poll() is not None
 
-    def _spawn(self, spec: WorkerSpec, load: int, frames: int, program: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, recipe: Recipe) -> subprocess.Popen[bytes]:
         """Hand over what the channels of the policy allow, and nothing else."""
         ends = [-1, -1]
         try:
@@ -120,36 +139,37 @@ class Process:
             os.set_blocking(self._report, False)
             handed = spawning.Handed(
                 life=ends[0],
-                load=load,
+                load=recipe.load,
                 report=ends[1],
-                frames=frames if spec.hears else -1,
-                suggestions=self.suggestions.descriptor if spec.speaks else -1,
-                bell=self.suggestions.bell if spec.speaks else -1,
+                frames=recipe.frames if recipe.spec.hears else -1,
+                suggestions=self.suggestions.descriptor if recipe.spec.speaks else -1,
+                bell=self.suggestions.bell if recipe.spec.speaks else -1,
             )
-            return spawning.spawn(handed, program) if program else spawning.spawn(handed)
+            return spawning.spawn(handed, recipe.front, recipe.program)
         finally:
             for end in ends:
                 if end >= 0:
                     os.close(end)
 
     def _read_report(self) -> None:
-        try:
-            part = os.read(self._report, LONGEST_REPORT)
-        except BlockingIOError:
-            return
-        self._text += part
-        *lines, self._text = self._text.split(b"\n")
-        for line in lines:
-            self._take(witness.parse(line))
-            if self.phase is not Phase.STARTING:
+        """Take all that is there."""
+        while self._report >= 0:  # until it is ready, or ended
+            try:
+                part = os.read(self._report, LONGEST_REPORT)
+            except BlockingIOError:
                 return
-        if not part:
-            self.end("ended while it was loading; EDGEGUARD_DEBUG=1 shows its messages")
-        elif len(self._text) > LONGEST_REPORT:
-            self.end("reports more than any worker does")
+            *lines, self._text = (self._text + part).split(b"\n")
+            for line in lines:
+                self._take(witness.parse(line))
+            if self._report >= 0 and not part:
+                self.end("ended while it was loading; EDGEGUARD_DEBUG=1 shows its messages")
+            elif len(self._text) > LONGEST_REPORT:
+                self.end("reports more than any worker does")
 
     def _take(self, message: Mapping[str, object]) -> None:
-        """One line of its report."""
+        """One line of its report, unless it said enough before."""
+        if self._report < 0:
+            return
         if "entered" in message and self._entered is None:
             self._entered = witness.layers(message["entered"])
         elif "ready" in message and self._entered is not None:
@@ -160,7 +180,7 @@ class Process:
             self.end("reports what no worker does")
 
     def _ready(self, message: Mapping[str, object], entered: Mapping[str, str]) -> None:
-        self.reached = witness.judged(entered, witness.layers(message["ready"]), self.pid)
+        self.reached = witness.judged(entered, witness.layers(message["ready"]), witness.innermost(self.pid))
         short = witness.shortfall(self.reached, self._sandbox)
         if short:
             self.end(short)

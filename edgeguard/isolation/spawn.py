@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ _KEPT = (
     "PATH",
 )
 """What a worker inherits of the environment: where shared libraries are, and nothing of the host's secrets."""
+
+_OF_TOOLS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+"""And where a tool in front of it finds the user's service manager."""
 
 _FIXED = {
     "MALLOC_ARENA_MAX": "1",
@@ -62,15 +66,16 @@ def debugging() -> bool:
     return os.environ.get("EDGEGUARD_DEBUG") == "1"
 
 
-def spawn(handed: Handed, program: str = _PROGRAM) -> subprocess.Popen[bytes]:
-    """Start the process. `program`: another one only in tests.
+def spawn(handed: Handed, front: Sequence[str] = (), program: str = "") -> subprocess.Popen[bytes]:
+    """Start the process. `front`: a command that starts what follows it. `program`: another one only in tests.
 
     Raises:
         OSError: the system has no room for a process.
     """
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _FIXED
+    kept = (*_KEPT, *(_OF_TOOLS if front else ()))
+    environment = {name: os.environ[name] for name in kept if name in os.environ} | _FIXED
     return subprocess.Popen(  # noqa: S603  # this interpreter, a constant program, no shell
-        [sys.executable, "-I", "-c", program, _ROOT, ",".join(map(str, handed))],
+        [*front, sys.executable, "-I", "-c", program or _PROGRAM, _ROOT, ",".join(map(str, handed))],
         pass_fds=handed.open,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

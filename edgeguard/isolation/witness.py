@@ -60,6 +60,18 @@ def judged(entered: Mapping[str, str], sealed: Mapping[str, str], pid: int) -> R
     return reached(found)
 
 
+def innermost(pid: int) -> int:
+    """The process at the end of a line of tools that started one another; `pid` itself where there is none."""
+    while True:
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return pid
+        if not children:
+            return pid
+        pid = int(children[0])
+
+
 def shortfall(got: Reached, sandbox: str) -> str:
     """Why a worker may not start at the level it reached; empty: it may."""
     least = LEAST[sandbox]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from edgeguard.errors import ContractError
-from edgeguard.isolation import WorkerMember, process, spawn
+from edgeguard.isolation import WorkerMember, member, process, spawn, witness
+from edgeguard.isolation.sandbox import Wrapped, wrapping
 from tests.isolation.conftest import EYES, Shop, ask, back
 
 pytestmark = pytest.mark.process
@@ -492,3 +494,39 @@ time.sleep(60)
 """
     with pytest.raises(ContractError, match="`seccomp`: the kernel says the filter is not there"):
         shop.start(program=text, sandbox="required")
+
+
+def test_a_worker_behind_a_tool_is_looked_at_itself_and_ends_with_the_tool(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a tool that stays in front of what it starts, as bubblewrap does, and ends with it
+    code = """
+import ctypes, signal, subprocess, sys
+die = lambda: ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+sys.exit(subprocess.run(sys.argv[1:], close_fds=False, preexec_fn=die).returncode)
+"""
+    tool = (sys.executable, "-c", code)
+    monkeypatch.setattr(member, "wrap", lambda *_: Wrapped(tool, {"bubblewrap": "on"}))
+    worker = shop.start(sandbox="required", restarts_most=1)
+    assert worker.pid is not None
+    inner = witness.innermost(worker.pid)
+    assert inner != worker.pid
+    assert worker.describe()["sandbox bubblewrap"] == "on"
+    assert ask(worker, 1)
+    killed(worker)
+    assert wait_until(lambda: worker.tend(0.0) and gone(inner))
+    assert back(worker)
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_bubblewrap_may_stand_in_front(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrapping, "_no_bubblewrap_for_root", lambda: "")
+    worker = shop.start(restarts_most=1)
+    words = worker.describe()
+    if words["sandbox bubblewrap"] != "on":
+        pytest.skip(words["sandbox bubblewrap"])
+    assert words["sandbox namespaces"] == "on (bubblewrap)"
+    assert ask(worker, 1)
+    killed(worker)
+    assert wait_until(lambda: worker.tend(0.0) and not worker.answering)
+    assert back(worker)
