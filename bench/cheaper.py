@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgeguard.build import fusion, int8
 from edgeguard.build.bundle import fused_of, int8_of
+from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.profiles import Profile
@@ -26,7 +27,18 @@ FITTED = 256
 
 
 def with_cheaper(profile: Profile, folder: Path) -> Profile:
-    """The profile with 8-bit models and fused graphs; what is in `folder` from an earlier run is not made again."""
+    """The profile with 8-bit models and fused graphs; what is in `folder` from an earlier run is not made again.
+
+    Without the tools to make them, which the `build` extra brings, they are left out.
+    """
+    try:
+        return _cheaper(profile, folder)
+    except UsageError as error:
+        reason = f"8-bit models and fused graphs are left out: {error}"
+        return dataclasses.replace(profile, missing=(*profile.missing, reason))
+
+
+def _cheaper(profile: Profile, folder: Path) -> Profile:
     made = {
         role: _int8(profile.models[role], lambda: _pictures(profile.name), folder)
         for role in QUANTISED

@@ -88,8 +88,8 @@ TWO_WORKERS = """
 isolation:
   sandbox: preferred
   workers:
-    eyes: {runs: [filter, primary, plain], deadline: 1s, PLACE-1}
-    second: {runs: [redundant, squeezed], deadline: 1s, PLACE-0}
+    eyes: {runs: [filter, primary, redundant], deadline: 1s, PLACE-1}
+    second: {runs: [plain, squeezed], deadline: 1s, PLACE-0}
 """
 BACKGROUND = """
 isolation:

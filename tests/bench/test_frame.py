@@ -172,6 +172,20 @@ def test_cheaper_models_are_made_once(
         assert guard.step().answer is not None
 
 
+def test_without_the_tools_the_cheaper_models_are_left_out(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise UsageError("the `onnx` package is missing")
+
+    monkeypatch.setattr(cheaper, "_pictures", lambda _: profile.frames)
+    monkeypatch.setattr(int8, "quantise", refuse)
+    without = cheaper.with_cheaper(profile, tmp_path)
+    assert not without.int8
+    assert not without.fused
+    assert "the `onnx` package is missing" in without.missing[0]
+
+
 @pytest.mark.usefixtures("only_inline")
 def test_accuracy_is_measured_on_labels_or_on_what_fp32_sees_in_the_whole(
     profile: Profile, tmp_path: Path
