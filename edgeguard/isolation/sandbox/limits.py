@@ -55,8 +55,9 @@ def at_start(memory: int | None, *, gpu: bool) -> str:
 
 
 def at_seal(keep: Iterable[int]) -> str:
-    """No new thread, process or descriptor."""
-    return _lower({resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: max(_first_free(), len(set(keep)) + 3)})
+    """No new thread, process or descriptor; all that it keeps can still be polled at once."""
+    polled = len({descriptor for descriptor in keep if descriptor > 2})
+    return _lower({resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: max(_first_free(), polled)})
 
 
 def affinity(cpus: tuple[int, ...]) -> str:

@@ -44,9 +44,7 @@ def undumpable() -> str:
 def drop_capabilities(kept: int = 0) -> str:
     """Give up all of them, for good, but those of `kept` (bits) that are needed once more before the end."""
     try:
-        # Needs a capability itself; an ordinary user has none that no_new_privs would let it regain.
-        with contextlib.suppress(PermissionError):
-            _empty_bounding_set()
+        _empty_bounding_set()
         kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
         _set_capabilities(kept & capabilities())
         left = capabilities() & ~kept
@@ -76,6 +74,7 @@ def leave_root() -> str:
     signal = ctypes.c_int(0)
     kernel.prctl(kernel.PR_GET_PDEATHSIG, ctypes.addressof(signal))
     reason = ""
+    _empty_bounding_set()  # while it may
     for uid in unprivileged_users():
         try:
             os.setgroups([])
@@ -119,12 +118,14 @@ def _open_to_others(path: Path) -> bool:
 
 
 def _empty_bounding_set() -> None:
-    for capability in range(_HIGHEST + 1):
-        try:
-            kernel.prctl(kernel.PR_CAPBSET_READ, capability)
-        except OSError:
-            return  # past the last one that this kernel knows
-        kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
+    """Where it may: this needs a capability itself. Who has none regains none, by no_new_privs."""
+    with contextlib.suppress(PermissionError):
+        for capability in range(_HIGHEST + 1):
+            try:
+                kernel.prctl(kernel.PR_CAPBSET_READ, capability)
+            except OSError:
+                return  # past the last one that this kernel knows
+            kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
 
 
 def _set_capabilities(bits: int) -> None:

@@ -62,11 +62,11 @@ tell(level=int(found.level), layers=dict(found.layers), same=same, runs=os.syste
 
 def test_the_process_level_sets_no_filter(confined: Confined) -> None:
     told = confined(
-        whole("Level.PROCESS, keep=(1, 2)") + "tell(opens=outcome(lambda: open('/etc/passwd').close()))"
+        whole("Level.PROCESS, keep=(1, 2)") + "tell(looks=outcome(lambda: os.stat('/etc/passwd')))"
     )
     assert told["level"] == 1
     assert told["layers"]["seccomp"] == "not asked for"
-    assert told["opens"] == "done"
+    assert told["looks"] == "done"
 
 
 def test_a_kernel_without_filters_reaches_the_process_level_and_says_why(confined: Confined) -> None:
@@ -200,18 +200,59 @@ def test_limits_only_ever_go_down(confined: Confined) -> None:
     assert told["left"] == [64 << 20, 64 << 20]
 
 
-def test_it_dumps_no_core(confined: Confined) -> None:
+def test_every_limit_is_set_both_softly_and_hard(confined: Confined) -> None:
+    """Each by itself: a filter that refuses the same thing would hide one that is missing."""
+    told = confined(
+        """
+jail = Jail(keep=(1, 2), memory=1 << 30)
+enter(jail); seal(jail)
+names = ("CORE", "FSIZE", "MSGQUEUE", "MEMLOCK", "NPROC", "DATA", "AS")
+tell(**{name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names})
+tell(thread=outcome(threading.Thread(target=print).start), new=outcome(lambda: os.dup(1)))
+""",
+        without="seccomp",
+    )
+    assert {told[name][1] for name in ("CORE", "FSIZE", "MSGQUEUE", "MEMLOCK", "NPROC")} == {0}
+    assert (told["DATA"], told["AS"]) == ([1 << 30] * 2, [9 << 30] * 2)
+    assert (told["thread"], told["new"]) == ("RuntimeError", "OSError")
+
+
+def test_no_program_could_regain_a_capability_or_a_group(confined: Confined) -> None:
+    told = confined(
+        """
+from edgeguard.isolation.sandbox import kernel
+os.setgroups([4711]) if os.getuid() == 0 else None
+root = os.getuid() == 0
+jail = Jail(keep=(1, 2))
+enter(jail); seal(jail)
+bounding = [c for c in range(41) if kernel.prctl(kernel.PR_CAPBSET_READ, c)]
+tell(root=root, bounding=bounding, groups=os.getgroups(), gains=kernel.prctl(39))
+""",
+        without="seccomp",
+    )
+    assert told["gains"] == 1
+    if told["root"]:
+        assert (told["bounding"], told["groups"]) == ([], [])
+
+
+@pytest.mark.parametrize("without", ["seccomp", "seccomp,mounts"])
+def test_it_dumps_no_core(without: str, confined: Confined) -> None:
+    """Also not once it became another user, which makes a process dumpable again."""
     told = confined(
         """
 from edgeguard.isolation.sandbox import kernel
 enter(Jail(keep=(1,)))
 tell(core=resource.getrlimit(resource.RLIMIT_CORE), dumpable=kernel.prctl(kernel.PR_GET_DUMPABLE))
-"""
+seal(Jail(keep=(1,)))
+tell(sealed=kernel.prctl(kernel.PR_GET_DUMPABLE))
+""",
+        without=without,
     )
-    assert (told["core"], told["dumpable"]) == ([0, 0], 0)
+    assert (told["core"], told["dumpable"], told["sealed"]) == ([0, 0], 0, 0)
 
 
-def test_it_has_no_capability_left(confined: Confined) -> None:
+@pytest.mark.parametrize("without", ["", "mounts", "namespaces"])
+def test_it_has_no_capability_left(without: str, confined: Confined) -> None:
     told = confined(
         """
 from edgeguard.isolation.sandbox import privileges
@@ -219,7 +260,7 @@ jail = Jail(keep=(1,), fifo=10)
 enter(jail); seal(jail)
 tell(left=privileges.capabilities())
 """,
-        without="seccomp",  # which would keep the question from it as well
+        without=f"seccomp,{without}",  # which would keep the question from it as well
     )
     assert told["left"] == 0
 
@@ -240,7 +281,7 @@ def test_becoming_another_user_leaves_the_signal_of_the_hosts_death_in_place(con
         """
 from edgeguard.isolation.sandbox import kernel
 kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
-jail = Jail(Level.STRICT, keep=(1,))
+jail = Jail(keep=(1,))
 room = ctypes.c_int(0)
 enter(jail); seal(jail)
 tell(told=outcome(lambda: kernel.prctl(kernel.PR_GET_PDEATHSIG, ctypes.addressof(room))), signal=room.value)
