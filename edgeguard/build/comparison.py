@@ -45,6 +45,8 @@ _OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "disagreement": ("primary", "redundant"),
     }
 )
+SURE = 0.5
+"""Certainty from which on an answer is more than a close call."""
 SAME_PICTURE = 1.0 / 255.0
 """A filter agrees on a picture where its values differ by at most one 8-bit step in the mean."""
 _NO_DEVIATIONS: Mapping[str, float] = MappingProxyType({})
@@ -60,6 +62,8 @@ class Measured:
     """Share of the pictures with the same class; of a filter, with the same picture (`SAME_PICTURE`)."""
     deviation: float
     """Largest difference of a probability or, of a filter, of a value of the picture."""
+    sure: tuple[int, float] | None = None
+    """On how many pictures the original is at least `SURE`, and the agreement on these."""
     accuracy: tuple[float, float] | None = None
     """Of the original and of the made one, where labels are known."""
     signals: Mapping[str, float] = field(default_factory=lambda: _NO_DEVIATIONS)
@@ -78,6 +82,9 @@ class Measured:
     def rows(self) -> list[str]:
         """For people: a Markdown table."""
         lines = ["| what | measured |", "|---|---|", f"| same answer | {self.agreement:.2%} |"]
+        if self.sure is not None:
+            count, share = self.sure
+            lines.append(f"| same answer where the original is {SURE:.0%} sure | {share:.2%} of {count} |")
         lines.append(f"| largest difference of a probability or value | {self.deviation:.3g} |")
         lines += [f"| largest difference of `{name}` | {value:.3g} |" for name, value in self.signals.items()]
         if self.accuracy is not None:
@@ -111,9 +118,12 @@ def compare(parent: Models, made: Models, pictures: Iterable[Labelled], signals:
     if all(labels):
         rates = [float(np.mean([a == b for a, b in zip(said.names, labels)])) for said in (left, right)]
         accuracy = (rates[0], rates[1])
+    same = np.array([a == b for a, b in zip(left.names, right.names)])
+    sure = left.probabilities.max(axis=1) >= SURE
     return Measured(
         samples=len(kept),
-        agreement=float(np.mean([a == b for a, b in zip(left.names, right.names)])),
+        agreement=float(same.mean()),
+        sure=(int(sure.sum()), float(same[sure].mean())) if sure.any() else None,
         deviation=float(np.abs(left.probabilities - right.probabilities).max()),
         accuracy=accuracy,
         signals={name: _apart(left.signals[name], right.signals[name]) for name in signals},
@@ -124,16 +134,23 @@ def _apart(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     return float((np.abs(left - right) / np.maximum(1.0, np.abs(left))).max())
 
 
-def milliseconds(models: Models, image: Image, signals: Sequence[str]) -> float:
-    """Median time (ms) of a picture through some models, one thread, resizing included."""
+def milliseconds(sets: Sequence[Models], image: Image, signals: Sequence[str]) -> list[float]:
+    """Median time (ms) of a picture through each set of models, one thread, resizing included.
+
+    They take turns, so that a busy machine slows all of them.
+    """
+    times: list[list[float]] = [[] for _ in sets]
     with ExitStack() as opened:
-        look = _filter(models, opened) if _is_filter(models) else _guard(models, opened, signals)
-        times = []
+        looks = [
+            _filter(models, opened) if _is_filter(models) else _guard(models, opened, signals)
+            for models in sets
+        ]
         for i in range(_TIMED):
-            started = time.perf_counter()
-            look(image, i)
-            times.append(1e3 * (time.perf_counter() - started))
-    return median(times)
+            for look, taken in zip(looks, times):
+                started = time.perf_counter()
+                look(image, i)
+                taken.append(1e3 * (time.perf_counter() - started))
+    return [median(taken) for taken in times]
 
 
 def _is_filter(models: Models) -> bool:

@@ -73,16 +73,17 @@ def finish(job: Job, out: Path, sign: Path | None, output: Format) -> None:
 
     measured = compare(job.models, job.others(), job.pictures, job.signals)
     image = job.pictures[0][0]
-    before, after = (milliseconds(models, image, job.signals) for models in (job.models, job.others()))
+    times = milliseconds((job.models, job.others()), image, job.signals)
     facts: dict[str, object] = {
         "name": job.made.manifest.name,
         "samples": measured.samples,
         "agreement": measured.agreement,
+        "sure": None if measured.sure is None else list(measured.sure),
         "deviation": measured.deviation,
         "signals": dict(measured.signals),
         "accuracy": None if measured.accuracy is None else list(measured.accuracy),
         "bytes": [sum(len(m.model) for m in _inside(job)), len(job.made.model)],
-        "milliseconds": [round(before, 4), round(after, 4)],
+        "milliseconds": [round(taken, 4) for taken in times],
         "broken": job.bounds.broken(measured),
     }
     if facts["broken"]:
@@ -132,6 +133,8 @@ def _tell(facts: Mapping[str, object], output: Format) -> None:
         if key == "signals" and isinstance(value, dict):
             for name, apart in value.items():
                 typer.echo(f"  {name:<16}differs by at most {apart:.3g}")
+        elif key == "sure" and isinstance(value, list):
+            typer.echo(f"  where sure      {value[1]:.2%} of {value[0]}")
         elif key in _WORDS and value is not None:
             typer.echo(f"{_WORDS[key]:<18}{_shown(key, value)}")
     if "bundle" in facts:

@@ -100,7 +100,9 @@ def classifier(role: str = "primary", **changes: Any) -> AdmittedModel:
     net, batch = _Net(kind), kind.batch
     if kind.layout == "NHWC":
         net.add("Transpose", "image", perm=[0, 3, 1, 2])
-    net.add("Mul", net.top, net.weight(1))  # a constant at the entrance, which TensorRT does not take in 8 bits
+    net.add(
+        "Mul", net.top, net.weight(1)
+    )  # a constant at the entrance, which TensorRT does not take in 8 bits
     net.add("Conv", net.top, net.weight(4, 3, 3, 3), net.weight(4), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     net.add("Relu", net.top)
     net.add("Conv", net.top, net.weight(5, 4, 3, 3), net.weight(5), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
