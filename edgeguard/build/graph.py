@@ -200,16 +200,16 @@ def _needed(nodes: Sequence[Proto], outputs: set[str]) -> tuple[list[Proto], set
     for node in reversed(nodes):
         if used.intersection(node.output):
             kept.append(node)
-            used |= _inputs(node)
+            used |= reads(node)
     return kept[::-1], used
 
 
-def _inputs(node: Proto) -> set[str]:
+def reads(node: Proto) -> set[str]:
     """What a node reads, its subgraphs included."""
     read = set(node.input)
     for attribute in node.attribute:
         for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
             read |= {output.name for output in graph.output}
             for inner in graph.node:
-                read |= _inputs(inner)
+                read |= reads(inner)
     return read

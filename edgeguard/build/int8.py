@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgeguard.build import needs
+from edgeguard.build.graph import reads
 from edgeguard.build.needs import Proto
 from edgeguard.build.pictures import Tensors
 from edgeguard.errors import ContractError
@@ -171,6 +172,9 @@ def _float_end(graph: Proto, answer: str) -> None:
                 user.input[i] = tensor
     graph.node.remove(node)
     graph.node.remove(rounding)
+    used = {name for user in graph.node for name in reads(user)}
+    for weight in [weight for weight in graph.initializer if weight.name not in used]:
+        graph.initializer.remove(weight)
 
 
 def _drop_unused_domains(model: Proto) -> None:

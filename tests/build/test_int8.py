@@ -67,7 +67,10 @@ def test_what_comes_before_the_first_convolution_is_in_eight_bits_for_onnxruntim
 
 
 def test_the_answer_is_not_rounded_to_eight_bits() -> None:
-    assert maker(quantise(classifier(), fitted(SET), "cpu"), "logits") == "Gemm"
+    data = quantise(classifier(), fitted(SET), "cpu")
+    assert maker(data, "logits") == "Gemm"
+    graph = onnx.load_from_string(data).graph
+    assert {w.name for w in graph.initializer} <= {name for node in graph.node for name in node.input}
     probable = quantise(classifier(meaning="probabilities"), fitted(SET), "cpu")
     assert maker(probable, "probabilities") == "Softmax"
     session = open_backend("onnxruntime").load(quantised(classifier(meaning="probabilities")))
