@@ -202,7 +202,7 @@ def _tearing(attack: Attack) -> None:
 
 
 def _late(attack: Attack) -> None:
-    time.sleep(0.03)
+    time.sleep(0.06)
     attack.honest()
 
 
