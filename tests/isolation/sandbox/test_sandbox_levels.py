@@ -195,9 +195,10 @@ tell(little=outcome(lambda: bytes(16 << 20)), much=outcome(lambda: bytes(200 << 
 def test_limits_only_ever_go_down(confined: Confined) -> None:
     told = confined(
         "resource.setrlimit(resource.RLIMIT_DATA, (64 << 20, 64 << 20))\n"
-        "enter(Jail(keep=(1,), memory=1 << 40))\ntell(left=resource.getrlimit(resource.RLIMIT_DATA))"
+        "state = enter(Jail(keep=(1,), memory=1 << 40)).layers['limits']\n"
+        "tell(state=state, left=resource.getrlimit(resource.RLIMIT_DATA))"
     )
-    assert told["left"] == [64 << 20, 64 << 20]
+    assert (told["state"], told["left"]) == ("on", [64 << 20, 64 << 20])
 
 
 def test_every_limit_is_set_both_softly_and_hard(confined: Confined) -> None:
