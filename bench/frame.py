@@ -122,12 +122,12 @@ def machine() -> str:
     )
 
 
-def text(results: list[dict[str, Any]], where: str, when: str) -> str:
-    """Tables for people."""
+def text(documents: list[dict[str, Any]]) -> str:
+    """Tables for people, of what was measured of each profile."""
     how = f"All take turns on the same frames in one process: {LEAD} frames that are not timed, then {TURN} that are."
-    lines = [f"Taken on {when} on {where}. {how}", ""]
-    for result in results:
-        lines += report.profile_text(result)
+    lines = [how, ""]
+    for document in documents:
+        lines += report.profile_text(document)
     return "\n".join(lines)
 
 
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench")
     parser.add_argument("--page", type=Path, help=f"also write the tables there, such as {PAGE.name}")
     chosen = parser.parse_args(arguments)
-    results = []
+    measured = False
     for name in NAMES if chosen.profile == "all" else (chosen.profile,):
         try:
             profile = with_cheaper(load(name, held_out=PICTURES[name]), chosen.out / "models")
@@ -153,28 +153,31 @@ def main(arguments: list[str] | None = None) -> int:
         except EdgeguardError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
-        results.append(
-            measure(profile, chosen.frames or FRAMES[name], seconds=chosen.seconds, real=chosen.realtime)
-        )
-    if not results:
+        result = measure(profile, chosen.frames or FRAMES[name], seconds=chosen.seconds, real=chosen.realtime)
+        result |= {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        (chosen.out / f"frame-{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+        measured = True
+    if not measured:
         return SkippedError.exit_code
-    _write(results, chosen.out, chosen.page)
+    _write(chosen.out, chosen.page)
     return 0
 
 
-def _write(results: list[dict[str, Any]], out: Path, page: Path | None) -> None:
+def _write(out: Path, page: Path | None) -> None:
+    """Everything that lies in `out`, of this run and of earlier ones."""
     from bench.picture import flame
 
-    where, when = machine(), time.strftime("%Y-%m-%d")
-    tables = text(results, where, when)
-    out.mkdir(parents=True, exist_ok=True)
-    document = {"machine": where, "date": when, "profiles": results}
-    (out / "frame.json").write_text(json.dumps(document, indent=1) + "\n")
+    files = [out / f"frame-{name}.json" for name in NAMES]
+    documents = [json.loads(file.read_text()) for file in files if file.is_file()]
+    tables = text(documents)
     (out / "frame.md").write_text(tables)
     bars = [
-        (f"{r['profile']}, {name}", {part: row["p50"] for part, row in r["in situ"][name]["parts"].items()})
-        for r in results
-        for name in (INLINE,)
+        (
+            f"{d['profile']}, {INLINE}",
+            {part: row["p50"] for part, row in d["in situ"][INLINE]["parts"].items()},
+        )
+        for d in documents
     ]
     flame(bars, out / "frame-parts.png")
     if page is not None:

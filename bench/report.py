@@ -24,6 +24,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def profile_text(result: Row) -> list[str]:
     """All tables of one profile."""
     lines = [f"### {result['profile']}: {result['frames']} frames of {_size(result['frame shape'])}", ""]
+    had = [f"{name} {state}" for name, state in result["real-time"].items()]
+    lines += [f"Taken on {result['date']} on {result['machine']}.", ""]
+    lines += (
+        [f"At a real-time priority on one CPU ({', '.join(had)}); the cameras without.", ""] if had else []
+    )
     lines += [f"- {reason}" for reason in result["left out"]] + ([""] if result["left out"] else [])
     lines += _variants(result["variants"])
     for name, row in result["in situ"].items():
@@ -90,8 +95,8 @@ def fill(page: Path, marker: str, text: str) -> None:
         UsageError: the page has no such markers.
     """
     before = page.read_text()
-    pattern = rf"(<!-- {marker}[^>]*-->\n).*?(\n<!-- /{marker} -->)"
-    after, count = re.subn(pattern, lambda m: m[1] + text.strip() + m[2], before, flags=re.DOTALL)
+    pattern = rf"(<!-- {marker}[^>]*-->\n).*?(<!-- /{marker} -->)"
+    after, count = re.subn(pattern, lambda m: f"{m[1]}\n{text.strip()}\n\n{m[2]}", before, flags=re.DOTALL)
     if not count:
         raise UsageError(f"`{page}` has no `<!-- {marker} -->` and `<!-- /{marker} -->` to write between")
     page.write_text(after)

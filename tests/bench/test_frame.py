@@ -221,8 +221,8 @@ def test_the_results_are_written_for_people_and_machines_and_into_the_page(
     with _one_profile(monkeypatch, profile):
         arguments = ["--profile", "signs", "--frames", "16", "--seconds", "0", "--out", str(tmp_path / "out")]
         assert frame.main([*arguments, "--page", str(page)]) == 0
-    document = json.loads((tmp_path / "out" / "frame.json").read_text())
-    assert document["profiles"][0]["frames"] == turns.TURN
+    document = json.loads((tmp_path / "out" / "frame-signs.json").read_text())
+    assert document["frames"] == turns.TURN
     assert (tmp_path / "out" / "frame.md").read_text() in capsys.readouterr().out
     assert (tmp_path / "shown.png").stat().st_size > 10_000
     text = page.read_text()
