@@ -49,7 +49,7 @@ def usual(looks: Collection[str], *, novelty: bool) -> tuple[Measured, ...]:
 
 def needs(measure: str, of: Sequence[str], looks: Collection[str]) -> frozenset[str]:
     """The looks that a measure is taken from, given all `looks` that can be asked."""
-    if FUSED in looks and (measure in SIGNALS or measure in OF_ANSWER):
+    if (measure in OF_ANSWER and FUSED in looks) or _is_fused(measure, of, looks):
         return frozenset((FUSED,))
     first = FUSED if FUSED in looks else PRIMARY
     if measure == "reconstruction":
@@ -66,7 +66,7 @@ Getter = Callable[[Found], "float | None"]
 def getter(signal: Measured, looks: Collection[str]) -> Getter:
     """How a signal's value is had, given all `looks` that can be asked. Not of `held_for`, which needs a past."""
     measure = signal.measure
-    if FUSED in looks and measure in SIGNALS:
+    if _is_fused(measure, signal.of, looks):
         return lambda found: found.signals.get(measure)
     read = _READERS.get(measure)
     if read is not None:
@@ -78,6 +78,12 @@ def getter(signal: Measured, looks: Collection[str]) -> Getter:
     if measure == "reconstruction":
         return _between(PLAIN, PRIMARY)
     return _between(PLAIN if PLAIN in looks else PRIMARY, SQUEEZED)
+
+
+def _is_fused(measure: str, of: Sequence[str], looks: Collection[str]) -> bool:
+    """Whether a fused graph gives the measure: also of a redundant model, unless that is one beside the graph."""
+    beside = measure == "disagreement" and of[1] in looks
+    return FUSED in looks and measure in SIGNALS and not beside
 
 
 def votes(found: Mapping[str, Scores], of: Sequence[str]) -> float | None:
