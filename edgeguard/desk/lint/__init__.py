@@ -30,6 +30,7 @@ _CHECKS = (
     conditions.constant_conditions,
     evidence.counted_twice,
     evidence.vouched_by_one,
+    evidence.agreed_by_one,
 )
 
 

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from edgeguard.desk.findings import Finding
 from edgeguard.desk.lint.subject import Subject
-from edgeguard.policy.diagnostics import quote
+from edgeguard.policy.diagnostics import Place, quote
 from edgeguard.policy.expr import tree
 from edgeguard.policy.looks import FUSED, HOST, home, measure, taken_from
 from edgeguard.policy.pace import frame_period, frames_held
@@ -65,7 +65,22 @@ def vouched_by_one(subject: Subject) -> Iterator[Finding]:
                 break
 
 
+def agreed_by_one(subject: Subject) -> Iterator[Finding]:
+    """EG1413: a relation between the answers of models that run in one worker."""
+    policy = subject.document.policy
+    for i, relation in enumerate(policy.redundancy):
+        looks = [look for name in relation.agree or () for look in taken_from(policy, name)[:1]]
+        where = {home(policy, look) for look in looks}
+        if len(set(looks)) == 2 and len(where) == 1 and HOST not in where:
+            who = " and ".join(map(quote, looks)), "both run"
+            yield _told(subject, relation.id, who, where.pop(), subject.name("redundancy", i, "agree"))
+
+
 def _one_for_all(subject: Subject, name: str, who: tuple[str, str], worker: str) -> Finding:
+    return _told(subject, name, who, worker, subject.name("signals", name))
+
+
+def _told(subject: Subject, name: str, who: tuple[str, str], worker: str, place: Place) -> Finding:
     message = f"{who[0]} {who[1]} in {quote(worker)}: it alone vouches for {quote(name)}"
     hint = "give one of them a worker of its own, so that one process cannot make them agree"
-    return subject.finding("EG1413", message, subject.name("signals", name), hint)
+    return subject.finding("EG1413", message, place, hint)
