@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,39 @@ def test_a_kernel_without_filters_reaches_the_process_level_and_says_why(confine
 )
 def test_without_landlock_or_namespaces_the_level_is_filtered(without: str, confined: Confined) -> None:
     assert confined(whole(), without=without)["level"] == 2
+
+
+def test_it_leaves_every_namespace_that_it_can_leave_by_itself(confined: Confined) -> None:
+    kinds = ("net", "ipc", "uts", "mnt", "cgroup") + (("user",) if os.getuid() != 0 else ())
+    told = confined(
+        f"""
+found = enter(Jail(keep=(1, 2)))
+tell(state=found.layers["namespaces"], own={{k: os.readlink(f"/proc/self/ns/{{k}}") for k in {kinds!r}}})
+""",
+        without="seccomp,landlock,mounts",
+    )
+    if told["state"] != "on":
+        pytest.skip(f"this machine has no namespaces for it: {told['state']}")
+    assert [kind for kind in kinds if told["own"][kind] == str(Path("/proc/self/ns", kind).readlink())] == []
+
+
+def test_a_worker_that_cannot_leave_root_keeps_no_capability_and_is_not_strict(confined: Confined) -> None:
+    if os.getuid() != 0:
+        pytest.skip("this test's process is not root")
+    told = confined(
+        """
+from edgeguard.isolation.sandbox import privileges
+privileges.leave_root = lambda: "is root, and cannot leave it: refused"
+jail = Jail(keep=(1, 2), readable=("/etc/shadow", "/usr/lib"))
+later = enter(jail).layers["user"]
+found = seal(jail)
+tell(later=later, level=int(found.level), user=found.layers["user"], left=privileges.capabilities())
+""",
+        without="seccomp,mounts",
+    )
+    assert (told["later"], told["left"]) == ("when sealed", 0)
+    assert told["user"].startswith("is root")
+    assert told["level"] < 3
 
 
 @pytest.mark.parametrize("without", ["landlock", "mounts"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,19 +78,46 @@ def errno_of(act):
         return error.strerror
 tell(file=errno_of(lambda: open({str(tmp_path / "a")!r}, "r+")))
 tell(new=errno_of(lambda: os.mkdir({str(tmp_path / "b")!r})))
-tell(top=errno_of(lambda: os.mkdir("/b")))
+tell(top=errno_of(lambda: os.mkdir("/b")), flags=os.statvfs("/").f_flag & os.ST_RDONLY)
 """,
         without=ALONE,
     )
     needs_it(told)
     assert (told["file"], told["new"]) == ("Read-only file system", "Read-only file system")
     assert told["top"] in {"Read-only file system", "Permission denied"}
+    assert told["flags"]
 
 
 def test_the_host_sees_no_change(confined: Confined) -> None:
     before = Path("/proc/self/mountinfo").read_text()
     needs_it(confined(look(), without=ALONE))
     assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_a_host_whose_mounts_are_shared_sees_no_change_either() -> None:
+    """As on every machine that systemd started: a mount would spread from a worker of root's to the whole machine."""
+    unshare = shutil.which("unshare")
+    if unshare is None or os.getuid() != 0:
+        pytest.skip("needs `unshare`, as root, to lay out such a machine")
+    root = str(Path(__file__).parents[3])
+    worker = (
+        f"import sys; sys.path.insert(0, {root!r}); import os; from edgeguard.isolation.sandbox import Jail, enter; "
+        "os.write(1, enter(Jail(keep=(1, 2))).layers['mounts'].encode())"
+    )
+    host = (
+        "import subprocess, sys; read = lambda: open('/proc/self/mountinfo').read(); before = read(); "
+        f"told = subprocess.run([sys.executable, '-I', '-c', {worker!r}], capture_output=True).stdout.decode(); "
+        "print(told, before == read(), 'shared:' in before)"
+    )
+    done = subprocess.run(
+        [unshare, "--mount", "--propagation", "shared", sys.executable, "-I", "-c", host],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode or not done.stdout.startswith("on "):
+        pytest.skip(f"this machine lets nobody mount: {done.stdout}{done.stderr}")
+    assert done.stdout.split() == ["on", "True", "True"]
 
 
 def test_a_device_can_be_driven_and_no_other_is_there(confined: Confined) -> None:
