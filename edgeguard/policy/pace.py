@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from edgeguard.policy.looks import asked_for, home, workers
+from edgeguard.policy.looks import home, taken_from, workers
 from edgeguard.policy.schema import Policy
 
 FRAME_PERIOD = 0.05
@@ -20,9 +20,9 @@ def frame_period(policy: Policy) -> float:
 
 
 def deadline(policy: Policy, name: str) -> float:
-    """The longest time (s) that the workers of a signal's own looks may take; 0 where the host runs them."""
+    """The longest time (s) that a worker of the signal's looks may take; 0 where the host runs them all."""
     given = workers(policy)
-    homes = (home(policy, look) for look in asked_for(policy, name))
+    homes = (home(policy, look) for look in taken_from(policy, name))
     return max((given[where].deadline for where in homes if where in given), default=0.0)
 
 

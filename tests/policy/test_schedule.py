@@ -102,6 +102,14 @@ def test_what_is_computed_on_every_frame_waits_for_nothing() -> None:
     assert deadline(document.policy, "certainty") == 0.0
 
 
+def test_the_slowest_worker_that_a_signal_needs_counts() -> None:
+    source = text("{every: 4 frames}", limit=50).replace(
+        "workers: {w:", "workers: {eyes: {runs: [primary], deadline: 90ms}, w:"
+    )
+    assert deadline(loaded(source).policy, "doubt") == 0.09
+    assert codes(source.replace("90ms", "110ms")) == ["EG1327"]
+
+
 RULES = """\
 rules:
   - {id: unsure, when: certainty < 0.5, for: 2 frames, then: rules}
