@@ -115,9 +115,11 @@ def test_a_host_whose_mounts_are_shared_sees_no_change_either() -> None:
         text=True,
         check=False,
     )
-    if done.returncode or not done.stdout.startswith("on "):
-        pytest.skip(f"this machine lets nobody mount: {done.stdout}{done.stderr}")
-    assert done.stdout.split() == ["on", "True", "True"]
+    if done.returncode:
+        pytest.skip(f"this machine lets nobody mount: {done.stderr}")
+    state, same, shared = done.stdout.rsplit(maxsplit=2)
+    assert (same, shared) == ("True", "True")
+    assert state == "on" or "Operation not permitted" in state
 
 
 def test_a_device_can_be_driven_and_no_other_is_there(confined: Confined) -> None:
