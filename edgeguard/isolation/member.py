@@ -167,7 +167,7 @@ class WorkerMember:
         while self._open and self._ready is not None:
             raws = self._hear(asked)
             if raws is not None:
-                return self.scoring.reply(asked.number, raws)
+                return self._answered(asked, raws)
             left = until - self._clock()
             if left <= 0.0:
                 self._overdue = True
@@ -181,7 +181,7 @@ class WorkerMember:
         if not self._open or self._asked is None or self._ready is None:
             return None
         raws = self._hear(self._asked)
-        return None if raws is None else self.scoring.reply(self._asked.number, raws)
+        return None if raws is None else self._answered(self._asked, raws)
 
     def tend(self, now: float) -> bool:
         """Notice what ended or hangs, start it again within its budget. False: the policy says to lock out."""
@@ -250,9 +250,11 @@ class WorkerMember:
                 self._silent_since = self._clock()  # slow, and alive
             return None
         self._silent_since = None
-        if self._open:
-            self._open = self._overdue = False
         return heard
+
+    def _answered(self, asked: Asked, raws: Mapping[str, Raw]) -> Reply:
+        self._open = self._overdue = False
+        return self.scoring.reply(asked.number, raws)
 
     def _notice(self, process: Process) -> None:
         """Let go of a process that ended, hangs, or does not get ready."""
@@ -262,8 +264,8 @@ class WorkerMember:
         elif process.phase is Phase.ENDED:
             self._fall(process.why)
         else:
-            if not self._open and self._asked is not None and self._silent_since is not None:
-                self._hear(self._asked)  # too late: it is dropped, and shows life
+            if self._asked is not None and self._silent_since is not None:
+                self._hear(self._asked)  # it shows life, also when nobody fetches it
             self._lose_patience()
 
     def _lose_patience(self) -> None:

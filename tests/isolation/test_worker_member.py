@@ -268,6 +268,21 @@ def test_a_late_answer_is_dropped_and_shows_that_it_lives(shop: Shop) -> None:
     assert set(reply.scores) == set(EYES)
 
 
+def test_an_answer_that_nobody_fetches_is_no_silence_and_can_still_be_fetched(shop: Shop) -> None:
+    now = [0.0]
+    worker = shop.start(deadline=0.05, clock=lambda: now[0])
+    pid = worker.pid
+    assert worker.begin(1) is not None
+    worker.submit(("plain",))
+    assert wait_until(lambda: worker.tend(0.0) and worker._silent_since is None)
+    now[0] += 100.0  # no picture comes for long, so nobody polls
+    worker.tend(0.0)
+    assert worker.pid == pid
+    reply = worker.poll()
+    assert reply is not None
+    assert (reply.number, set(reply.scores)) == (1, {"plain"})
+
+
 def test_a_worker_that_does_not_get_ready_is_given_up(shop: Shop) -> None:
     now = [0.0]
     worker = shop.start(wait=False, program="import time; time.sleep(1000)", clock=lambda: now[0])
