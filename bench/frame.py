@@ -43,8 +43,8 @@ GROUPS = {"pictures and networks": spans.WORK, "doubt": spans.DOUBT, "decision a
 def measure(profile: Profile, count: int, *, seconds: float = 2.0, real: bool = False) -> dict[str, Any]:
     """Everything about one profile as plain data; times in us.
 
-    `seconds`: how long each number of cameras is tried. `real`: whether everything but the cameras runs at a real-time
-    priority, so that nothing else on the machine takes its turn.
+    `seconds`: how long each number of cameras is tried. `real`: whether all runs at real-time priorities, so that
+    nothing else on the machine takes its turn.
     """
     with tempfile.TemporaryDirectory(prefix="edgeguard-bench-") as name:
         folder = Path(name)
@@ -66,7 +66,7 @@ def measure(profile: Profile, count: int, *, seconds: float = 2.0, real: bool = 
         if seconds:
             known = settings(profile)
             result["cameras"] = {
-                name: cameras(profile, known[name], folder, seconds=seconds)
+                name: cameras(profile, known[name], folder, seconds=seconds, real=real)
                 for name in (GATED, ISOLATED_GATED)
                 if name in times
             }

@@ -27,7 +27,7 @@ def profile_text(result: Row) -> list[str]:
     had = [f"{name} {state}" for name, state in result["real-time"].items()]
     lines += [f"Taken on {result['date']} on {result['machine']}.", ""]
     lines += (
-        [f"At a real-time priority on one CPU ({', '.join(had)}); the cameras without.", ""] if had else []
+        [f"At a real-time priority on one CPU ({', '.join(had)}); the cameras on any.", ""] if had else []
     )
     lines += [f"- {reason}" for reason in result["left out"]] + ([""] if result["left out"] else [])
     lines += _variants(result["variants"])
