@@ -111,11 +111,8 @@ def build_members(models: Mapping[str, AdmittedModel], program: Program) -> tupl
     with ExitStack() as started:
         members: list[Member] = []
         for spec in program.workers:
-            looks = tuple(look for look in left if _ran_by(look, spec))
-            if not looks:
-                raise ContractError(
-                    f"the worker `{spec.name}` has nothing to run: name a model in its `runs`"
-                )
+            looks = tuple(look for look in left if view_of(look) in spec.looks)
+            _check_runs(spec, looks)
             left = [look for look in left if look not in looks]
             members.append(_start(spec, looks, models, refs))
             started.callback(members[-1].close)
@@ -125,8 +122,24 @@ def build_members(models: Mapping[str, AdmittedModel], program: Program) -> tupl
     return tuple(members)
 
 
-def _ran_by(look: str, spec: WorkerSpec) -> bool:
-    return ("primary" if look == FUSED else view_of(look)) in spec.looks
+def _check_runs(spec: WorkerSpec, looks: tuple[str, ...]) -> None:
+    """Refuse a worker that would not run all that the policy gives it: the host, or a fused graph, would instead.
+
+    Raises:
+        ContractError: names the worker and the look.
+
+    """
+    found = {view_of(look) for look in looks}
+    lacking = [look for look in spec.looks if look not in found]
+    if lacking or not looks:
+        what = (
+            f"is to run `{lacking[0]}`, which no model of its own answers"
+            if lacking
+            else "has nothing to run"
+        )
+        raise ContractError(
+            f"the worker `{spec.name}` {what}: name in its `runs` models that are in no fused graph, or `fused`"
+        )
 
 
 def _start(
