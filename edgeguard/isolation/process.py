@@ -174,7 +174,7 @@ class Process:
             self._entered = witness.layers(message["entered"])
         elif "ready" in message and self._entered is not None:
             self._ready(message, self._entered)
-        elif "error" in message:
+        elif isinstance(message.get("error"), str):
             self.end(witness.plain(str(message["error"])))
         else:
             self.end("reports what no worker does")
@@ -187,7 +187,8 @@ class Process:
             return
         facts = message.get("facts")
         if isinstance(facts, dict):
-            self.facts = {witness.plain(str(k))[:80]: witness.plain(str(v))[:400] for k, v in facts.items()}
+            said = {str(k): v for k, v in facts.items() if isinstance(v, str)}
+            self.facts = {witness.plain(k)[:80]: witness.plain(v)[:400] for k, v in said.items()}
         self._epoll.unregister(self._report)
         os.close(self._report)
         self._report = -1

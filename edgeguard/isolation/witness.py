@@ -105,6 +105,8 @@ def _refuted(pid: int) -> dict[str, str]:
             refuted["no_new_privs"] = "the kernel says it is not set"
         if int(status.get("CapEff", "1"), 16) or int(status.get("CapPrm", "1"), 16):
             refuted["capabilities"] = "the kernel says it still has some"
+        if "0" in status.get("Uid", "").split():
+            refuted["user"] = "the kernel says it is still root"
         filters = int(status.get("Seccomp_filters", wanted))  # before Linux 5.9 their number is not told
         if status.get("Seccomp") != "2" or filters < wanted:
             refuted["seccomp"] = "the kernel says the filter is not there"
@@ -112,5 +114,6 @@ def _refuted(pid: int) -> dict[str, str]:
 
 
 def _status(process: Path) -> dict[str, str]:
-    lines = (process / "status").read_text().splitlines()
+    # A process names itself, in any bytes: they may neither fail to decode nor look like another line.
+    lines = (process / "status").read_bytes().decode("ascii", "replace").split("\n")
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
