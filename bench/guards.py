@@ -91,6 +91,12 @@ isolation:
     eyes: {runs: [filter, primary, redundant], deadline: 1s, PLACE-1}
     second: {runs: [plain, squeezed], deadline: 1s, PLACE-0}
 """
+HALF = """
+isolation:
+  sandbox: preferred
+  workers:
+    second: {runs: [plain, squeezed], deadline: 1s, PLACE-0}
+"""
 BACKGROUND = """
 isolation:
   sandbox: preferred
