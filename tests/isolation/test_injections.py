@@ -1,4 +1,4 @@
-"""A worker that runs attacker's code costs authority and never gains any. `python -m bench.injections` does it at length.
+"""A worker that runs attacker's code costs authority and never gains any. At length: `python -m bench.injections`.
 
 EDGEGUARD_INJECTIONS: how often each attack is made here (default 3; attacks that end the worker cost a restart each).
 """
