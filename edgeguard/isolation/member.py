@@ -90,6 +90,7 @@ class WorkerMember:
         self._why = ""
         self._asked: Asked | None = None
         self._open = False
+        self._lost = False
         self._asked_at = 0.0
         self._silent_since: float | None = None
         self._overdue = False
@@ -153,7 +154,7 @@ class WorkerMember:
         if self._ready is None or not self._pictures.begun or not wanted:
             return
         self._asked = self._pictures.ask(wanted)
-        self._open = True
+        self._open, self._lost = True, False
         self._asked_at = self._clock()
         if self._silent_since is None:
             self._silent_since = self._asked_at
@@ -177,7 +178,10 @@ class WorkerMember:
         return Reply(asked.number, {})
 
     def poll(self) -> Reply | None:
-        """The answer to the last submit if it is there by now."""
+        """The answer to the last submit if it is there by now; an empty one where it ended with its process."""
+        if self._lost and self._asked is not None:
+            self._lost = False
+            return Reply(self._asked.number, {})
         if not self._open or self._asked is None or self._ready is None:
             return None
         raws = self._hear(self._asked)
@@ -281,7 +285,9 @@ class WorkerMember:
         process.end(why)
         self._why = process.why
         self._ended.append(process)
-        self._open = False
+        # It was logged, and believed, to be that shut in: another one does not start with less.
+        self._recipe = self._recipe._replace(least=max(self._recipe.least, process.reached.level))
+        self._lost, self._open = self._open, False
         self._silent_since = None
 
     def _restart(self) -> None:

@@ -49,6 +49,8 @@ class Recipe(NamedTuple):
     """A command that starts what follows it."""
     program: str = ""
     """Another program than a worker's; only in tests."""
+    least: Level = Level.OFF
+    """What a run before it reached."""
 
 
 class Process:
@@ -68,6 +70,7 @@ class Process:
         self.facts: Mapping[str, str] = {}
         """What it says runs its models: told, not checked."""
         self._sandbox = recipe.spec.sandbox
+        self._least = recipe.least
         self._entered: Mapping[str, str] | None = None
         self._text = b""
         self._epoll = select.epoll(_EPOLL_ENTRIES)
@@ -76,13 +79,13 @@ class Process:
         try:
             self._process = self._spawn(recipe)
             self._watched = os.pidfd_open(self._process.pid)
+            self._epoll.register(self._watched, select.EPOLLIN)
+            self._epoll.register(self._report, select.EPOLLIN)
+            # Edges: the host need not read what both hold, so the worker can neither keep it waiting nor keep it awake.
+            self._epoll.register(self.suggestions.bell, select.EPOLLIN | select.EPOLLET)
         except BaseException:
-            self._close()
+            self._close()  # with the end of the pipe on whose closing the kernel ends what was started
             raise
-        self._epoll.register(self._watched, select.EPOLLIN)
-        self._epoll.register(self._report, select.EPOLLIN)
-        # Edges: the host need not read what both hold, so the worker can neither keep it waiting nor keep it awake.
-        self._epoll.register(self.suggestions.bell, select.EPOLLIN | select.EPOLLET)
 
     @property
     def pid(self) -> int:
@@ -181,7 +184,7 @@ class Process:
 
     def _ready(self, message: Mapping[str, object], entered: Mapping[str, str]) -> None:
         self.reached = witness.judged(entered, witness.layers(message["ready"]), witness.innermost(self.pid))
-        short = witness.shortfall(self.reached, self._sandbox)
+        short = witness.shortfall(self.reached, self._sandbox, self._least)
         if short:
             self.end(short)
             return

@@ -72,15 +72,18 @@ def innermost(pid: int) -> int:
         pid = int(children[0])
 
 
-def shortfall(got: Reached, sandbox: str) -> str:
-    """Why a worker may not start at the level it reached; empty: it may."""
+def shortfall(got: Reached, sandbox: str, before: Level = Level.OFF) -> str:
+    """Why a worker may not start at the level it reached; empty: it may. `before`: what it had when it ran before."""
     least = LEAST[sandbox]
-    if got.level >= least:
+    if got.level >= max(least, before):
         return ""
-    below = [f"`{name}`: {state}" for name, state in got.layers.items() if not is_on(state)]
+    below = "; ".join(f"`{name}`: {state}" for name, state in got.layers.items() if not is_on(state))
+    came = f"reached the sandbox level `{got.level.name.lower()}`"
+    if got.level >= least:
+        return f"{came}, less than it had when it was started first (`{before.name.lower()}`); missing now: {below}"
     return (
-        f"reached the sandbox level `{got.level.name.lower()}`, but the policy asks for `{least.name.lower()}` "
-        f"(`sandbox: {sandbox}`); missing here: {'; '.join(below)}"
+        f"{came}, but the policy asks for `{least.name.lower()}` "
+        f"(`sandbox: {sandbox}`); missing here: {below}"
     )
 
 

@@ -1,0 +1,58 @@
+"""What a worker that is started again may not change: how it is shut in, and that a lost question is known to be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from edgeguard.isolation import WorkerMember
+from edgeguard.isolation.sandbox import kernel
+from tests.isolation.conftest import Shop, back
+
+pytestmark = pytest.mark.process
+
+
+def down(worker: WorkerMember) -> None:
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    end = time.monotonic() + 10.0
+    while worker.answering and time.monotonic() < end:
+        worker.tend(0.0)
+    assert not worker.answering
+
+
+def ended(worker: WorkerMember) -> Any:
+    end = time.monotonic() + 20.0
+    while not worker._budget.spent and time.monotonic() < end:
+        worker.tend(0.0)
+        time.sleep(0.01)
+    return worker.describe()
+
+
+def test_a_question_that_is_lost_with_its_worker_is_answered_by_nothing(shop: Shop) -> None:
+    worker = shop.start(("redundant",), restarts_most=2)
+    os.kill(worker.pid or 0, signal.SIGSTOP)
+    assert worker.begin(7) is not None
+    worker.submit(("redundant",))
+    down(worker)
+    assert back(worker)
+    reply = worker.poll()
+    assert reply is not None
+    assert (reply.number, dict(reply.scores)) == (7, {})
+    assert worker.poll() is None
+
+
+def test_a_worker_is_never_started_again_less_shut_in_than_it_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = shop.start(("redundant",), restarts_most=1, sandbox="preferred")
+    if worker.describe()["sandbox"] in ("off", "process"):
+        pytest.skip("this machine has no filters to lose")
+    monkeypatch.setenv(kernel.WITHOUT, "seccomp")
+    down(worker)
+    words = ended(worker)
+    assert "less than it had when it was started first" in words["why"]
