@@ -67,6 +67,8 @@ class Background:
             for member in self.members
         }
         self._pending: dict[str, _Pending] = {}
+        self._newest: list[_Pending] = []
+        """Those of the frame that was shown last: its time alone may be another frame's, too."""
 
     def take(self) -> list[Late]:
         """The answers that came since the last frame."""
@@ -84,13 +86,14 @@ class Background:
 
     def ask(self, asking: Asking, at: float) -> None:
         """Show the frame of time `at` to every idle member."""
+        self._newest.clear()
         for member in self.members:
             if member.name not in self._pending and member.answering and asking.show(member):
                 member.submit(asking.looks(member, map(view_of, member.looks)))
-                self._pending[member.name] = _Pending(at)
+                pending = self._pending[member.name] = _Pending(at)
+                self._newest.append(pending)
 
-    def remember(self, primary: Scores | None, at: float) -> None:
-        """Keep what the primary said about the frame of time `at`, for the answers that will come."""
-        for pending in self._pending.values():
-            if pending.at == at:
-                pending.primary = primary
+    def remember(self, primary: Scores | None) -> None:
+        """Keep what the primary said about the frame that was shown last, for the answers that will come."""
+        for pending in self._newest:
+            pending.primary = primary

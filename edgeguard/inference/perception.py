@@ -180,7 +180,7 @@ class Perception:
         self._background.ask(self._asking, at)
         found = self._asking.ask(self._views(chosen))
         answer = self._answer(frame, found)
-        self._background.remember(found.scores.get(PRIMARY), at)
+        self._background.remember(found.scores.get(PRIMARY))
         stood = self._steady.step(None if answer is None else answer.label, at)
         if besides is not None:
             known = self._values(chosen & self._quick, found, at, stood)
@@ -307,5 +307,6 @@ class Perception:
     def _nothing(self, at: float) -> Observation:
         """What is seen where there is no picture: every signal without a value."""
         when = at if is_time(at) else math.nan
+        self._steady.step(None, when)
         silent = tuple(Signal(name, None, when, source) for name, source in self.signal_names)
         return Observation(None, silent, dict.fromkeys(self._named, (None, when)))
