@@ -13,17 +13,20 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
 
 from bench.spans import DECISION, DOUBT, WORK
 
+NETWORKS = ("filter", "primary", "redundant", "fused", "worker")
+GROUPS = {"networks": "#6fae4f", "pictures": "#5a9bc2", "doubt": "#c9a13b", "decision and log": "#a06cb0"}
 COLOURS = {
-    **dict.fromkeys(("picture health", "resize", "normalise", "squeeze"), "#5a9bc2"),
-    **dict.fromkeys(("filter", "primary", "redundant", "fused", "worker"), "#6fae4f"),
-    **dict.fromkeys(DOUBT, "#c9a13b"),
-    **dict.fromkeys(DECISION, "#a06cb0"),
+    **dict.fromkeys(WORK, GROUPS["pictures"]),
+    **dict.fromkeys(NETWORKS, GROUPS["networks"]),
+    **dict.fromkeys(DOUBT, GROUPS["doubt"]),
+    **dict.fromkeys(DECISION, GROUPS["decision and log"]),
+    (REST := "neither picture nor network"): "#b9b9b9",
 }
 ORCHESTRATION = "#d9822b"
-REST = "neither picture nor network"
 NARROW = 0.035
 """Share of the bar below which a part has no label of its own inside it."""
 
@@ -43,6 +46,9 @@ def flame(bars: Sequence[Bar], file: Path) -> None:
         )
         _bar(below, rest)
         below.set_title(f"{REST}: {_time(sum(rest.values()))}", loc="left", fontsize=9)
+    shown = [Patch(color=colour, label=name) for name, colour in GROUPS.items()]
+    shown.append(Patch(color=ORCHESTRATION, label="orchestration"))
+    figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), fontsize=8, frameon=False)
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
