@@ -34,7 +34,7 @@ class Asking:
 
     def begin(self, image: Picture, number: int, variant: int) -> None:
         """Take the next frame. `variant`: which of the primaries answers."""
-        self._image, self._number, self._variant = image, number, variant
+        self._image, self._number, self._variant = image, int(number), variant  # numpy's numbers have ends
         self._made.clear()
         self._begun.clear()
 

@@ -14,17 +14,20 @@ import numpy as np
 from edgeguard.errors import ContractError
 from edgeguard.inference.looks import FUSED, PRIMARY, Reply, Scores
 from edgeguard.inference.session import SIGNALS, ModelContract
-from edgeguard.signals.doubt import energies, probabilities
+from edgeguard.signals.doubt import energies, margin, probabilities
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
-    from edgeguard.inference.session import Outputs
+    from edgeguard.inference.session import Outputs, Tensor
 
 COLDEST = 0.01
 """Smallest temperature that a manifest may ask for: below it, float32 overflows."""
 
 _BEYOND = 1e9
 """No signal of a fused graph lies beyond it."""
+
+_ROUNDED = 1e-2
+"""How far what a fused graph says of its answer may lie from the answer: room for float16 and int8 graphs."""
 
 
 class Raw(NamedTuple):
@@ -85,10 +88,18 @@ class Scorer:
         digest = self.contract.digest
         return [Scores(row, e, n, digest) for row, e, n in zip(rows, free, novelty)]
 
-    def doubts(self, outputs: Outputs) -> dict[str, float] | None:
-        """The signals of a fused graph for one picture; None: one of them is no sane number."""
+    def doubts(self, outputs: Outputs, answer: Tensor) -> dict[str, float] | None:
+        """The signals of a fused graph for one picture; None: one is no sane number, or belied by the `answer`.
+
+        `answer`: (classes,), its probabilities.
+        """
         values = {name: float(outputs[name].reshape(())) for name in self.signals}
-        return values if all(abs(value) <= _BEYOND for value in values.values()) else None  # false for NaN
+        own = {"certainty": float(answer.max()), "margin": margin(answer)}
+        fitting = all(abs(values[name] - own[name]) <= _ROUNDED for name in own if name in values)
+        sane = all(
+            abs(value) <= _BEYOND for value in values.values()
+        )  # false for NaN, as the comparison above
+        return values if fitting and sane else None
 
 
 class Scoring:
@@ -114,7 +125,7 @@ class Scoring:
             if scores is None:
                 continue
             if role == FUSED:
-                doubts = scorer.doubts(raw.outputs)
+                doubts = scorer.doubts(raw.outputs, scores[0].probabilities)
                 if doubts is not None:
                     found[PRIMARY], signals = scores[0], doubts
                 continue

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from edgeguard.types import Frame
-from tests.inference.test_looks_asked import STOP, YIELD, host, perception, second, see, spec, values
+from tests.inference.test_looks_asked import (
+    STOP,
+    YIELD,
+    FakeMember,
+    host,
+    perception,
+    second,
+    see,
+    spec,
+    values,
+)
 
 
 def of(watcher: Any, number: int, at: float, name: str) -> list[tuple[Any, float]]:
@@ -43,3 +53,15 @@ def test_a_frame_that_is_no_picture_ends_the_time_that_the_answer_has_stood() ->
     assert [values(see(watcher, at))["held_for"] for at in (1.0, 1.5)] == [0.0, 0.5]
     assert values(see(watcher, 2.0, image="no picture"))["held_for"] is None
     assert values(see(watcher, 2.5))["held_for"] == 0.0
+
+
+def test_a_frame_number_of_numpys_reaches_the_members_as_any_other() -> None:
+    class Counting(FakeMember):
+        def begin(self, number: int) -> Any:
+            assert number & ((1 << 64) - 1) == 7
+            return super().begin(number)
+
+    first = Counting("host", ("primary",), {"primary": STOP})
+    watcher = perception(first, specs=(spec("certainty", "primary"),))
+    picture = np.full((4, 4, 3), 51, np.uint8)
+    assert watcher.observe(Frame(picture, np.int64(7), 1.0), 1.0).answer is not None
