@@ -35,6 +35,7 @@ SLOTS = 3
 REQUESTS = 4
 REQUEST = struct.Struct("<QQII")
 HEAD = struct.Struct("<IIQQII32sI")
+COUNTER_AT = slice(8, 16)
 _CRC_AT = HEAD.size - 4
 _FRONT = 8
 """Bytes of the head that the CRC does not cover: sequence and size."""

@@ -40,10 +40,12 @@ def pack(
     spec: WorkerSpec, level: int, parts: Mapping[str, Part], models: Mapping[str, bytes]
 ) -> tuple[bytes, ...]:
     """The pieces of a load, in order. `level`: of the sandbox to try for. `models`: bytes by role."""
+    # Said outright: a host that pins itself afterwards would hand its own cores on to the next run.
+    cpus = spec.cpus or tuple(sorted(os.sched_getaffinity(0)))
     document = {
         "looks": spec.looks,
         "level": level,
-        "jail": {"memory": spec.memory, "cpus": spec.cpus, "fifo": spec.fifo, "gpu": spec.gpu},
+        "jail": {"memory": spec.memory, "cpus": cpus, "fifo": spec.fifo, "gpu": spec.gpu},
         "parts": [dataclasses.asdict(part) for part in parts.values()],
         "models": [[role, len(models[role])] for role in parts],
     }

@@ -83,6 +83,6 @@ class Desk:
         HEAD.pack_into(answer, 0, *head, checksum(answer))
         room = self.suggestions
         room[:4] = _WORD.pack(self._sequence - 1)
-        room[4 : layout.answer_size] = bytes(answer[4:])
+        room[4 : layout.answer_size] = memoryview(answer)[4:]
         room[:4] = _WORD.pack(self._sequence)
         os.write(self.bell, _RING)
