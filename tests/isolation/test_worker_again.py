@@ -56,3 +56,17 @@ def test_a_worker_is_never_started_again_less_shut_in_than_it_was(
     down(worker)
     words = ended(worker)
     assert "less than it had when it was started first" in words["why"]
+
+
+def test_a_host_that_pins_itself_later_does_not_pin_the_next_worker(shop: Shop) -> None:
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("one core leaves nothing to pin")
+    worker = shop.start(("redundant",), restarts_most=1)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        down(worker)
+        assert back(worker)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert os.sched_getaffinity(worker.pid or 0) == before
