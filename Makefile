@@ -15,7 +15,7 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
-.PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy differential fuzz-policy mutation models sign lock \
+.PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy jitter injections soak faster differential fuzz-policy mutation models sign lock \
     clean compiler
 
 help:  ## this list
@@ -57,8 +57,20 @@ docs: $(VENV)/.installed-dev  ## the documentation site, in site/, with warnings
 	@$(RUN)/mkdocs build --strict > .mkdocs.log 2>&1 || { grep -v '^INFO' .mkdocs.log; exit 1; }
 	@echo "docs: site/index.html"
 
-bench: $(VENV)/.installed-demo  ## bare, guarded and the sum of the parts, in one run
+bench: $(VENV)/.installed-dev  ## a frame: bare, wired by hand, and every setting of edgeguard, in one run
 	@$(PY) -m bench.frame $(ARGS)
+
+jitter: $(VENV)/.installed-dev  ## how even a frame's time is, with and without load and real-time options
+	@$(PY) -m bench.jitter $(ARGS)
+
+injections: $(VENV)/.installed-dev  ## a worker that runs attacker's code, COUNT (1000) times in each way
+	@$(PY) -m bench.injections --count $(or $(COUNT),1000) $(ARGS)
+
+soak: $(VENV)/.installed-dev  ## an isolated guard for MINUTES (60), a worker killed every minute
+	@$(PY) -m bench.soak --minutes $(or $(MINUTES),60) $(ARGS)
+
+faster: $(VENV)/.installed-dev  ## 8-bit, fused and compiled forms of the demo's models, in out/build/
+	@tools/build-demo
 
 bench-policy: $(VENV)/.installed-dev  ## a policy's step, load and proof, beside another engine
 	@$(PY) -m bench.policy $(ARGS)
