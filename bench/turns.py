@@ -42,7 +42,7 @@ def quiet() -> Iterator[None]:
         gc.unfreeze()
 
 
-REST = 0.08
+REST = 0.15
 """Pause after a turn, as a share of it: the kernel takes a real-time thread off the CPU that never pauses."""
 
 
