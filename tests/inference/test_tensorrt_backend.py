@@ -147,9 +147,13 @@ def test_without_a_graph_it_runs_all_the_same_and_says_so(tiny: Any, install: In
     session.close()
 
 
-def test_a_graph_that_answers_otherwise_than_the_model_is_not_used(tiny: Any, install: Install) -> None:
-    rig, model = install(), tiny.classifier()
-    rig.settings.wrong_replay = True
+@pytest.mark.parametrize("wrong", ["wrong_replay", "idle_replay"])
+@pytest.mark.parametrize("integrated", [False, True])
+def test_a_graph_that_answers_otherwise_than_the_model_is_not_used(
+    tiny: Any, install: Install, integrated: bool, wrong: str
+) -> None:
+    rig, model = install(integrated=integrated), tiny.classifier()
+    setattr(rig.settings, wrong, True)
     session = TensorRtBackend().load(rig.plan(model))
     assert session.describe()["cuda graph"] == "off: a replay gives another `logits` than an eager run"
     same(session.run(pictures(1)), truth(model, pictures(1)))
