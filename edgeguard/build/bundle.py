@@ -113,7 +113,7 @@ def write_bundle(made: Made, measured: Measured | None, folder: Path) -> str:
     `measured` None: it could not be measured, which the manifest says, and then admission and signing refuse it.
 
     Raises:
-        UsageError: the folder cannot be written, or holds other files.
+        UsageError: the folder cannot be written, or holds other files or a bundle that no such build wrote.
     """
     manifest = dataclasses.replace(made.manifest, parent=_parent(made, measured))
     files = {
@@ -127,6 +127,10 @@ def write_bundle(made: Made, measured: Measured | None, folder: Path) -> str:
         if strange:
             raise UsageError(
                 f"`{folder}` holds `{strange[0]}`, which no build wrote: name a new folder with `--out`"
+            )
+        if (folder / MANIFEST_FILE).exists() and _how((folder / MANIFEST_FILE).read_bytes()) != made.how:
+            raise UsageError(
+                f"`{folder}` holds a bundle that is no earlier build of this kind: name a new folder with `--out`"
             )
         for name in _OWN - set(files):
             (folder / name).unlink(missing_ok=True)
@@ -147,6 +151,14 @@ def manifest_json(manifest: Manifest) -> bytes:
         if value not in (None, (), {}) and (field.name, value) != ("temperature", 1.0):
             values[field.name] = _plain(value)
     return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def _how(manifest: bytes) -> object:
+    """How the bundle with this manifest was made; None: by no build."""
+    try:
+        return json.loads(manifest)["parent"]["how"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _plain(value: object) -> object:

@@ -123,6 +123,18 @@ def test_a_new_build_never_stands_under_an_old_signature(place: Place) -> None:
     assert not (place.folder / "new" / "model.sig").exists()
 
 
+@pytest.mark.parametrize("held", ["no JSON", "[]", '{"parent": {"how": "fused"}}'])
+def test_a_bundle_that_no_such_build_wrote_is_never_written_over(place: Place, held: str) -> None:
+    before = place.admit("primary").digest
+    code, _, err = place.call(*INT8, "--out", "primary")
+    assert (code, "no earlier build of this kind" in err) == (2, True), err
+    assert place.admit("primary").digest == before
+    (place.folder / "other").mkdir()
+    (place.folder / "other" / "edgeguard.json").write_text(held)
+    assert place.call(*INT8, "--out", "other")[0] == 2
+    assert (place.folder / "other" / "edgeguard.json").read_text() == held
+
+
 def test_what_breaks_a_bound_is_refused_and_not_written(place: Place) -> None:
     code, out, err = place.call(
         "fuse", "policy.yaml", "--images", "p.npz", "--out", "new", "--deviation", "0"
