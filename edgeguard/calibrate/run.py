@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeguard.calibrate.quantile import at_most, frames_needed, lower, rank, upper
+from edgeguard.calibrate.source import HELD_OUT
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.types import Frame
 
@@ -31,9 +32,6 @@ CALIBRATED: Mapping[str, str] = MappingProxyType({
     "squeezing": "above", "novelty": "above",
 })  # fmt: skip
 """Measures of doubt that take a threshold from data, and the side of it that is refused."""
-
-HELD_OUT = 3
-"""What is bounded is counted on the last third of the frames; it takes no part in thresholds that it certifies."""
 
 _FRAME_PERIOD = 0.05
 

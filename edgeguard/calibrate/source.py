@@ -6,7 +6,8 @@ Pictures of a folder are read one by one; what cannot be read is refused by name
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from edgeguard.types import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+
+HELD_OUT = 3
+"""The last of so many parts of a set takes no part in thresholds: what is bounded is counted on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class ImageSet:
 def open_images(path: str | Path, classes: tuple[str, ...]) -> ImageSet:
     """The pictures at `path`: a folder, searched recursively, or an .npz file.
 
-    A folder gives labels when each picture lies in a top folder named like one of the model's `classes`. The .npz file
+    A folder gives labels when each picture lies in a top folder named like one of the model's `classes`. Its pictures
+    come in the order of their names; with labels, the last third of each class comes after all others. The .npz file
     holds `images`, uint8 (N, height, width, 3), and optionally `labels` (whole numbers) with `classes` (their names;
     without them, the model's).
 
@@ -57,8 +62,22 @@ def _folder(root: Path, classes: tuple[str, ...]) -> ImageSet:
     if not files:
         raise SourceError(f"{root}: holds no pictures ({', '.join(SUFFIXES)})")
     tops = [file.relative_to(root).parts[0] for file in files]
-    labels = tuple(tops) if all(top in classes for top in tops) else None
+    if not all(top in classes for top in tops):
+        return ImageSet(len(files), lambda: map(_read, files), None, lambda i: str(files[i]))
+    order = _every_class_last(tops)
+    files, labels = [files[i] for i in order], tuple(tops[i] for i in order)
     return ImageSet(len(files), lambda: map(_read, files), labels, lambda i: str(files[i]))
+
+
+def _every_class_last(tops: Sequence[str]) -> list[int]:
+    """Indices, the last part of each class at the end: in the order of names it would be the last classes alone."""
+    sizes, seen = Counter(tops), Counter[str]()
+    early: list[int] = []
+    late: list[int] = []
+    for i, top in enumerate(tops):
+        (early if seen[top] < sizes[top] - sizes[top] // HELD_OUT else late).append(i)
+        seen[top] += 1
+    return early + late
 
 
 def _read(file: Path) -> Image:

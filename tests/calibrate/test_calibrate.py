@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edgeguard.calibrate import calibrate, open_images, primaries
+from edgeguard.calibrate import calibrate, held_out, open_images, primaries
 from edgeguard.calibrate.quantile import at_most
 from edgeguard.calibrate.source import ImageSet
 from edgeguard.errors import ContractError, SourceError, UsageError
@@ -244,6 +244,17 @@ def test_a_folder_is_read_in_order_and_labelled_by_its_top_folders(tiny: Any, tm
     np.testing.assert_array_equal(first, tiny.frame(1))
     np.testing.assert_array_equal(second, tiny.frame(2))
     assert images.name(0).endswith("a.PNG")
+
+
+def test_the_last_third_of_a_folder_holds_every_class(tiny: Any, tmp_path: Path) -> None:
+    for i in range(6):
+        for name in ("none", "stop"):
+            save(tiny, tmp_path / name / f"{i}.png", i)
+    images = open_images(tmp_path, tiny.classes)
+    first = held_out(images)
+    assert images.labels is not None
+    assert images.labels[first:] == ("none", "none", "stop", "stop")
+    assert [Path(images.name(i)).name for i in range(first, 12)] == ["4.png", "5.png", "4.png", "5.png"]
 
 
 def test_a_folder_of_other_names_has_no_labels(tiny: Any, tmp_path: Path) -> None:
