@@ -117,6 +117,11 @@ class Guard:
         return self._digests
 
     @property
+    def members(self) -> Mapping[str, Mapping[str, str]]:
+        """Who answers looks, by name, in words: where each runs, its sandbox, and what runs its models."""
+        return self._perception.describe()
+
+    @property
     def mode(self) -> Mode:
         """The mode after the last step."""
         return self._decider.mode

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeguard.errors import UsageError
+from edgeguard.isolation.sandbox.levels import NEEDS, NOT_ASKED, is_on
 
 if TYPE_CHECKING:
     from edgeguard.cli.cameras import CameraPlan
@@ -39,6 +40,21 @@ class Post:
         if log is None or (log.healthy and not log.failures):
             return ""
         return f"the log `{log.path}` is not whole: {log.lost} verdicts lost, {log.failures} failures"
+
+
+def shortfalls(post: Post) -> list[str]:
+    """What the policy lets a worker do without, and it could not have here, one line a worker."""
+    found = []
+    for name, facts in post.guard.members.items():
+        level = facts.get("sandbox", "strict")
+        asked = [*(layer for layers in NEEDS.values() for layer in layers), "affinity", "scheduling"]
+        states = {layer: facts.get(f"sandbox {layer}", NOT_ASKED) for layer in asked}
+        lacking = [
+            f"`{n}`: {state}" for n, state in states.items() if state != NOT_ASKED and not is_on(state)
+        ]
+        if lacking:
+            found.append(f"worker `{name}`, sandbox level `{level}`, does without {'; '.join(lacking)}")
+    return found
 
 
 def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: float) -> Post:

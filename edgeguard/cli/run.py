@@ -94,7 +94,7 @@ def run(
     """Guard a classifier on live pictures: show who may act and why, log every verdict. One guard for each camera."""
     from edgeguard.cli.cameras import plan_cameras
     from edgeguard.cli.loop import Clock, Limits
-    from edgeguard.cli.posts import open_post
+    from edgeguard.cli.posts import open_post, shortfalls
     from edgeguard.policy import load_policy
     from edgeguard.realtime import collect_when_idle
     from edgeguard.watchdog import Watchdog
@@ -113,6 +113,8 @@ def run(
         manager = Watchdog.from_environment()
         stack.callback(manager.close)
         posts = [open_post(stack, loaded, plan, fps) for plan in plans]
+        for line in dict.fromkeys(line for post in posts for line in shortfalls(post)):
+            typer.echo(f"warning: {line}", err=True)
         _prepare(program.realtime)
         cameras = _watch(posts, values, limits, clock, headless=headless, manager=manager)
     _report(posts, cameras)

@@ -70,6 +70,9 @@ class Process:
         self.facts: Mapping[str, str] = {}
         """What it says runs its models: told, not checked."""
         self._sandbox = recipe.spec.sandbox
+        self._perhaps = (
+            "" if recipe.spec.memory is None else "; perhaps its `memory` in the policy is too small"
+        )
         self._least = recipe.least
         self._entered: Mapping[str, str] | None = None
         self._text = b""
@@ -165,7 +168,7 @@ class Process:
             for line in lines:
                 self._take(witness.parse(line))
             if self._report >= 0 and not part:
-                self.end("ended while it was loading; EDGEGUARD_DEBUG=1 shows its messages")
+                self.end(f"ended while it was loading; EDGEGUARD_DEBUG=1 shows its messages{self._perhaps}")
             elif len(self._text) > LONGEST_REPORT:
                 self.end("reports more than any worker does")
 
@@ -178,7 +181,8 @@ class Process:
         elif "ready" in message and self._entered is not None:
             self._ready(message, self._entered)
         elif isinstance(message.get("error"), str):
-            self.end(witness.plain(str(message["error"])))
+            said = witness.plain(str(message["error"]))
+            self.end(f"cannot start: {said}{self._perhaps if 'alloc' in said else ''}")
         else:
             self.end("reports what no worker does")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeguard.isolation.sandbox.levels import LAYERS, Level, Reached, is_on, reached
+from edgeguard.isolation.sandbox.levels import LAYERS, NOT_ASKED, Level, Reached, is_on, reached
 
 LEAST: Mapping[str, Level] = {
     "off": Level.OFF,
@@ -77,7 +77,9 @@ def shortfall(got: Reached, sandbox: str, before: Level = Level.OFF) -> str:
     least = LEAST[sandbox]
     if got.level >= max(least, before):
         return ""
-    below = "; ".join(f"`{name}`: {state}" for name, state in got.layers.items() if not is_on(state))
+    below = "; ".join(
+        f"`{n}`: {state}" for n, state in got.layers.items() if state != NOT_ASKED and not is_on(state)
+    )
     came = f"reached the sandbox level `{got.level.name.lower()}`"
     if got.level >= least:
         return f"{came}, less than it had when it was started first (`{before.name.lower()}`); missing now: {below}"

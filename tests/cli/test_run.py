@@ -10,11 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+
+from edgeguard.cli.posts import shortfalls
 
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -51,6 +54,31 @@ def test_pictures_unlike_those_it_was_calibrated_on_take_the_answer_away(call: C
     assert "against calibrated.certainty" in said.out
     last = json.loads(call("explain", log, "--format", "json").out)
     assert last["command"] == {"use_answer": 0.0}
+
+
+def test_what_a_worker_does_without_is_a_warning_and_what_nobody_asked_for_is_none() -> None:
+    told = {
+        "host": {"runs in": "the host's process"},
+        "whole": {"sandbox": "strict", "sandbox files": "on (own mounts)", "sandbox landlock": "too old"},
+        "bare": {"sandbox": "off", "sandbox files": "not asked for", "sandbox affinity": "not asked for"},
+        "open": {"sandbox": "process", "sandbox seccomp": "no such filter", "sandbox user": "on"},
+        "adrift": {"sandbox": "strict", "sandbox affinity": "cpus 99: invalid"},
+    }
+    post: Any = SimpleNamespace(guard=SimpleNamespace(members=told))
+    assert shortfalls(post) == [
+        "worker `open`, sandbox level `process`, does without `seccomp`: no such filter",
+        "worker `adrift`, sandbox level `strict`, does without `affinity`: cpus 99: invalid",
+    ]
+
+
+def test_a_run_warns_of_a_sandbox_that_cannot_be_had(
+    call: Call, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEGUARD_SANDBOX_WITHOUT", "seccomp")
+    project.change_policy("\nadmission:", "\nisolation: {workers: {eyes: {runs: [primary]}}}\nadmission:")
+    said = call(*project.run("--seconds", 0.1))
+    assert said.code == 0, said.err
+    assert said.err.count("warning: worker `eyes`, sandbox level `process`, does without `seccomp_load`") == 1
 
 
 def test_a_second_run_continues_the_log(call: Call, project: Any) -> None:

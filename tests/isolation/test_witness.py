@@ -117,12 +117,14 @@ def test_a_process_without_threads_has_nothing_on(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_policys_word_is_a_least_level(sandbox: str, level: Level, may: bool) -> None:
-    short = witness.shortfall(Reached(level, {"files": "no Landlock here", "seccomp": "on"}), sandbox)
+    layers = {"files": "no Landlock here", "seccomp": "on", "scheduling": "not asked for"}
+    short = witness.shortfall(Reached(level, layers), sandbox)
     assert (short == "") == may
     if not may:
         assert f"sandbox: {sandbox}" in short
         assert "`files`: no Landlock here" in short
         assert "`seccomp`" not in short
+        assert "`scheduling`" not in short
 
 
 @given(line=st.binary(max_size=200))

@@ -479,12 +479,23 @@ def test_a_worker_started_from_another_thread_outlives_that_thread(shop: Shop) -
     assert set(reply.scores) == set(EYES)
 
 
+def test_a_worker_that_finds_no_memory_names_its_limit(shop: Shop) -> None:
+    report = 'b\'{"error": "std::bad_alloc"}\\n\''
+    text = f"import os, sys; os.write(int(sys.argv[2].split(',')[2]), {report})"
+    with pytest.raises(
+        ContractError, match="std::bad_alloc; perhaps its `memory` in the policy is too small"
+    ):
+        shop.start(program=text, memory=512 << 20)
+    with pytest.raises(ContractError, match=r"std::bad_alloc$"):
+        shop.start(program=text)
+
+
 @pytest.mark.parametrize(
     ("report", "says"),
     [
         ("b'junk\\n'", "reports what no worker does"),
         ("b'[' * 9999 + b'\\n'", "reports what no worker does"),
-        ('b\'{"error": "broken\\\\u0007 bundle"}\\n\'', "broken  bundle"),
+        ('b\'{"error": "broken\\\\u0007 bundle"}\\n\'', "cannot start: broken  bundle$"),
         ('b\'{"entered": 3}\\n{"entered": 4}\\n\'', "reports what no worker does"),
         ("b'x' * 60000", "reports more than any worker does"),
         ("b''", "ended while it was loading"),
