@@ -18,7 +18,8 @@ from edgeguard.isolation.budget import Budget
 from edgeguard.isolation.channel import Asked, Heard, Pictures
 from edgeguard.isolation.layout import Layout
 from edgeguard.isolation.process import Phase, Process, Recipe
-from edgeguard.isolation.sandbox import Jail, wrap
+from edgeguard.isolation.sandbox import Jail, Level, wrap
+from edgeguard.isolation.sandbox.privileges import undumpable
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
@@ -96,6 +97,9 @@ class WorkerMember:
         self._overdue = False
         self._budget = Budget(spec.restarts_most, spec.restarts_within)
         level = witness.tried(spec.sandbox)
+        if level is not Level.OFF:
+            # Where a worker runs as the host's user, it could read the host's keys in its memory while it loads.
+            undumpable()
         # Tried once: a restart must not wait for a trial.
         self._wrapped = wrap((), Jail(level, memory=spec.memory, gpu=spec.gpu))
         self._pictures = Pictures(self._layout)

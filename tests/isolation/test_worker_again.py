@@ -70,3 +70,15 @@ def test_a_host_that_pins_itself_later_does_not_pin_the_next_worker(shop: Shop) 
     finally:
         os.sched_setaffinity(0, before)
     assert os.sched_getaffinity(worker.pid or 0) == before
+
+
+def test_a_host_with_workers_cannot_be_read_by_another_process_of_its_user(shop: Shop) -> None:
+    was = kernel.prctl(kernel.PR_GET_DUMPABLE)
+    try:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        shop.start(("redundant",), sandbox="off", wait=False)
+        assert kernel.prctl(kernel.PR_GET_DUMPABLE) == 1
+        shop.start(("redundant",), sandbox="preferred", wait=False)
+        assert kernel.prctl(kernel.PR_GET_DUMPABLE) == 0
+    finally:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, was)
