@@ -156,9 +156,7 @@ class Guard:
             self._events.append(Event.INTEGRITY)
         if self._link is not None:
             self._link.poll(now)
-        if not self._perception.tend(
-            now
-        ):  # a worker's restarts are used up, and the policy says what follows
+        if not self._tend(now):
             self._events.append(Event.INTEGRITY)
         seen = self._see(frame, context, now)
         self._collect(context, now)
@@ -199,6 +197,14 @@ class Guard:
             last_first.callback(self._perception.close)
             if self._link is not None:
                 last_first.callback(self._link.close)
+
+    def _tend(self, now: float) -> bool:
+        """Look after the workers. False: restarts are used up and the policy says to lock out, or it fell over."""
+        try:
+            return self._perception.tend(now)
+        except Exception:  # noqa: BLE001 - who supervises models that it cannot look after has lost its integrity
+            self.perception_failures += 1
+            return False
 
     def _see(self, frame: Frame | None, context: Mapping[str, float | Signal], now: float) -> bool:
         """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""
