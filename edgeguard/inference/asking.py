@@ -26,9 +26,9 @@ class Asking:
         kinds = {kind for member in members for kind in member.kinds}
         self._resizers = {kind: Resizer(kind.height, kind.width, kind.resize) for kind in kinds}
         self._plans: dict[tuple[frozenset[str], int], tuple[tuple[Member, tuple[str, ...]], ...]] = {}
-        self._image: Picture = np.zeros((1, 1, 3), np.uint8)
-        self._number = 0
-        self._variant = 0
+        self._image: Picture
+        self._number: int
+        self._variant: int
         self._made: dict[Canonical, Tensor] = {}
         self._begun: dict[str, bool] = {}
 

@@ -56,7 +56,7 @@ def needs(measure: str, of: Sequence[str], looks: Collection[str]) -> frozenset[
         return frozenset((first, PLAIN))
     if measure == "squeezing":
         return frozenset((PLAIN if PLAIN in looks else first, SQUEEZED))
-    return frozenset((first, *of[1:])) if measure in ("disagreement", "votes") else frozenset((first,))
+    return frozenset((first, *of[1:]))
 
 
 Getter = Callable[[Found], "float | None"]

@@ -24,14 +24,11 @@ class MovingTarget:
         """Goes into the log: with it, every choice can be repeated."""
         self.variants = variants
         """How many primaries take turns."""
-        self._block = -1
-        self._current = 0
 
     def variant(self, count: int) -> int:
         """The variant for the frame of that count (0 and up)."""
-        if self._every and count // self._every != self._block:
-            self._block = count // self._every
-            text = f"{self.seed}:{self._block}".encode()
-            # 64 bits over a handful of variants: the bias of the remainder is below 1e-18
-            self._current = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") % self.variants
-        return self._current
+        if not self._every:
+            return 0
+        drawn = hashlib.sha256(f"{self.seed}:{count // self._every}".encode()).hexdigest()[:16]
+        # 64 bits over a handful of variants: the bias of the remainder is below 1e-18
+        return int(drawn, 16) % self.variants

@@ -44,7 +44,7 @@ class Scorer:
         """Take what an admitted model declares.
 
         Raises:
-            ContractError: it has no score for each class, or a temperature that cannot be used.
+            ContractError: it has no score for each class, fewer than two, or a temperature that cannot be used.
         """
         manifest = model.manifest
         self.contract = ModelContract.of(model)
@@ -52,10 +52,10 @@ class Scorer:
         meanings = {o.meaning: o for o in self.contract.outputs}
         self._meaning = "logits" if "logits" in meanings else "probabilities"
         score = meanings.get(self._meaning)
-        if score is None or score.shape[1:] != (len(self.classes),) or not self.classes:
+        if score is None or score.shape[1:] != (len(self.classes),) or len(self.classes) < 2:
             raise ContractError(
                 f"bundle `{manifest.name}`: a {manifest.role} model needs an output of meaning `logits` or "
-                f"`probabilities` with one score for each of its {len(self.classes)} classes"
+                f"`probabilities` with one score for each of its {len(self.classes)} classes, and two classes at least"
             )
         if not manifest.temperature >= COLDEST:
             raise ContractError(f"bundle `{manifest.name}`: `temperature` must be at least {COLDEST}")

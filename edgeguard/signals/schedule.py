@@ -25,10 +25,9 @@ class Schedule:
         self._unscheduled = frozenset(spec.name for spec in program.signals if spec.name not in scheduled)
         self.always = not program.schedule
         """Whether every signal is computed on every frame."""
-        specs = len(program.signals)
-        asked = program.due([0.0] * specs, [False] * specs) if program.schedule else ()
+        nothing = [False] * len(program.signals)
         # where no signal is healthy, whatever reads one is at fault: the others are the constant `never`
-        self.conditional = any(truth is not Truth.FALSE for truth in asked)
+        self.conditional = any(truth is not Truth.FALSE for truth in program.due(nothing, nothing))
         """Whether some signal is computed besides when a condition holds."""
         self._count = -1
 

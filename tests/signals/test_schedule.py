@@ -76,3 +76,14 @@ def test_a_background_signal_has_no_turn() -> None:
 
 def test_a_condition_that_is_constant_is_none() -> None:
     assert not plan(replace(Scheduled("a"), every=2)).conditional
+
+
+def test_conditions_are_found_by_what_they_say_where_no_signal_is_healthy() -> None:
+    asked: list[tuple[Sequence[float], Sequence[bool]]] = []
+
+    def due(values: Sequence[float], healthy: Sequence[bool]) -> tuple[Truth, ...]:
+        asked.append((values, healthy))
+        return (Truth.FALSE if all(healthy) else Truth.FAULT,)
+
+    assert plan(Scheduled("a", 2), due=due).conditional
+    assert asked == [([0.0] * 3, [False] * 3)]
