@@ -78,6 +78,7 @@ def prepare_fifo(priority: int | None) -> str:
     Where that right comes from a capability, which is given up before loading, the priority is taken at once: `on`.
     """
     if priority is None:
+        _lower({resource.RLIMIT_RTPRIO: 0})  # the host's own right, of which a service hands on the limit
         return NOT_ASKED
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_RTPRIO, (priority, priority))
