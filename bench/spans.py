@@ -190,6 +190,8 @@ def in_situ(table: Mapping[str, Guarded], count: int) -> dict[str, InSitu]:
                 with stamped() as stamps:
                     stamps.frame(guarded.step)
                     frames[name] += [stamps.frame(guarded.step) for _ in range(TURN)]
+                time.sleep(REST * (time.perf_counter() - began))
+                began = time.perf_counter()
                 for i in range(-1, TURN):
                     started = time.perf_counter_ns()
                     guarded.step()
