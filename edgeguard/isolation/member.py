@@ -208,8 +208,10 @@ class WorkerMember:
         if process is None:
             return {"runs in": "no process", "why": self._why}
         tools = {f"sandbox {tool}": state for tool, state in self._wrapped.tools.items()}
-        bundles = {r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()}
-        return {**process.words(), **tools, **bundles, **process.facts}
+        models = {r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()}
+        told = {r: process.facts.get(r, "") for r in models}
+        models |= {r: text for r, text in told.items() if text.startswith(f"{models[r]} on ")}
+        return {**models, **tools, **process.words()}  # what the host knows stands over what it was told
 
     def wait_until_ready(self) -> None:
         """Wait for the end of its start.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -46,11 +47,41 @@ def test_what_is_told_counts_only_as_plain_words(shop: Shop, text: str) -> None:
         time.sleep(0.01)
     words = worker.describe()
     assert "a" not in words
-    assert words.get("b") == "told" or words["why"] == "reports what no worker does"
+    assert "b" not in words
+    assert words.get("why", "reports what no worker does") == "reports what no worker does"
+
+
+def test_no_report_stands_in_for_what_the_host_knows(shop: Shop) -> None:
+    told = {
+        "sandbox": "strict",
+        "sandbox seccomp": "on",
+        "runs in": "the host",
+        "redundant": "another bundle on onnxruntime",
+        "more": "words",
+    }
+    ready = {"ready": {"level": 3, "layers": {}}, "facts": told}
+    program = f"{LIES}\ntell({json.dumps(ready).encode()!r})\ntime.sleep(60)\n"
+    worker = shop.start(("redundant",), program=program, sandbox="off")
+    words = worker.describe()
+    assert words["sandbox"] == "off"
+    assert words["sandbox seccomp"] != "on"
+    assert words["runs in"] == f"process {worker.pid}"
+    assert words["redundant"].startswith("tiny-redundant ")
+    assert "more" not in words
+
+
+def test_where_its_models_run_is_told_by_the_worker(shop: Shop) -> None:
+    assert " on onnxruntime (" in shop.start(("redundant",)).describe()["redundant"]
 
 
 def test_a_worker_that_stayed_root_is_not_taken_to_have_left_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = {"NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "3", "CapEff": "0", "CapPrm": "0"}
+    closed = {
+        "NoNewPrivs": "1",
+        "Seccomp": "2",
+        "Seccomp_filters": "3",
+        "CapEff": "0" * 16,
+        "CapPrm": "0" * 16,
+    }
     on = dict.fromkeys(LAYERS, "on")
     for users, level in (("7\t7\t7\t7", Level.STRICT), ("7\t7\t0\t7", Level.FILTERED)):
         worker = closed | {"Uid": users}
