@@ -26,6 +26,9 @@ _LATE = frozenset({"seccomp", "limits", "capabilities", "undumpable", "user", "a
 _FILTERS = 2
 """System call filters that a filtered worker has of its own: one to load under, one to answer under."""
 
+_NO_CAPABILITIES = "0" * 16
+"""As the kernel writes a set of capabilities that is empty."""
+
 LONGEST_TEXT = 4_000
 
 
@@ -108,9 +111,9 @@ def _refuted(pid: int) -> dict[str, str]:
     for status in threads:
         if status.get("NoNewPrivs") != "1":
             refuted["no_new_privs"] = "the kernel says it is not set"
-        if int(status.get("CapEff", "1"), 16) or int(status.get("CapPrm", "1"), 16):
+        if not status.get("CapEff") == status.get("CapPrm") == _NO_CAPABILITIES:
             refuted["capabilities"] = "the kernel says it still has some"
-        if "0" in status.get("Uid", "").split():
+        if "0" in status.get("Uid", "0").split():
             refuted["user"] = "the kernel says it is still root"
         filters = int(status.get("Seccomp_filters", wanted))  # before Linux 5.9 their number is not told
         if status.get("Seccomp") != "2" or filters < wanted:
@@ -120,5 +123,5 @@ def _refuted(pid: int) -> dict[str, str]:
 
 def _status(process: Path) -> dict[str, str]:
     # A process names itself, in any bytes: they may neither fail to decode nor look like another line.
-    lines = (process / "status").read_bytes().decode("ascii", "replace").split("\n")
+    lines = (process / "status").read_bytes().decode(errors="replace").split("\n")
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -18,8 +18,9 @@ def test_within_the_window_there_are_only_so_many() -> None:
 
 def test_what_is_as_old_as_the_window_does_not_count() -> None:
     budget = Budget(1, 60.0)
+    assert (budget.spent, budget.count) == (False, 0)
     assert [budget.take(now) for now in (0.0, 60.0, 120.0)] == [True, True, True]
-    assert not budget.spent
+    assert budget.spent is False
 
 
 def test_a_budget_of_nothing_gives_nothing() -> None:

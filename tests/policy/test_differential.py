@@ -92,3 +92,4 @@ def test_compiled_conditions_mean_what_the_reference_says(seed: int) -> None:
         assert compiled.clear(values, healthy)[: len(nodes)] == tuple(clear)
         assert compiled.choose(values, healthy) == first_that_holds(expected[:4])
         assert due(values, healthy) == tuple(expected)
+    assert due([], []) == (Truth.FAULT,) * len(nodes)  # what cannot be computed is a fault of every condition
