@@ -105,11 +105,17 @@ class Guard:
         from edgeguard.wiring import build_perception  # noqa: PLC0415 - keeps file access off the frame path
 
         perception, digests = build_perception(policy, clock)
-        if log is not None:
-            program, wall = policy.program, time.time()
-            members = perception.describe()
-            log.begin(program.name, program.version, digests, monotonic=clock(), wall=wall, members=members)
-        return cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
+        with ExitStack() as started:
+            started.callback(perception.close)
+            if log is not None:
+                program, wall = policy.program, time.time()
+                members = perception.describe()
+                log.begin(
+                    program.name, program.version, digests, monotonic=clock(), wall=wall, members=members
+                )
+            guard = cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
+            started.pop_all()
+        return guard
 
     @property
     def digests(self) -> Mapping[str, str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from edgeguard.guard import Guard
 from edgeguard.types import Authority, Mode
 from tests.guard.test_scheduled import Drive
 
@@ -19,3 +23,19 @@ def test_tending_that_falls_over_locks_out_and_raises_nothing(monkeypatch: pytes
     assert (verdict.mode, verdict.authority) == (Mode.LOCKOUT, Authority.SAFE_STATE)
     assert drive.guard.perception_failures == 1
     assert drive.step().mode is Mode.LOCKOUT
+
+
+def test_a_log_that_cannot_begin_leaves_no_worker_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+
+    class Full:
+        def begin(self, *_: Any, **__: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    perception: Any = SimpleNamespace(describe=dict, close=lambda: closed.append(True))
+    monkeypatch.setattr("edgeguard.wiring.build_perception", lambda *_: (perception, {}))
+    policy: Any = SimpleNamespace(program=Drive().program)
+    full: Any = Full()
+    with pytest.raises(OSError, match="No space left"):
+        Guard.open(policy, log=full)
+    assert closed == [True]
