@@ -22,8 +22,8 @@ from edgeguard.cli import (
     keys,
     link,
     log,
-    machine,
     policy,
+    probe,
     qualify,
     run,
     sign,
@@ -55,7 +55,7 @@ run.register(app)
 explain.register(app)
 log.register(app)
 link.register(app)
-machine.register(app)
+probe.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -49,7 +49,7 @@ def init(
 ) -> None:
     """Write a starter project: a bundle whose manifest is read off the model, and a commented policy."""
     from edgeguard.cli import starter
-    from edgeguard.cli.probe import probe
+    from edgeguard.cli.classifier import probe
 
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         message = f"`{output}` exists and is not empty: name a new folder with `--output`"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeguard.cli.probe import Probe
+    from edgeguard.cli.classifier import Probe
 
 
 def slug(name: str) -> str:
