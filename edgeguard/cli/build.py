@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli.building import Bounds, Job, finish, unmeasured
+from edgeguard.cli.measuring import admit
 from edgeguard.cli.output import Format, FormatOption, trusted_keys
 from edgeguard.errors import UsageError
 
@@ -112,7 +113,8 @@ def fuse(
     images: ImagesOption,
     out: OutOption,
     without: Annotated[
-        list[Part] | None, typer.Option("--without", help="Leave a model out; may be repeated.")
+        list[Part] | None,
+        typer.Option("--without", metavar="filter|redundant", help="Leave a model out; may be repeated."),
     ] = None,
     sign: SignOption = None,
     deviation: DeviationOption = 1e-3,
@@ -121,11 +123,13 @@ def fuse(
     """Compose filter, primary, redundant model and their signals into one graph, equal to the separate ones."""
     from edgeguard.build import fuse as compose
     from edgeguard.build import fused_of, signals_of
+    from edgeguard.build.fusion import PARTS
     from edgeguard.build.pictures import everything
     from edgeguard.calibrate import open_images
+    from edgeguard.policy import check_policy
 
     left_out = {part.value for part in without or ()}
-    models = {role: model for role, model in _of_policy(file).items() if role not in left_out}
+    models = admit(check_policy(file), file.parent, [role for role in PARTS if role not in left_out])
     pictures = open_images(images, models["primary"].manifest.classes)
     made = fused_of(models, compose(models))
     kept = list(everything(pictures))
@@ -182,22 +186,6 @@ def _parent(bundle: Path, trust: list[Path] | None) -> AdmittedModel:
     from edgeguard.admission import admit_bundle
 
     return admit_bundle(bundle, keys)
-
-
-def _of_policy(file: Path) -> dict[str, AdmittedModel]:
-    """The policy's filter, primary and redundant model, admitted with the signers that it pins."""
-    from edgeguard.admission import admit_bundle, load_pinned_keys
-    from edgeguard.build.fusion import PARTS
-    from edgeguard.policy import check_policy, model_refs, signers
-
-    document, base = check_policy(file), file.parent
-    admission = document.policy.admission
-    refs = [ref for ref in model_refs(document, base=base) if ref.role in PARTS]
-    if admission is None or "primary" not in {ref.role for ref in refs}:
-        raise UsageError(f"`{file}` names no primary model: there is nothing to fuse")
-    keys = load_pinned_keys(signers(document, base=base))
-    floor = admission.require.security_version
-    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in refs}
 
 
 def _as_guard(model: AdmittedModel) -> dict[str, AdmittedModel]:

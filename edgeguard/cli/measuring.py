@@ -1,7 +1,8 @@
-"""What `calibrate` and `qualify` share: the policy's models, admitted and built, and how the result is shown."""
+"""What `calibrate`, `qualify` and `build fuse` share: the policy's models, admitted, and how a result is shown."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,19 +36,25 @@ ReportOption = Annotated[
 ]
 
 
-def admit(document: PolicyDocument, base: Path) -> dict[str, AdmittedModel]:
-    """The policy's models, admitted with the signers that it names. Raises: AdmissionError, UsageError."""
+def admit(
+    document: PolicyDocument, base: Path, roles: Collection[str] | None = None
+) -> dict[str, AdmittedModel]:
+    """The policy's models (of some `roles`), admitted with the signers that it names.
+
+    Raises: AdmissionError, UsageError.
+    """
     from edgeguard.admission import admit_bundle, load_pinned_keys
     from edgeguard.policy import model_refs, signers
 
     admission = document.policy.admission
     refs = model_refs(document, base=base)
     if admission is None or not refs:
-        message = f"`{document.file}` names no models: there is nothing to measure"
+        message = f"`{document.file}` names no models: there is nothing to work on"
         raise UsageError(message)
     keys = load_pinned_keys(signers(document, base=base))
     floor = admission.require.security_version
-    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in refs}
+    wanted = [ref for ref in refs if roles is None or ref.role in roles]
+    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in wanted}
 
 
 def borne_out(document: PolicyDocument, qualified: Qualified | None, base: Path) -> Report:

@@ -40,13 +40,11 @@ class Screen(Protocol):
         ...
 
 
-class LiveScreen:
-    """The page on a terminal."""
+class Drawing:
+    """What is drawn on a terminal while a `with` block runs, at a limited rate."""
 
-    def __init__(self, console: Console, view: View) -> None:
+    def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=False)
-        self._view = view
-        self._last: Verdict | None = None
         self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
@@ -58,10 +56,25 @@ class LiveScreen:
     ) -> None:
         self._live.stop()
 
+    def due(self, before: Verdict | None, verdict: Verdict) -> bool:
+        """Whether a verdict is to be drawn now, which then counts. `before`: the last one of its camera."""
+        due = changed(before, verdict) or verdict.at - self._drawn >= REFRESH
+        if due:
+            self._drawn = verdict.at
+        return due
+
+
+class LiveScreen(Drawing):
+    """The page on a terminal."""
+
+    def __init__(self, console: Console, view: View) -> None:
+        super().__init__(console)
+        self._view = view
+        self._last: Verdict | None = None
+
     def show(self, verdict: Verdict, image: Image | None, extra: Extra) -> None:
         """Take a verdict; draw it when it is due."""
-        if changed(self._last, verdict) or verdict.at - self._drawn >= REFRESH:
-            self._drawn = verdict.at
+        if self.due(self._last, verdict):
             self._live.update(self._view.render(verdict, image, extra), refresh=True)
         self._last = verdict
 

@@ -6,52 +6,34 @@ Shows verdicts and decides nothing, as the page of one camera does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edgeguard.console.screen import REFRESH
+from edgeguard.console.screen import Drawing
 from edgeguard.console.view import AUTHORITY_STYLES, KEY_HELP, Extra
-from edgeguard.explain import changed, number, summary
+from edgeguard.explain import number, summary
 from edgeguard.types import Verdict
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
 
 _HEADINGS = ("camera", "authority", "mode", "the model says", "because", "note")
 
 
-class TableScreen:
+class TableScreen(Drawing):
     """A table on a terminal, used in a `with` block. Drawn at a limited rate; a change of authority shows at once."""
 
     def __init__(self, console: Console, title: str, names: Sequence[str]) -> None:
-        self._live = Live(console=console, auto_refresh=False, transient=False)
+        super().__init__(console)
         self._title = title
         self._rows: dict[str, tuple[Verdict, Extra] | None] = dict.fromkeys(names)
         self._gone: dict[str, str] = {}
-        self._drawn = float("-inf")
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
 
     def show(self, name: str, verdict: Verdict, extra: Extra) -> None:
         """Take a camera's verdict; draw it when it is due."""
         before = self._rows[name]
         self._rows[name] = (verdict, extra)
-        if before is None or changed(before[0], verdict) or verdict.at - self._drawn >= REFRESH:
-            self._drawn = verdict.at
+        if self.due(None if before is None else before[0], verdict):
             self._live.update(self.render(), refresh=True)
 
     def gone(self, name: str, why: str) -> None:

@@ -235,7 +235,7 @@ def test_a_policy_without_models_cannot_be_fused(place: Place) -> None:
     )
     (place.folder / "policy.yaml").write_text(bare)
     code, _, err = place.call("fuse", "policy.yaml", "--images", "p.npz", "--out", "new")
-    assert (code, "names no primary model" in err) == (2, True), err
+    assert (code, "names no models" in err) == (2, True), err
 
 
 Fake = Callable[[bytes], None]

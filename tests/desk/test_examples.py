@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.cli.app import invoke
 from edgeguard.policy import check_policy
 
 ROOT = Path(__file__).parents[2]
@@ -16,19 +15,6 @@ SHIPPED = sorted((ROOT / "policies").glob("*.yaml"))
 WITH_THE_RIG = [*SHIPPED, ROOT / "hil" / "photos_gate.yaml"]
 NEW = [path for path in SHIPPED if path.name != "sign_gate.yaml"]
 Desk = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def desk(capsys: pytest.CaptureFixture[str]) -> Desk:
-    """One verb of `edgeguard policy`: its exit code, and all that it said."""
-
-    def said(*args: object) -> tuple[int, str]:
-        capsys.readouterr()
-        code = invoke(["policy", *map(str, args)])
-        both = capsys.readouterr()
-        return code, both.out + both.err
-
-    return said
 
 
 def named(path: Path) -> str:

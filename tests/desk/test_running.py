@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.cli.app import invoke
 from edgeguard.decider import Decider, World
 from edgeguard.desk.compare import Order, compare, sides
 from edgeguard.desk.page import html, markdown
@@ -24,19 +23,6 @@ from edgeguard.types import Authority, Event, Mode, Signal
 
 RUNNING = Path(__file__).parents[1] / "policy" / "running.yaml"
 Desk = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def desk(capsys: pytest.CaptureFixture[str]) -> Desk:
-    """One verb of `edgeguard policy`: its exit code, and all that it said."""
-
-    def said(*args: object) -> tuple[int, str]:
-        capsys.readouterr()
-        code = invoke(["policy", *map(str, args)])
-        both = capsys.readouterr()
-        return code, both.out + both.err
-
-    return said
 
 
 @pytest.fixture(scope="module")
