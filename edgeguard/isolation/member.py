@@ -92,6 +92,7 @@ class WorkerMember:
         self._asked: Asked | None = None
         self._open = False
         self._lost = False
+        self._kept: Mapping[str, Raw] | None = None
         self._asked_at = 0.0
         self._silent_since: float | None = None
         self._overdue = False
@@ -158,7 +159,7 @@ class WorkerMember:
         if self._ready is None or not self._pictures.begun or not wanted:
             return
         self._asked = self._pictures.ask(wanted)
-        self._open, self._lost = True, False
+        self._open, self._lost, self._kept = True, False, None
         self._asked_at = self._clock()
         if self._silent_since is None:
             self._silent_since = self._asked_at
@@ -188,7 +189,7 @@ class WorkerMember:
             return Reply(self._asked.number, {})
         if not self._open or self._asked is None or self._ready is None:
             return None
-        raws = self._hear(self._asked)
+        raws = self._hear(self._asked) if self._kept is None else self._kept
         return None if raws is None else self._answered(self._asked, raws)
 
     def tend(self, now: float) -> bool:
@@ -275,7 +276,8 @@ class WorkerMember:
             self._fall(process.why)
         else:
             if self._asked is not None and self._silent_since is not None:
-                self._hear(self._asked)  # it shows life, also when nobody fetches it
+                # It shows life, also when nobody fetches it; and what did that cannot be taken back.
+                self._kept = self._hear(self._asked)
             self._lose_patience()
 
     def _lose_patience(self) -> None:

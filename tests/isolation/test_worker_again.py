@@ -82,3 +82,18 @@ def test_a_host_with_workers_cannot_be_read_by_another_process_of_its_user(shop:
         assert kernel.prctl(kernel.PR_GET_DUMPABLE) == 0
     finally:
         kernel.prctl(kernel.PR_SET_DUMPABLE, was)
+
+
+def test_an_answer_that_was_seen_cannot_be_taken_back(shop: Shop) -> None:
+    worker = shop.start(("redundant",), restarts_most=0)
+    assert worker.begin(7) is not None
+    worker.submit(("redundant",))
+    end = time.monotonic() + 10.0
+    while worker._silent_since is not None and time.monotonic() < end:
+        worker.tend(0.0)
+    process = worker._process
+    assert process is not None
+    os.pwrite(process.suggestions.descriptor, b"\x01" * 256, 0)
+    reply = worker.poll()
+    assert reply is not None
+    assert set(reply.scores) == {"redundant"}
