@@ -6,7 +6,7 @@ Times are seconds on one monotonic clock that the runtime owns. Names follow `do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from types import MappingProxyType
@@ -125,14 +125,15 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the primary model said about one frame. `probabilities` has one entry a class, summing to 1."""
+    """What the primary model said about one frame. `probabilities`: one entry a class, summing to 1; read only, not
+    hashable. Empty where it comes from a log and there were too many classes to record."""
 
     frame: int
     at: float
     label: int
     name: str
     certainty: float
-    probabilities: tuple[float, ...]
+    probabilities: Sequence[float]
     digest: str
     """Hex SHA-256 of the admitted bundle's root digest."""
 

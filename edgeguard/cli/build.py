@@ -75,7 +75,8 @@ AgreementOption = Annotated[
     typer.Option("--agreement", metavar="SHARE", help="Least share of the pictures with the same answer."),
 ]
 DeviationOption = Annotated[
-    float, typer.Option("--deviation", min=0.0, help="Most that a probability or signal may differ.")
+    float,
+    typer.Option("--deviation", metavar="N", min=0.0, help="Most that a probability or signal may differ."),
 ]
 LossOption = Annotated[
     str,

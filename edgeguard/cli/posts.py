@@ -57,6 +57,17 @@ def shortfalls(post: Post) -> list[str]:
     return found
 
 
+def falls(post: Post) -> list[str]:
+    """Which workers are down, and which were started again, with the last reason; before the guard is closed."""
+    found = []
+    for name, facts in post.guard.members.items():
+        if "why" in facts:
+            found.append(f"worker `{name}` is down: it {facts['why']}")
+        elif "started again" in facts:
+            found.append(f"worker `{name}` was started again {facts['started again']}")
+    return found
+
+
 def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: float) -> Post:
     """Open one camera's parts; `stack` closes them. Raises: as `open_source`, `open_link` and `Guard.open`."""
     from edgeguard.sources import open_source

@@ -94,7 +94,7 @@ def run(
     """Guard a classifier on live pictures: show who may act and why, log every verdict. One guard for each camera."""
     from edgeguard.cli.cameras import plan_cameras
     from edgeguard.cli.loop import Clock, Limits
-    from edgeguard.cli.posts import open_post, shortfalls
+    from edgeguard.cli.posts import falls, open_post, shortfalls
     from edgeguard.policy import load_policy
     from edgeguard.realtime import collect_when_idle
     from edgeguard.watchdog import Watchdog
@@ -117,7 +117,8 @@ def run(
             typer.echo(f"warning: {line}", err=True)
         _prepare(program.realtime)
         cameras = _watch(posts, values, limits, clock, headless=headless, manager=manager)
-    _report(posts, cameras)
+        fallen = [falls(post) for post in posts]
+    _report(posts, cameras, fallen)
 
 
 def constants(program: Program, given: Sequence[str]) -> dict[str, float]:
@@ -174,11 +175,13 @@ def _watch(
     return cameras
 
 
-def _report(posts: Sequence[Post], cameras: Sequence[Camera]) -> None:
+def _report(posts: Sequence[Post], cameras: Sequence[Camera], fallen: Sequence[Sequence[str]]) -> None:
     """Say what happened at each camera. Raises: typer.Exit when a log is not whole or a guard failed."""
-    for post, camera in zip(posts, cameras):
+    for post, camera, lines in zip(posts, cameras, fallen):
         prefix = f"{camera.name}: " if len(posts) > 1 else ""
         typer.echo(f"{prefix}{camera.summary}")
+        for line in lines:
+            typer.echo(f"{prefix}{line}")
         if post.log is not None:
             typer.echo(f"{prefix}log {post.log.path}: {post.log.verdicts} verdicts, head {post.log.head}")
     broken = [post.trouble for post in posts if post.trouble]

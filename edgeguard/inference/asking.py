@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,11 +38,16 @@ class Asking:
         self._made.clear()
         self._begun.clear()
 
-    def ask(self, wanted: frozenset[str]) -> Found:
-        """The answers to the views `wanted`, each member waited for until its deadline."""
+    def ask(self, wanted: frozenset[str], meanwhile: Callable[[], None] | None = None) -> Found:
+        """The answers to the views `wanted`, each member waited for until its deadline.
+
+        `meanwhile`: done once every worker is at its looks, and before the host is at its own.
+        """
         asked = [(member, looks) for member, looks in self._plan(wanted) if self.show(member)]
         for member, looks in asked:
             member.submit(looks)
+        if meanwhile is not None:
+            meanwhile()
         scores: dict[str, Scores] = {}
         signals: dict[str, float] = {}
         for member, _ in asked:  # the host's own looks come first: workers are at it meanwhile

@@ -24,7 +24,7 @@ from edgeguard.inference.member import HostMember, all_looks
 from edgeguard.inference.moving import MovingTarget
 from edgeguard.inference.runner import look_of, role_of, view_of
 from edgeguard.inference.steady import Steady
-from edgeguard.signals.health import FrameHealth
+from edgeguard.signals.health import FrameHealth, Health
 from edgeguard.types import Answer, Frame, Signal
 
 if TYPE_CHECKING:
@@ -172,13 +172,13 @@ class Perception:
         image, at = frame.image, frame.at
         if not (is_picture(image) and is_time(at)):
             return self._nothing(at)
-        health = self._health.step(image, at)
         chosen = self._chosen(due)
         late = self._background.take()
         self._count += 1
         self._asking.begin(image, frame.number, self._target.variant(self._count))
         self._background.ask(self._asking, at)
-        found = self._asking.ask(self._views(chosen))
+        health: list[Health] = []
+        found = self._asking.ask(self._views(chosen), lambda: health.append(self._health.step(image, at)))
         answer = self._answer(frame, found)
         self._background.remember(found.scores.get(PRIMARY))
         stood = self._steady.step(None if answer is None else answer.label, at)
@@ -188,7 +188,7 @@ class Perception:
         signals = self._values(chosen, found, at, stood)
         for reply in late:
             signals += self._values(reply.names, reply.found, reply.at, None)
-        values = (now - at, health.frozen_for, health.contrast, self._clock() - started)
+        values = (now - at, health[0].frozen_for, health[0].contrast, self._clock() - started)
         signals += [Signal(name, v, at, source) for (name, source), v in zip(_OF_FRAME, values)]
         return Observation(answer, tuple(signals), self._namings(chosen, found, at, late))
 
@@ -272,7 +272,8 @@ class Perception:
         seen = found.scores.get(PRIMARY)
         if seen is None:
             return None
-        probabilities = tuple(seen.probabilities.tolist())
+        # A view: to make a thousand numbers of it costs more than the decision.
+        probabilities = seen.probabilities.data.toreadonly()
         label = int(seen.probabilities.argmax())
         return Answer(
             frame=frame.number,

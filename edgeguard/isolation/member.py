@@ -204,7 +204,7 @@ class WorkerMember:
         return not (self._budget.spent and self.spec.lockout)
 
     def describe(self) -> Mapping[str, str]:
-        """Where it runs, its sandbox, and by role what runs its model (as the worker says)."""
+        """Where it runs, its sandbox, how often it fell, and by role what runs its model (as the worker says)."""
         process = self._process
         if process is None:
             return {"runs in": "no process", "why": self._why}
@@ -212,7 +212,14 @@ class WorkerMember:
         models = {r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()}
         told = {r: process.facts.get(r, "") for r in models}
         models |= {r: text for r, text in told.items() if text.startswith(f"{models[r]} on ")}
-        return {**models, **tools, **process.words()}  # what the host knows stands over what it was told
+        often = f"{self.restarted} time{'s' * (self.restarted != 1)}"
+        again = {"started again": f"{often}, last as it {self._why}"} if self.restarted else {}
+        return {
+            **models,
+            **tools,
+            **again,
+            **process.words(),
+        }  # what the host knows stands over what it was told
 
     def wait_until_ready(self) -> None:
         """Wait for the end of its start.

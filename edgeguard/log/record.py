@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from edgeguard.types import Answer, Authority, Cause, Command, GateDecision, Mode, Reading, Status, Verdict
 
@@ -18,6 +19,10 @@ GENESIS = bytes(32)
 """What the first record of a file is chained to."""
 SEAL = b',"hash":"'
 SEAL_LENGTH = len(SEAL) + 64 + len(b'"}')
+
+WHOLE = 32
+"""Most classes of which every probability is recorded."""
+LIKELIEST = 8
 
 AUTHORITY_NAMES = tuple(a.name.lower() for a in sorted(Authority))
 STATUS_NAMES = tuple(s.name.lower() for s in sorted(Status))
@@ -47,8 +52,11 @@ class AnswerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: int
     name: str
     certainty: float | None
-    probabilities: list[float | None]
     digest: str
+    probabilities: list[float | None] = []
+    """By class; empty for a model of more than `WHOLE` classes."""
+    likeliest: list[tuple[int, float | None]] = []
+    """For such a model: (label, probability) of its `LIKELIEST` likeliest classes, the likeliest first."""
 
 
 class HeaderRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="header"):
@@ -132,6 +140,23 @@ def _cause(cause: Cause) -> dict[str, object]:
     }
 
 
+def _said(answer: Answer) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "frame": answer.frame,
+        "at": answer.at,
+        "label": answer.label,
+        "name": answer.name,
+        "certainty": answer.certainty,
+        "digest": answer.digest,
+    }
+    if len(answer.probabilities) <= WHOLE:
+        return fields | {"probabilities": list(answer.probabilities)}
+    row = np.asarray(answer.probabilities)
+    best = np.argpartition(row, -LIKELIEST)[-LIKELIEST:]
+    labels = best[np.argsort(-row[best], kind="stable")].tolist()
+    return fields | {"likeliest": [(label, answer.probabilities[label]) for label in labels]}
+
+
 def verdict_body(seq: int, verdict: Verdict, digests: Mapping[str, str] | None, lost: int) -> bytes:
     """Encode one verdict as record `seq`, without its hash. NaN and infinities become null.
 
@@ -149,7 +174,7 @@ def verdict_body(seq: int, verdict: Verdict, digests: Mapping[str, str] | None, 
         "frame": verdict.frame,
         "causes": [_cause(c) for c in verdict.causes],
         "readings": [(r.name, r.value, r.age, STATUS_NAMES[r.status]) for r in verdict.readings],
-        "answer": verdict.answer,
+        "answer": None if verdict.answer is None else _said(verdict.answer),
     }
     if verdict.suggested is not None:
         fields["suggested"] = verdict.suggested.values

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from edgeguard.errors import UsageError
 from edgeguard.log import DecisionLog, read_log, verify_log
 from edgeguard.log import writer as writer_module
-from edgeguard.types import Authority, Command, Mode, Verdict
+from edgeguard.types import Answer, Authority, Command, Mode, Verdict
 
 Make = Callable[..., Verdict]
 
@@ -321,3 +322,20 @@ def test_a_suggestion_that_cannot_be_read_is_a_lost_verdict_and_nothing_worse(pa
     log.append(make())
     log.close()
     assert lines(path)[-2]["lost"] == 2
+
+
+def test_of_a_model_of_many_classes_the_likeliest_are_recorded(path: Path, make: Make) -> None:
+    row = np.zeros(1000, np.float32)
+    row[[7, 999, 3]] = (0.5, 0.25, 0.125)
+    answer = Answer(1, 0.5, 7, "seven", 0.5, row.data.toreadonly(), "aa")
+    log = DecisionLog(path)
+    log.append(replace(make(), answer=answer))
+    log.close()
+    recorded = lines(path)[1]["answer"]
+    assert "probabilities" not in recorded
+    assert recorded["likeliest"][:3] == [[7, 0.5], [999, 0.25], [3, 0.125]]
+    assert len(recorded["likeliest"]) == 8
+    assert len(path.read_bytes().splitlines()[1]) < 2_000
+    restored = next(read_log(path)).verdict.answer
+    assert restored is not None
+    assert (restored.label, restored.certainty, tuple(restored.probabilities)) == (7, 0.5, ())
