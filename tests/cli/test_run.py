@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edgeguard.cli.posts import shortfalls
+from edgeguard.cli.posts import falls, shortfalls
 
 Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,20 @@ def test_what_a_worker_does_without_is_a_warning_and_what_nobody_asked_for_is_no
     assert shortfalls(post) == [
         "worker `open`, sandbox level `process`, does without `seccomp`: no such filter",
         "worker `adrift`, sandbox level `strict`, does without `affinity`: cpus 99: invalid",
+    ]
+
+
+def test_a_run_tells_which_workers_fell_and_why() -> None:
+    told = {
+        "host": {"runs in": "host"},
+        "whole": {"sandbox": "strict"},
+        "again": {"started again": "2 times, last as it has ended"},
+        "down": {"runs in": "no process", "why": "broke the protocol"},
+    }
+    post: Any = SimpleNamespace(guard=SimpleNamespace(members=told))
+    assert falls(post) == [
+        "worker `again` was started again 2 times, last as it has ended",
+        "worker `down` is down: it broke the protocol",
     ]
 
 

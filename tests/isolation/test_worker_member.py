@@ -143,6 +143,7 @@ def test_a_killed_worker_costs_that_frame_and_comes_back(shop: Shop) -> None:
     assert back(worker)
     assert worker.pid != pid
     assert worker.restarted == 1
+    assert worker.describe()["started again"].startswith("1 time, last as it ")
     reply = ask(worker, 3)
     assert reply is not None
     assert set(reply.scores) == set(EYES)
