@@ -205,3 +205,4 @@ def test_runs_of_one_picture_each_are_put_together_in_their_order() -> None:
     whole = stacked(parts)
     np.testing.assert_array_equal(whole["logits"], ROWS)
     np.testing.assert_array_equal(whole["novelty"], [0.0, 1.0])
+    np.testing.assert_array_equal(stacked(parts[:1])["logits"], ROWS[:1])

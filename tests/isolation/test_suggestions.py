@@ -270,6 +270,11 @@ def test_memory_that_changes_while_it_is_copied_is_not_taken(line: Line) -> None
     line.suggestions._room = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
 
 
+def test_the_bits_of_a_request_name_its_looks(line: Line) -> None:
+    for looks in ((), LOOKS, LOOKS[1:], ("plain", "redundant")):
+        assert line.layout.named(line.layout.mask(looks)) == looks
+
+
 def test_the_digest_tells_one_set_of_models_from_another(parts: dict[str, Part]) -> None:
     from dataclasses import replace
 

@@ -147,6 +147,7 @@ def test_a_process_may_call_itself_what_it_likes_and_is_seen_as_it_is(tmp_path: 
     (tmp_path / "status").write_bytes(b"Name:\tUid: 7\\n\xff\x85\rUid:\t7\nUid:\t0\t0\t0\t0\nState:\tS\n")
     told = witness._status(tmp_path)
     assert (told["Uid"], told["State"]) == ("0\t0\t0\t0", "S")
+    assert told["Name"].startswith("Uid: 7")
 
 
 def test_the_process_at_the_end_of_a_line_of_tools_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

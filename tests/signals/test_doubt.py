@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeguard.signals import probabilities, total_variation
-from edgeguard.signals.doubt import LARGEST
+from edgeguard.signals.doubt import LARGEST, energies, margin
 
 SCORES = hnp.arrays(
     np.float32,
@@ -69,3 +69,20 @@ def test_total_variation_is_a_distance_in_zero_to_one(scores: np.ndarray) -> Non
 
 def test_disjoint_answers_are_one_apart() -> None:
     assert total_variation(np.array([1, 0], np.float32), np.array([0, 1], np.float32)) == 1.0
+
+
+def test_rounding_takes_no_distance_beyond_one() -> None:
+    above = np.nextafter(np.float32(1.0), np.float32(2.0))
+    left, right = np.array([above, 0], np.float32), np.array([0, above], np.float32)
+    assert total_variation(left, right) == margin(left) == 1.0
+
+
+@given(hnp.arrays(np.float32, st.integers(2, 9), elements=st.floats(0.0, 1.0, width=32)))
+def test_the_margin_is_between_the_two_likeliest_classes(row: np.ndarray) -> None:
+    second, first = sorted(row.tolist())[-2:]
+    assert margin(row) == first - second
+
+
+def test_the_energy_of_a_row_is_its_own_however_far_the_rows_lie_apart() -> None:
+    rows = np.array([[9e5, 0.0, 0.0], [-9e5, -9e5, -9e5]], np.float32)
+    np.testing.assert_allclose(energies(rows, 2.0), [-9e5, 9e5 - 2.0 * math.log(3.0)], rtol=1e-6)
