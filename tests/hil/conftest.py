@@ -110,6 +110,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
         )
         sign_bundle(bundle, key)
         digests[role] = admit_bundle(bundle, load_public_keys([public])).digest
+    committed = json.loads((ROOT / "policies" / "sign_gate.calibration.json").read_text(encoding="utf-8"))
     calibration = folder / "policies" / "sign_gate.calibration.json"
     calibration.write_text(
         json.dumps(
@@ -121,6 +122,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
                 "abstain": 0.01,
                 "thresholds": THRESHOLDS,
                 "risk": {"at_most": 0.002, "confidence": 0.95, "accepted": 1470, "wrong": 0},
+                "qualification": committed["qualification"] | {"models": digests},
             }
         ),
         encoding="utf-8",
