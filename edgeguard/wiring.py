@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_bundle, load_pinned_keys
 from edgeguard.errors import ContractError, UsageError
-from edgeguard.inference.looks import FUSED
+from edgeguard.inference.looks import FUSED, PRIMARY
 from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
 from edgeguard.inference.perception import Perception
-from edgeguard.inference.runner import view_of
+from edgeguard.inference.runner import FILTER, view_of
 from edgeguard.signals.labels import unknown
 
 if TYPE_CHECKING:
@@ -56,6 +56,28 @@ def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel])
             raise ContractError(
                 f"{name}: thresholds were measured with {was} as {role}, the admitted one is `{model.digest[:12]}…`: "
                 "run `edgeguard calibrate` again and sign the result"
+            )
+
+
+def check_roles(models: Mapping[str, AdmittedModel]) -> None:
+    """Refuse a signed bundle in the place of another: a model that is compared with itself always agrees.
+
+    Raises:
+        ContractError: a bundle was signed as something else than the policy names it, or is there twice.
+
+    """
+    first: dict[str, str] = {}
+    for role, model in models.items():
+        kind, name = role.partition(".")[0], model.manifest.name
+        if model.manifest.role != (kind if kind in (PRIMARY, FILTER, FUSED) else "redundant"):
+            raise ContractError(
+                f"`{name}` is signed as `{model.manifest.role}`, and the policy names it as `{role}`: put the right "
+                "bundle there, or sign it with the right `role`"
+            )
+        other = first.setdefault(model.digest, role)
+        if other != role:
+            raise ContractError(
+                f"`{other}` and `{role}` are the same bundle `{name}`: put the right ones there"
             )
 
 
@@ -189,6 +211,7 @@ def build_perception(
         )
     models = admit_models(policy.program)
     check_calibration(policy, models)
+    check_roles(models)
     check_labels(policy.program, models)
     check_fused(models)
     members = build_members(models, policy.program)
