@@ -79,3 +79,8 @@ class LinkError(UsageError):
 
 class SourceError(UsageError):
     """A camera, a video or a folder of images cannot be opened or read."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, short enough for a message of ours."""
+    return (str(error).splitlines() or ["no reason given"])[0]

@@ -9,10 +9,9 @@ from edgeguard.build.bundle import Made, fused_of, int8_of, plan_of, write_bundl
 from edgeguard.build.comparison import Measured, compare, milliseconds
 from edgeguard.build.engine import plan, why_not_measured
 from edgeguard.build.fusion import fuse, signals_of
-from edgeguard.build.int8 import TARGETS, quantise
+from edgeguard.build.int8 import quantise
 
 __all__ = [
-    "TARGETS",
     "Made",
     "Measured",
     "compare",

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeguard.build import needs
 from edgeguard.build.needs import Proto
-from edgeguard.errors import ContractError
+from edgeguard.errors import ContractError, first_line
 
 OLDEST_OPSET = 13
 """From here on softmax is by axis, and so are the operators used here."""
@@ -149,7 +149,7 @@ class Weaver:
         except Exception as error:  # the tools raise kinds of their own
             raise ContractError(
                 f"the {what} model cannot be brought to ONNX opset {self._opsets['']} "
-                f"({(str(error).splitlines() or ['no reason given'])[0]}): export all models with the same opset"
+                f"({first_line(error)}): export all models with the same opset"
             ) from error
         for opset in model.opset_import:
             domain = "" if opset.domain == "ai.onnx" else opset.domain

@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgeguard.build import needs
 from edgeguard.build.graph import reads
 from edgeguard.build.needs import Proto
 from edgeguard.build.pictures import Tensors
-from edgeguard.errors import ContractError
+from edgeguard.errors import ContractError, first_line
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
     from edgeguard.types import Image
 
-TARGETS: Mapping[str, str] = MappingProxyType(
-    {
-        "cpu": "unsigned activations, and biases in 32 bits: what onnxruntime's CPU kernels are fast with",
-        "tensorrt": "what goes into a layer symmetric and signed, biases in float: the form that TensorRT accepts",
-    }
-)
 OLDEST_OPSET = 13
 """Quantisation by channel begins here."""
 
@@ -41,7 +34,10 @@ _ANSWERS = ("logits", "probabilities", "image")
 
 
 def quantise(model: AdmittedModel, pictures: Iterable[Image], target: str) -> bytes:
-    """The 8-bit ONNX of an admitted ONNX `model` for a `target` of `TARGETS`; inputs and outputs stay float32.
+    """The 8-bit ONNX of an admitted ONNX `model` for a `target`; inputs and outputs stay float32.
+
+    `target`: `cpu` (unsigned activations, biases in 32 bits: what onnxruntime's CPU kernels are fast with) or
+    `tensorrt` (what goes into a layer symmetric and signed, biases in float: the form that TensorRT accepts).
 
     Stays in float: the first convolution (and a depthwise one after it), where 8 bits cost most and gain least;
     the last layer's output, so that close classes do not become equal; and what only a novelty needs, because distances
@@ -68,7 +64,7 @@ def quantise(model: AdmittedModel, pictures: Iterable[Image], target: str) -> by
         with tempfile.TemporaryDirectory(prefix="edgeguard-int8-") as folder, _quiet():
             result = _quantised(tools, onnx, source, answer, _Reader(model, pictures), target, Path(folder))
     except Exception as error:  # the tools raise kinds of their own
-        raise ContractError(f"bundle `{name}` cannot be quantised: {_first_line(error)}") from error
+        raise ContractError(f"bundle `{name}` cannot be quantised: {first_line(error)}") from error
     _float_end(result.graph, answer)
     _drop_unused_domains(result)
     return bytes(result.SerializeToString(deterministic=True))
@@ -194,7 +190,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no reason given"])[0]

@@ -29,7 +29,7 @@ from edgeguard.cli import (
     sign,
     verify,
 )
-from edgeguard.errors import EdgeguardError, PolicyError
+from edgeguard.errors import EdgeguardError, PolicyError, first_line
 
 DEBUG = "EDGEGUARD_DEBUG"
 """Set to `1`: show the traceback of an internal error."""
@@ -85,9 +85,8 @@ def invoke(args: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line instead of a traceback
         if os.environ.get(DEBUG) == "1":
             traceback.print_exc()
-        first = (str(error).splitlines() or ["no reason given"])[0]
         sys.stderr.write(
-            f"error: internal: {first} (set {DEBUG}=1 for the traceback, and please report it)\n"
+            f"error: internal: {first_line(error)} (set {DEBUG}=1 for the traceback, and please report it)\n"
         )
         return 1
     return 0

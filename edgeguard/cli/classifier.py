@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeguard.admission.inspection import inspect_onnx
 from edgeguard.admission.store import MAX_BUNDLE_BYTES, open_folder, read_file
-from edgeguard.errors import ContractError, UsageError
+from edgeguard.errors import ContractError, UsageError, first_line
 from edgeguard.inference.onnx_backend import import_onnxruntime
 
 Size = tuple[int, int]
@@ -96,7 +96,7 @@ def _open(data: bytes, path: Path) -> _Session:
     try:
         return cast("_Session", ort.InferenceSession(data, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # the runtime raises a dozen kinds of its own
-        raise ContractError(f"`{path}`: onnxruntime cannot load it: {_first_line(error)}") from error
+        raise ContractError(f"`{path}`: onnxruntime cannot load it: {first_line(error)}") from error
 
 
 def _geometry(value: _Value, path: Path) -> tuple[str, int | str, tuple[int | None, int | None]]:
@@ -136,7 +136,7 @@ def _answers(
     try:
         return [session.run(None, {name: picture}) for picture in (np.zeros(shape, np.float32), noise)]
     except Exception as error:  # the runtime raises a dozen kinds of its own
-        raise ContractError(f"`{path}` does not run on a picture of {shape}: {_first_line(error)}") from error
+        raise ContractError(f"`{path}` does not run on a picture of {shape}: {first_line(error)}") from error
 
 
 def _classifier(
@@ -158,7 +158,3 @@ def _classifier(
     rows = np.concatenate([answer[i] for answer in answers])
     shares = bool(np.all(rows >= 0.0) and np.all(np.abs(rows.sum(axis=1) - 1.0) < 1e-3))
     return outputs[i].name, "probabilities" if shares else "logits", rows.shape[1]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no reason given"])[0]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
-from edgeguard.errors import ContractError, UsageError
+from edgeguard.errors import ContractError, UsageError, first_line
 from edgeguard.inference.conformance import MOST_ROWS, Edge, check_edges
 from edgeguard.inference.session import (
     InferenceError,
@@ -259,7 +259,7 @@ class OnnxBackend:
             )
         except Exception as error:  # the runtime raises a dozen kinds of its own
             raise ContractError(
-                f"bundle `{contract.bundle}`: onnxruntime cannot load the model: {_first_line(error)}"
+                f"bundle `{contract.bundle}`: onnxruntime cannot load the model: {first_line(error)}"
             ) from error
         return cast("_OrtSession", session)
 
@@ -295,7 +295,3 @@ def _refuse_caches(providers: Sequence[str]) -> None:
 
 def _edges(values: Sequence[_Value]) -> list[Edge]:
     return [Edge(v.name, "float32" if v.type == "tensor(float)" else v.type, v.shape) for v in values]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else "no reason given"
