@@ -124,7 +124,7 @@ class Guard:
 
     @property
     def members(self) -> Mapping[str, Mapping[str, str]]:
-        """Who answers looks, by name, in words: where each runs, its sandbox, and what runs its models."""
+        """In words, by member, where it runs, its sandbox and its models; and the seed of a moving target."""
         return self._perception.describe()
 
     @property
