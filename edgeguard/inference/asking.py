@@ -52,6 +52,7 @@ class Asking:
         signals: dict[str, float] = {}
         for member, _ in asked:  # the host's own looks come first: workers are at it meanwhile
             reply = member.collect()
+            self._begun[member.name] = member.answering  # nobody is waited for twice on one frame
             signals.update(reply.signals)
             for look, score in reply.scores.items():
                 scores[view_of(look)] = score

@@ -65,3 +65,18 @@ def test_a_frame_number_of_numpys_reaches_the_members_as_any_other() -> None:
     watcher = perception(first, specs=(spec("certainty", "primary"),))
     picture = np.full((4, 4, 3), 51, np.uint8)
     assert watcher.observe(Frame(picture, np.int64(7), 1.0), 1.0).answer is not None
+
+
+def test_a_member_that_was_late_is_not_waited_for_twice_on_one_frame() -> None:
+    class Late(FakeMember):
+        def collect(self) -> Any:
+            self.answering = False
+            return super().collect()
+
+    first = Late("eyes", ("primary", "squeezed"), {})
+    specs = (spec("certainty", "primary"), spec("squeezing", "primary"))
+    watcher = perception(first, specs=specs)
+    for at in (1.0, 2.0):
+        observed = see(watcher, at, due={"certainty"}, besides=lambda *_: {"squeezing"})
+        assert values(observed)["squeezing"] is None
+    assert first.asked == [("primary",), ("primary",)]
