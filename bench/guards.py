@@ -91,6 +91,13 @@ isolation:
     eyes: {runs: [filter, primary, redundant], deadline: 1s, PLACE-1}
     second: {runs: [plain, squeezed], deadline: 1s, PLACE-0}
 """
+APART = """
+isolation:
+  sandbox: preferred
+  workers:
+    eyes: {runs: [filter, primary], deadline: 1s, PLACE-1}
+    second: {runs: [redundant, plain], deadline: 1s, PLACE-0}
+"""
 HALF = """
 isolation:
   sandbox: preferred
@@ -114,6 +121,8 @@ class Setting:
 
     models: Mapping[str, AdmittedModel]
     more: str = ""
+    without: tuple[str, ...] = ()
+    """Signals that the policy does not have, nor a rule on them: looks that nothing needs are not run."""
     placed: bool = False
     """Whether each worker has a CPU of its own, as far as there are so many, and a real-time priority."""
 
@@ -122,6 +131,11 @@ def program(setting: Setting) -> Program:
     """Compile the bench's policy for a setting."""
     novelty = any(output.meaning == "novelty" for output in setting.models["primary"].manifest.outputs)
     text = _POLICY.format(more=_placed(setting), novelty=_NOVELTY if novelty else "", zeros="0" * 64)
+    for name in setting.without:
+        kept = [
+            line for line in text.splitlines() if f"  {name}:" not in line and f"when: {name} " not in line
+        ]
+        text = "\n".join(kept)
     return compile_policy(parse(text.encode(), file="bench.yaml"), base=Path.cwd(), calibration=None)
 
 

@@ -43,6 +43,8 @@ ISOLATED = "edgeguard isolated, one worker"
 ISOLATED_GATED = "edgeguard isolated, one worker, gated, int8"
 PARALLEL = "edgeguard isolated, two workers, int8 primary"
 PARALLEL_INT8 = "edgeguard isolated, two workers, int8"
+APART = "edgeguard isolated, two workers, int8, all but squeezing"
+PAIR = "edgeguard isolated, two workers, int8 primary, certainty and disagreement"
 HALF = "edgeguard half inline, half in a worker, int8"
 BACKGROUND = "edgeguard isolated, redundant in the background, int8"
 
@@ -62,6 +64,8 @@ def settings(profile: Profile, *, placed: bool = False) -> dict[str, Setting]:
             ISOLATED_GATED: Setting(both, guards.ONE_WORKER + guards.GATED),
             PARALLEL: Setting(primary, guards.TWO_WORKERS),
             PARALLEL_INT8: Setting(both, guards.TWO_WORKERS),
+            APART: Setting(both, guards.APART, without=("squeezing",)),
+            PAIR: Setting(primary, guards.APART, without=("squeezing", "reconstruction")),
             HALF: Setting(both, guards.HALF),
             BACKGROUND: Setting(both, guards.BACKGROUND),
         }
@@ -100,7 +104,7 @@ def variants(
 
 ORDER = (
     READY, BASE, SESSIONS, ART, INLINE, INT8_PRIMARY, INT8, FUSED, FUSED_INT8, GATED,
-    ISOLATED, ISOLATED_GATED, PARALLEL, PARALLEL_INT8, HALF, BACKGROUND,
+    ISOLATED, ISOLATED_GATED, PARALLEL, PARALLEL_INT8, HALF, APART, PAIR, BACKGROUND,
 )  # fmt: skip
 
 
