@@ -85,17 +85,20 @@ class WorkerMember:
         self._connected = spec.hears and spec.speaks
         self._layout = Layout(spec.looks, parts)
         self._patience = max(_PATIENCE_DEADLINES * spec.deadline, _PATIENCE_LEAST)
-        self._load = -1
+        self._load: int | None = None
         self._process: Process | None = None
         self._ended: list[Process] = []
-        self._why = ""
-        self._asked: Asked | None = None
-        self._open = False
-        self._lost = False
-        self._kept: Mapping[str, Raw] | None = None
-        self._asked_at = 0.0
+        self._why: str
+        self._asked: Asked
+        self._asked_at: float
+        self._open: Asked | None = None
+        """The request that an answer is still wanted to."""
+        self._lost: Asked | None = None
+        """The request that was open when its process ended, until it is told."""
+        self._kept: Mapping[str, Raw] | None
         self._silent_since: float | None = None
-        self._overdue = False
+        """When the first request was sent that nothing came for, not even late."""
+        self._timely: bool
         self._budget = Budget(spec.restarts_most, spec.restarts_within)
         level = witness.tried(spec.sandbox)
         if level is not Level.OFF:
@@ -144,53 +147,54 @@ class WorkerMember:
     @property
     def answering(self) -> bool:
         """Whether it is up, and answered in time when it was asked last."""
-        return self._ready is not None and self._connected and not self._overdue
+        return self._ready is not None and self._connected and self._timely
 
     def begin(self, number: int) -> Sequence[Tensor] | None:
         """Rooms for the pictures of frame `number`; None: it cannot take a frame now."""
         self._pictures.begun = False
         if self._ready is None or not self._connected:
             return None
-        return self._pictures.begin(number, self._asked if self._open else None)
+        return self._pictures.begin(number, self._open)
 
     def submit(self, looks: Sequence[str]) -> None:
         """Ask for `looks`. An earlier request that is still open is given up: its answer will be dropped."""
         wanted = self._layout.mask([look for look in looks if look in self._layout.bits])
         if self._ready is None or not self._pictures.begun or not wanted:
             return
-        self._asked = self._pictures.ask(wanted)
-        self._open, self._lost, self._kept = True, False, None
+        self._open = self._asked = self._pictures.ask(wanted)
+        self._lost = self._kept = None
         self._asked_at = self._clock()
         if self._silent_since is None:
             self._silent_since = self._asked_at
 
     def collect(self) -> Reply:
-        """The answer to the last submit. Waits until the deadline after it, and no longer."""
-        asked = self._asked
+        """The answer to the last submit. Waits until the deadline after it, and no longer. -1: nothing is open."""
+        asked = self._open
         if asked is None:
             return Reply(-1, {})
         until = self._asked_at + self.spec.deadline
-        while self._open and self._ready is not None:
-            raws = self._hear(asked)
+        while (process := self._ready) is not None:
+            raws = self._hear(process, asked)
             if raws is not None:
                 return self._answered(asked, raws)
             left = until - self._clock()
             if left <= 0.0:
-                self._overdue = True
+                self._timely = False
                 break
-            self._await(left)
-        self._open = False
+            process.wait(left)
+        self._open = None
         return Reply(asked.number, {})
 
     def poll(self) -> Reply | None:
         """The answer to the last submit if it is there by now; an empty one where it ended with its process."""
-        if self._lost and self._asked is not None:
-            self._lost = False
-            return Reply(self._asked.number, {})
-        if not self._open or self._asked is None or self._ready is None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            return Reply(lost.number, {})
+        asked, process = self._open, self._ready
+        if asked is None or process is None:
             return None
-        raws = self._hear(self._asked) if self._kept is None else self._kept
-        return None if raws is None else self._answered(self._asked, raws)
+        raws = self._hear(process, asked) if self._kept is None else self._kept
+        return None if raws is None else self._answered(asked, raws)
 
     def tend(self, now: float) -> bool:
         """Notice what ended or hangs, start it again within its budget. False: the policy says to lock out."""
@@ -210,8 +214,7 @@ class WorkerMember:
             return {"runs in": "no process", "why": self._why}
         tools = {f"sandbox {tool}": state for tool, state in self._wrapped.tools.items()}
         models = {r: f"{p.contract.bundle} {p.contract.digest[:12]}" for r, p in self._parts.items()}
-        told = {r: process.facts.get(r, "") for r in models}
-        models |= {r: text for r, text in told.items() if text.startswith(f"{models[r]} on ")}
+        models |= {r: s for r, s in process.facts.items() if r in models and s.startswith(f"{models[r]} on ")}
         often = f"{self.restarted} time{'s' * (self.restarted != 1)}"
         again = {"started again": f"{often}, last as it {self._why}"} if self.restarted else {}
         return {
@@ -242,24 +245,17 @@ class WorkerMember:
             process.reap(wait=True)
         self._ended = []
         self._pictures.close()
-        if self._load >= 0:
+        if self._load is not None:
             os.close(self._load)
-            self._load = -1
+            self._load = None
 
     @property
     def _ready(self) -> Process | None:
         process = self._process
         return process if process is not None and process.phase is Phase.READY else None
 
-    def _await(self, seconds: float) -> None:
-        if self._process is not None:
-            self._process.wait(seconds)
-
-    def _hear(self, asked: Asked) -> Mapping[str, Raw] | None:
+    def _hear(self, process: Process, asked: Asked) -> Mapping[str, Raw] | None:
         """The checked answer to `asked`, if it is there. What breaks the protocol costs the worker its life."""
-        process = self._ready
-        if process is None:
-            return None
         heard = process.suggestions.read(asked)
         if heard is Heard.BROKEN:
             self._fall("broke the protocol")
@@ -271,7 +267,8 @@ class WorkerMember:
         return heard
 
     def _answered(self, asked: Asked, raws: Mapping[str, Raw]) -> Reply:
-        self._open = self._overdue = False
+        self._open = None
+        self._timely = True
         return self.scoring.reply(asked.number, raws)
 
     def _notice(self, process: Process) -> None:
@@ -280,11 +277,11 @@ class WorkerMember:
             if self._clock() - self._started_at > _START_WITHIN:
                 self._fall(f"was not ready after {_START_WITHIN:g} s")
         elif process.phase is Phase.ENDED:
-            self._fall(process.why)
+            self._fall()
         else:
-            if self._asked is not None and self._silent_since is not None:
+            if self._silent_since is not None:
                 # It shows life, also when nobody fetches it; and what did that cannot be taken back.
-                self._kept = self._hear(self._asked)
+                self._kept = self._hear(process, self._asked)
             self._lose_patience()
 
     def _lose_patience(self) -> None:
@@ -292,8 +289,8 @@ class WorkerMember:
         if since is not None and self._clock() - since > self._patience:
             self._fall(f"gave no answer for {self._patience:g} s")
 
-    def _fall(self, why: str) -> None:
-        """End the process: from now on there is no answer."""
+    def _fall(self, why: str = "") -> None:
+        """End the process: from now on there is no answer. `why`: unless it ended by itself, and said so."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -302,7 +299,7 @@ class WorkerMember:
         self._ended.append(process)
         # It was logged, and believed, to be that shut in: another one does not start with less.
         self._recipe = self._recipe._replace(least=max(self._recipe.least, process.reached.level))
-        self._lost, self._open = self._open, False
+        self._lost, self._open = self._open, None
         self._silent_since = None
 
     def _restart(self) -> None:
@@ -319,5 +316,5 @@ class WorkerMember:
             OSError: it has no room for one now.
         """
         self._started_at = self._clock()
-        self._overdue = False
+        self._timely = True
         self._process = Process(self._recipe)

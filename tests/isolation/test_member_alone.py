@@ -13,8 +13,8 @@ import pytest
 from edgeguard.errors import ContractError
 from edgeguard.inference.looks import Reply
 from edgeguard.inference.member import parts_for
+from edgeguard.isolation import load, memory
 from edgeguard.isolation import member as module
-from edgeguard.isolation import memory
 from edgeguard.isolation.channel import Asked, Heard
 from edgeguard.isolation.member import WorkerMember, start_worker
 from edgeguard.isolation.process import Phase, Recipe
@@ -56,6 +56,8 @@ class Scripted:
         return self.phase
 
     def wait(self, seconds: float) -> None:
+        if self.phase is Phase.ENDED:
+            return
         self.waits.append(seconds)
         self.clock[0] += 0.25
         self.during()
@@ -142,7 +144,8 @@ def test_a_run_gets_the_memory_the_models_and_the_tool_in_front_of_it(bench: Ben
     recipe = bench.last.recipe
     assert (recipe.spec, recipe.front, recipe.program) == (member.spec, ("front",), "")
     assert recipe.least is Level.OFF
-    assert b"model" in os.pread(recipe.load, 10_000, 0)
+    order = load.read(os.dup(recipe.load))
+    assert (order.level, order.looks, order.models) == (Level.STRICT, EYES, {"primary": b"model"})
     assert os.fstat(recipe.frames).st_size == recipe.layout.frames_size
     assert bench.jails == [((), Jail(Level.STRICT, memory=2**30, gpu=True))]
     assert (member.name, member.looks, member.kinds) == ("eyes", EYES, recipe.layout.kinds)
@@ -158,6 +161,13 @@ def test_the_hosts_memory_is_closed_to_a_worker_unless_the_policy_wants_no_sandb
     bench.member(sandbox=sandbox)
     assert bench.undumpable == times
     assert bench.jails[0][1].level is (Level.OFF if sandbox == "off" else Level.STRICT)
+
+
+def test_another_program_may_stand_for_the_workers_in_a_test(bench: Bench) -> None:
+    scoring: Any = SimpleNamespace()
+    spec = WorkerSpec("eyes", EYES)
+    bench.members.append(WorkerMember(spec, bench.parts, {"primary": b"model"}, scoring, program="pass"))
+    assert bench.last.recipe.program == "pass"
 
 
 def test_its_start_is_waited_for_in_glances(bench: Bench) -> None:
@@ -214,7 +224,8 @@ def test_the_public_start_hands_over_the_models_of_its_parts_and_its_clock(bench
     order = os.pread(bench.last.recipe.load, 10_000, 0)
     assert (b"primary" * 20 in order, b"other" * 20 in order) == (True, False)
     bench.asked(member)
-    assert member.collect() == Reply(7, {})  # the bench's clock moved on, so it is not the system's
+    assert member.collect() == Reply(7, {})
+    assert bench.last.waits == [0.05]  # to the bit, so it is not the system's clock
     bench.process.phases = (Phase.ENDED,)
     with pytest.raises(ContractError):
         start_worker(spec, bench.parts, models, scoring, clock=lambda: bench.now[0])
@@ -244,26 +255,40 @@ def test_only_its_own_looks_at_a_frame_that_was_begun_are_asked_for(bench: Bench
     assert [asked.wanted for asked in bench.last.reads] == [0b101]
     bench.last.dies()
     assert member.begin(8) is None
+    assert member._pictures.begun is False
     member.submit(("primary",))
-    assert member.collect() == Reply(7, {})
+    assert member.collect() == Reply(-1, {})
     assert len(bench.last.reads) == 1
 
 
+def test_a_frame_that_a_process_did_not_take_is_not_asked_of_the_next(bench: Bench) -> None:
+    member = bench.member()
+    assert member.begin(7) is not None
+    bench.last.dies()
+    assert member.begin(8) is None
+    for _ in range(2):
+        member.tend(0.0)
+    member.submit(("primary",))
+    assert member.poll() is None
+    assert bench.last.reads == []
+
+
 def test_an_answer_is_waited_for_until_the_deadline_and_no_longer(bench: Bench) -> None:
+    bench.now[0] = 100.0
     member = bench.member()
     process = bench.asked(member)
-    assert member.answering
+    assert member.answering is True
     assert member.collect() == Reply(7, {})
     assert process.waits == [0.5, 0.25]
-    assert not member.answering
-    assert len(process.reads) == 3
-    assert member.collect() == Reply(7, {})  # given up: not waited for again
+    assert member.answering is False
+    assert [asked.number for asked in process.reads] == [7] * 3
+    assert member.collect() == Reply(-1, {})  # given up: not waited for again
     assert member.poll() is None
     assert len(process.reads) == 3
     bench.asked(member, 8)
     process.heard = FINE
     assert member.collect() == Reply(8, FINE)
-    assert member.answering
+    assert member.answering is True
 
 
 def test_an_answer_is_given_once(bench: Bench) -> None:
@@ -273,7 +298,8 @@ def test_an_answer_is_given_once(bench: Bench) -> None:
     process.heard = FINE
     assert member.poll() == Reply(7, FINE)
     assert member.poll() is None
-    assert member.collect() == Reply(7, {})
+    assert member.collect() == Reply(-1, {})
+    assert [asked.number for asked in process.reads] == [7] * 2
     assert process.waits == []
 
 
@@ -336,6 +362,8 @@ def test_a_question_that_ended_with_its_process_is_told_once(bench: Bench) -> No
     assert member.poll() == Reply(7, {})
     assert member.poll() is None
     member.tend(0.0)
+    assert member.poll() is None
+    assert bench.last.reads == []
     process = bench.asked(member, 8)
     process.dies()
     member.tend(0.0)
@@ -399,8 +427,24 @@ def test_an_answer_that_nobody_fetches_is_a_sign_of_life_and_is_read_once(bench:
     for now in (1.0, 1000.0):
         bench.now[0] = now
         member.tend(0.0)
-        assert (member.pid, len(process.reads)) == (100, 1)
+        assert (member.pid, [asked.number for asked in process.reads]) == (100, [7])
+        process.heard = Heard.NOTHING  # whatever is written over it
     assert member.poll() == Reply(7, FINE)
+    assert member.poll() is None
+
+
+def test_an_answer_that_came_after_its_deadline_is_a_sign_of_life_and_no_answer(bench: Bench) -> None:
+    member = bench.member(deadline=0.125, restarts_most=0)
+    process = bench.asked(member)
+    assert member.collect() == Reply(7, {})
+    process.heard = FINE
+    for now in (1.0, 1000.0):
+        bench.now[0] = now
+        member.tend(0.0)
+    assert (member.pid, member.answering, member.poll()) == (100, False, None)
+    bench.asked(member, 8)
+    process.heard = Heard.NOTHING
+    assert member.poll() is None  # the old answer is none to the new question
 
 
 def test_the_silence_of_an_ended_process_is_not_the_next_ones(bench: Bench) -> None:
@@ -496,11 +540,20 @@ def test_what_it_is_told_to_run_stands_where_what_it_says_does_not_fit(bench: Be
     member = bench.member()
     contract = bench.parts["primary"].contract
     own = f"{contract.bundle} {contract.digest[:12]}"
-    for told, shown in ((f"{own} on onnxruntime", f"{own} on onnxruntime"), ("another on x", own)):
-        bench.last.facts = {"primary": told, "runs in": "the host"}
+    fitting = f"{own} on onnxruntime"
+    for facts, shown in (({"primary": fitting}, fitting), ({"primary": "another on x"}, own), ({}, own)):
+        bench.last.facts = {"runs in": "the host", **facts}
         assert member.describe() == {
             "primary": shown,
             "sandbox bubblewrap": "on",
             "runs in": "process 100",
             "sandbox seccomp": "on",
         }
+
+
+def test_how_often_it_fell_and_why_last_is_told(bench: Bench) -> None:
+    member = bench.member(restarts_most=9)
+    for why, often in (("was killed", "1 time"), ("broke the protocol", "2 times"), ("has ended", "3 times")):
+        bench.last.dies(why)
+        member.tend(0.0)
+        assert member.describe()["started again"] == f"{often}, last as it {why}"
