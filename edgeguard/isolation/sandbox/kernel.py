@@ -61,8 +61,12 @@ def prctl(operation: int, *arguments: int) -> int:
 
 def missing(layer: str) -> str:
     """Why `layer` is to be done without; empty when it is not."""
-    absent = [word.strip() for word in os.environ.get(WITHOUT, "").split(",")]
-    return f"left out by {WITHOUT}" if layer in absent else ""
+    return f"left out by {WITHOUT}" if layer in left_out() else ""
+
+
+def left_out() -> list[str]:
+    """What the environment asks to do without, whether or not there is such a layer."""
+    return [word.strip() for word in os.environ.get(WITHOUT, "").split(",") if word.strip()]
 
 
 def why(error: OSError) -> str:

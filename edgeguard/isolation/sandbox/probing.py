@@ -22,6 +22,8 @@ _TRIAL = (
     "jail = Jail(keep=(1,)); enter(jail); found = seal(jail); "
     "os.write(1, json.dumps({'level': found.level.name.lower(), **found.layers}).encode())"
 )
+_LEFT_OUT = ("landlock", "mounts", "namespaces", "seccomp", BUBBLEWRAP, SCOPE)
+"""What `EDGEGUARD_SANDBOX_WITHOUT` can name."""
 _DEADLINE = 20.0
 """s for the process that tries every layer on itself."""
 
@@ -33,14 +35,24 @@ def probe() -> Mapping[str, str]:
     """
     facts = {
         "kernel": f"{platform.release()} ({platform.machine()})",
-        "seccomp": "yes" if seccomp.offered(ALLOW) and seccomp.offered(KILL) else "no",
+        "seccomp": _seccomp(),
         "landlock": _landlock(),
     }
+    unknown = [f"`{name}`" for name in kernel.left_out() if name not in _LEFT_OUT]
+    if unknown:
+        facts[kernel.WITHOUT] = f"there is no {', '.join(unknown)}: it can name {', '.join(_LEFT_OUT)}"
     tools = wrap((), Jail(memory=1 << 28)).tools
     facts |= {"bubblewrap": tools[BUBBLEWRAP], "systemd scope": tools[SCOPE]}
     tried = _tried()
     facts["level"] = tried.pop("level", Level.OFF.name.lower())
     return facts | {f"layer {name}": state for name, state in tried.items()}
+
+
+def _seccomp() -> str:
+    absent = kernel.missing("seccomp")
+    if absent:
+        return f"no: {absent}"
+    return "yes" if seccomp.offered(ALLOW) and seccomp.offered(KILL) else "no"
 
 
 def _landlock() -> str:

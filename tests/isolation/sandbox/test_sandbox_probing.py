@@ -25,6 +25,13 @@ def test_it_tries_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["landlock"] == "no: left out by EDGEGUARD_SANDBOX_WITHOUT"
 
 
+def test_a_layer_to_do_without_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEGUARD_SANDBOX_WITHOUT", "seccomp, landlok")
+    found = probe()
+    assert found["seccomp"] == "no: left out by EDGEGUARD_SANDBOX_WITHOUT"
+    assert found["EDGEGUARD_SANDBOX_WITHOUT"].startswith("there is no `landlok`: it can name landlock, ")
+
+
 def test_a_trial_that_does_not_answer_is_no_level(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "_TRIAL", "raise SystemExit(1)")
     found = probe()
