@@ -240,7 +240,9 @@ class WorkerMember:
     def close(self) -> None:
         """End its process, wait for that, and free everything. May be called twice."""
         self._budget.spent = True
-        self._fall("was closed")
+        if self._process is not None:
+            self._process.end("was closed")
+            self._let_go(self._process)
         for process in self._ended:
             process.reap(wait=True)
         self._ended = []
@@ -258,7 +260,7 @@ class WorkerMember:
         """The checked answer to `asked`, if it is there. What breaks the protocol costs the worker its life."""
         heard = process.suggestions.read(asked)
         if heard is Heard.BROKEN:
-            self._fall("broke the protocol")
+            process.end("broke the protocol")
         if isinstance(heard, Heard):
             if heard is Heard.LATE and self._silent_since is not None:
                 self._silent_since = self._clock()  # slow, and alive
@@ -273,28 +275,21 @@ class WorkerMember:
 
     def _notice(self, process: Process) -> None:
         """Let go of a process that ended, hangs, or does not get ready."""
-        if process.phase is Phase.STARTING:
-            if self._clock() - self._started_at > _START_WITHIN:
-                self._fall(f"was not ready after {_START_WITHIN:g} s")
-        elif process.phase is Phase.ENDED:
-            self._fall()
-        else:
+        if process.phase is Phase.STARTING and self._clock() - self._started_at > _START_WITHIN:
+            process.end(f"was not ready after {_START_WITHIN:g} s")
+        elif process.phase is Phase.READY:
             if self._silent_since is not None:
                 # It shows life, also when nobody fetches it; and what did that cannot be taken back.
                 self._kept = self._hear(process, self._asked)
-            self._lose_patience()
+            since = self._silent_since
+            if since is not None and self._clock() - since > self._patience:
+                process.end(f"gave no answer for {self._patience:g} s")
+        if process.phase is Phase.ENDED:
+            self._let_go(process)
 
-    def _lose_patience(self) -> None:
-        since = self._silent_since
-        if since is not None and self._clock() - since > self._patience:
-            self._fall(f"gave no answer for {self._patience:g} s")
-
-    def _fall(self, why: str = "") -> None:
-        """End the process: from now on there is no answer. `why`: unless it ended by itself, and said so."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.end(why)
+    def _let_go(self, process: Process) -> None:
+        """Of a process that has ended: from now on there is none."""
+        self._process = None
         self._why = process.why
         self._ended.append(process)
         # It was logged, and believed, to be that shut in: another one does not start with less.

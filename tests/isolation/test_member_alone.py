@@ -350,7 +350,9 @@ def test_what_breaks_the_protocol_costs_the_worker_its_life(bench: Bench, waitin
     process.heard = Heard.BROKEN
     assert (member.collect() == Reply(7, {})) if waiting else (member.poll() is None)
     assert (process.phase, process.why, process.waits) == (Phase.ENDED, "broke the protocol", [])
-    assert (member.pid, member.answering) == (None, False)
+    assert member.answering is False
+    member.tend(0.0)
+    assert member.pid is None
     assert member.describe()["why"] == "broke the protocol"
 
 
