@@ -143,7 +143,7 @@ def test_looks_that_were_not_answered_are_missing(line: Line) -> None:
         {"done": 2**32 - 1},
         {"digest": bytes(32)},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_answer_that_breaks_the_protocol_is_broken(line: Line, lie: dict[str, Any]) -> None:
     asked = line.asked()
@@ -153,7 +153,7 @@ def test_an_answer_that_breaks_the_protocol_is_broken(line: Line, lie: dict[str,
     assert isinstance(line.suggestions.read(asked), dict)
 
 
-@pytest.mark.parametrize("half", [{"sequence": 3}, {"crc": 1}, {"counter": 0}], ids=str)
+@pytest.mark.parametrize("half", [{"sequence": 3}, {"crc": 1}, {"counter": 0}], ids=" ".join)
 def test_an_answer_that_is_not_whole_is_not_there_yet(line: Line, half: dict[str, Any]) -> None:
     asked = line.asked()
     line.forge(asked, **half)

@@ -95,7 +95,7 @@ UNSEEN = dict.fromkeys(
         ({"Uid": "0\t7\t7\t7"}, ROOT),
         ({"Uid": "7\t7\t7\t0"}, ROOT),
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_every_thread_must_be_held(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], refuted: dict[str, str]
