@@ -69,8 +69,11 @@ def finish(job: Job, out: Path, sign: Path | None, output: Format) -> None:
     Raises: EdgeguardError; typer.Exit with 5 when a bound is not kept.
     """
     from edgeguard.admission import sign_bundle
+    from edgeguard.admission.keys import load_private_key
     from edgeguard.build import compare, milliseconds, write_bundle
 
+    if sign is not None:
+        load_private_key(sign)  # a wrong one is told before anything is written
     measured = compare(job.models, job.others(), job.pictures, job.signals)
     image = job.pictures[0][0]
     times = milliseconds((job.models, job.others()), image, job.signals)

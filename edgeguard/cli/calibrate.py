@@ -60,10 +60,12 @@ def calibrate(
 ) -> None:
     """Measure the policy's thresholds and its models on clean pictures, and sign the result."""
     from edgeguard.admission import sign_file
+    from edgeguard.admission.keys import load_private_key
     from edgeguard.calibrate.report import table
     from edgeguard.policy import check_policy
     from edgeguard.policy.load import calibration_path
 
+    load_private_key(key)  # a wrong one is told before the work, and before an old file is written over
     document = check_policy(file)
     base = file.parent
     target = output if output is not None else calibration_path(document, base=base)

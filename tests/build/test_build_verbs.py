@@ -183,6 +183,7 @@ def test_the_accuracy_bound_is_kept_where_labels_are_known(
 def test_a_wrong_call_says_what_to_do(place: Place, words: tuple[str, ...], code: int, says: str) -> None:
     got, _, err = place.call(*INT8, *words)
     assert (got, says in err) == (code, True), err
+    assert not (place.folder / "new").exists()
 
 
 def test_an_altered_bundle_is_not_built_from(place: Place) -> None:

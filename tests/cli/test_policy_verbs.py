@@ -83,6 +83,24 @@ def test_a_calibration_can_go_elsewhere(call: Call, project: Any, tmp_path: Path
     assert call(*args, "-o", tmp_path / "no" / "c.json").code == 2
 
 
+def test_a_wrong_key_is_told_before_a_calibration_is_written_over(call: Call, project: Any) -> None:
+    file = project.policy.parent / "calibration.json"
+    before = file.read_bytes()
+    said = call(
+        "calibrate",
+        project.policy,
+        "--data",
+        project.pictures,
+        "--key",
+        project.root / "no.key",
+        "--abstain",
+        0.3,
+    )
+    assert (said.code, said.out) == (2, "")
+    assert "no.key" in said.err
+    assert file.read_bytes() == before
+
+
 def test_too_few_pictures_for_the_share_say_how_many_are_needed(call: Call, project: Any) -> None:
     said = call(
         "calibrate", project.policy, "--data", project.pictures, "--key", project.key, "--abstain", 0.001
