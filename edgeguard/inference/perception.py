@@ -273,7 +273,8 @@ class Perception:
         if seen is None:
             return None
         # A view: to make a thousand numbers of it costs more than the decision.
-        probabilities = seen.probabilities.data.toreadonly()
+        # Numbers from a driver's memory are of a type that is equal and has another format, which no view can read.
+        probabilities = np.ascontiguousarray(seen.probabilities, np.float32).data.toreadonly()
         label = int(seen.probabilities.argmax())
         return Answer(
             frame=frame.number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -183,6 +184,27 @@ def test_a_filter_that_says_nonsense_takes_the_answer_away(tiny: Any) -> None:
     assert got["squeezing"] is not None
     with pytest.raises(ContractError, match="no usable answer to a grey picture from `tiny-primary`"):
         perception.warm_up()
+
+
+def test_an_answer_from_memory_of_c_is_read_all_the_same(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As TensorRT's memory gives it: numpy takes it for float32, and a plain view of it cannot be indexed."""
+    perception = build(tiny, primary=tiny.classifier())
+    run = OnnxSession.run
+
+    def of_c(session: OnnxSession, batch: Any) -> dict[str, Any]:
+        outputs = {}
+        for meaning, array in run(session, batch).items():
+            room = np.ctypeslib.as_array((ctypes.c_float * array.size)()).reshape(array.shape)
+            room[...] = array
+            outputs[meaning] = room
+        return outputs
+
+    straight = perception.observe(Frame(tiny.frame(3), 1, 1.0), 1.0).answer
+    monkeypatch.setattr(OnnxSession, "run", of_c)
+    answer = perception.observe(Frame(tiny.frame(3), 2, 2.0), 2.0).answer
+    assert straight is not None
+    assert answer is not None
+    assert list(answer.probabilities) == pytest.approx(list(straight.probabilities))
 
 
 def test_a_model_that_fails_on_one_frame_answers_the_next(tiny: Any) -> None:
