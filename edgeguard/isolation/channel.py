@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from edgeguard.inference.scoring import Raw
     from edgeguard.inference.session import Tensor
 
-_WORD = struct.Struct("=I")
+_CLOSED = -1
+"""Instead of a descriptor."""
 
 
 class Asked(NamedTuple):
@@ -62,14 +62,13 @@ class Pictures:
         Raises:
             ContractError: the system has no sealable memory, or is of an unknown kind.
         """
-        self._layout = layout
         self.descriptor, self._room = memory.written_here("frames", layout.frames_size)
         self._rooms = [layout.pictures(self._room, slot) for slot in range(SLOTS)]
         self._words = memoryview(self._room).cast("I")
         self._bell = memory.Bell(self._room)
         self._counter = 0
         self._slot = 0
-        self._number = 0
+        self._number: int
         self.begun = False
 
     def begin(self, number: int, keep: Asked | None) -> tuple[Tensor, ...]:
@@ -100,10 +99,10 @@ class Pictures:
 
     def close(self) -> None:
         """Give the memory back, at the latest when the last view of a room is gone. May be called twice."""
-        if self.descriptor >= 0:
+        if self.descriptor != _CLOSED:
             os.close(self.descriptor)
-            self.descriptor = -1
-            self._rooms = []
+            self.descriptor = _CLOSED
+            self._rooms.clear()
             self._words.release()
             with contextlib.suppress(BufferError):  # somebody still looks at a room
                 self._room.close()
@@ -160,8 +159,8 @@ class Suggestions:
 
     def close(self) -> None:
         """Give both back. May be called twice."""
-        if self.descriptor >= 0:
+        if self.descriptor != _CLOSED:
             os.close(self.descriptor)
             os.close(self.bell)
-            self.descriptor = -1
+            self.descriptor = _CLOSED
             self._room.close()

@@ -93,7 +93,10 @@ class Layout:
         self._roles: dict[str, _Rows] = {}
         offset = SCORES_AT
         for role in roles:
-            own = sorted((look for look in looks if role_of(look) == role), key=_order)
+            order = (*OF_PRIMARY, role)  # a model that is no primary has one look, called like itself
+            own = sorted(
+                (k for k in looks if role_of(k) == role), key=lambda look: order.index(view_of(look))
+            )
             contract = parts[role].contract
             places = []
             for output in contract.outputs:
@@ -165,11 +168,6 @@ def _outputs(answer: bytes, rows: _Rows, count: int) -> Outputs:
         shape = rows.contract.output_of(output, count)
         outputs[meaning] = np.frombuffer(answer, np.float32, each * count, offset).reshape(shape)
     return outputs
-
-
-def _order(look: str) -> int:
-    view = view_of(look)
-    return OF_PRIMARY.index(view) if view in OF_PRIMARY else 0
 
 
 def _up(size: int, unit: int) -> int:

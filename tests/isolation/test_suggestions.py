@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -276,12 +279,95 @@ def test_the_bits_of_a_request_name_its_looks(line: Line) -> None:
 
 
 def test_the_digest_tells_one_set_of_models_from_another(parts: dict[str, Part]) -> None:
-    from dataclasses import replace
-
     other = dict(parts)
     contract = replace(parts["filter"].contract, digest="00" * 32)
     other["filter"] = replace(parts["filter"], contract=contract)
     assert Layout(LOOKS, other).digest != Layout(LOOKS, parts).digest
+
+
+def test_both_sides_compute_the_same_bytes_from_the_models_alone(line: Line, parts: dict[str, Part]) -> None:
+    layout = line.layout
+    assert layout.looks == LOOKS
+    assert layout.bits == {"primary": 1, "plain": 2, "squeezed": 4, "redundant": 8}
+    assert layout.answer_size == 128 + 4 * (3 * 3 + 3 + 3)
+    assert layout.suggestions_size == memory.PAGE
+    text = "".join(f"{role} {parts[role].contract.digest}\n" for role in ("filter", "primary", "redundant"))
+    assert layout.digest == hashlib.sha256(text.encode()).digest()
+
+
+def test_the_rows_of_an_answer_are_in_one_order_however_its_looks_are_named(parts: dict[str, Part]) -> None:
+    layout = Layout(("squeezed", "redundant", "primary", "plain"), parts)
+    answer = bytearray(layout.answer_size)
+    layout.pack(answer, RAWS)
+    found = layout.unpack(bytes(answer), layout.mask(LOOKS))
+    assert {role: raw.looks for role, raw in found.items()} == {"primary": EYES, "redundant": ("redundant",)}
+
+
+def test_each_kind_of_picture_has_a_room_of_its_own_in_every_slot(parts: dict[str, Part]) -> None:
+    small = replace(parts["redundant"].input, shape=("N", 3, 4, 5))
+    layout = Layout(LOOKS, parts | {"redundant": replace(parts["redundant"], input=small)})
+    assert [kind[:2] for kind in layout.kinds] == [(8, 8), (4, 5)]
+    assert layout.frames_size == 4 * memory.PAGE
+    room = mmap.mmap(-1, layout.frames_size)
+    base = np.frombuffer(room, np.uint8).ctypes.data
+    for slot in range(3):
+        pictures = layout.pictures(room, slot)
+        assert [picture.shape for picture in pictures] == [(3, 8, 8), (3, 4, 5)]
+        assert {picture.dtype for picture in pictures} == {np.dtype(np.float32)}
+        start = (1 + slot) * memory.PAGE
+        assert [picture.ctypes.data - base for picture in pictures] == [start, start + 4 * 3 * 64]
+
+
+def test_what_was_dealt_with_is_not_copied_again_and_an_answer_can_be_read_again(line: Line) -> None:
+    first = line.asked(1)
+    line.answer()
+    for _ in range(2):
+        assert isinstance(line.suggestions.read(first), dict)
+    second = line.asked(2)
+    whole = line.desk.suggestions[:]
+    looked: list[slice] = []
+
+    class Counting:
+        def __getitem__(self, key: slice) -> bytes:
+            looked.append(key)
+            return whole[key]
+
+    room: Any = Counting()
+    line.suggestions._room.close()
+    line.suggestions._room = room
+    assert line.suggestions.read(second) is Heard.NOTHING
+    assert looked == [slice(8, 16)]
+    line.suggestions._room = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+
+
+def test_requests_go_on_where_32_bits_end(line: Line) -> None:
+    line.pictures._counter = 2**31 - 1
+    for counter in (2**31, 2**31 + 1):
+        asked = line.asked()
+        assert asked.counter == counter
+        line.answer()
+        assert isinstance(line.suggestions.read(asked), dict)
+
+
+def test_slots_take_turns(line: Line) -> None:
+    assert line.pictures.begun is False
+    assert [line.asked().slot for _ in range(4)] == [1, 2, 0, 1]
+
+
+def test_memory_is_given_back_also_while_somebody_looks_at_a_picture(parts: dict[str, Part]) -> None:
+    layout = Layout(LOOKS, parts)
+    pictures, suggestions = Pictures(layout), Suggestions(layout)
+    for end, name in ((pictures, "frames"), (suggestions, "suggestions")):
+        assert str(Path(f"/proc/self/fd/{end.descriptor}").readlink()).startswith(f"/memfd:edgeguard-{name} ")
+    assert not os.get_blocking(suggestions.bell)
+    (room,) = pictures.begin(1, None)
+    held = pictures.descriptor
+    for end in (pictures, suggestions):
+        end.close()
+        assert end.descriptor == -1
+        end.close()
+    assert not Path(f"/proc/self/fd/{held}").exists()
+    assert room.shape == (3, 8, 8)
 
 
 def test_memory_is_only_shared_by_those_who_hold_it(line: Line) -> None:

@@ -67,6 +67,11 @@ def test_total_variation_is_a_distance_in_zero_to_one(scores: np.ndarray) -> Non
     assert total_variation(left, right) == total_variation(right, left)
 
 
+def test_the_distance_is_half_of_what_the_classes_differ_by() -> None:
+    left, right = np.array([0.75, 0.25, 0.0], np.float32), np.array([0.5, 0.25, 0.25], np.float32)
+    assert total_variation(left, right) == 0.25
+
+
 def test_disjoint_answers_are_one_apart() -> None:
     assert total_variation(np.array([1, 0], np.float32), np.array([0, 1], np.float32)) == 1.0
 
