@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeguard.signals import probabilities, total_variation
+from edgeguard.signals import doubt, probabilities, total_variation
 from edgeguard.signals.doubt import LARGEST, energies, margin
 
 SCORES = hnp.arrays(
@@ -65,6 +65,16 @@ def test_total_variation_is_a_distance_in_zero_to_one(scores: np.ndarray) -> Non
     assert total_variation(left, left) == 0.0
     assert 0.0 <= total_variation(left, right) <= 1.0
     assert total_variation(left, right) == total_variation(right, left)
+
+
+def test_what_lies_on_a_limit_is_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    slack = 2**-7
+    monkeypatch.setattr(doubt, "_SUM_SLACK", slack)
+    assert probabilities(np.array([[LARGEST, -LARGEST]], np.float32), 1.0) is not None
+    for row in ([0.5, 0.5 + slack], [0.5, 0.5 - slack], [-slack, 1.0 + slack]):
+        assert probabilities(np.array([row], np.float32), 1.0, logits=False) is not None
+    for row in ([0.5, 0.5 + 2 * slack], [0.5, 0.5 - 2 * slack], [-2 * slack, 1.0 + 2 * slack]):
+        assert probabilities(np.array([row], np.float32), 1.0, logits=False) is None
 
 
 def test_the_distance_is_half_of_what_the_classes_differ_by() -> None:
