@@ -45,7 +45,7 @@ def explain(verdict: Verdict, *, policy: str = "", start: float = 0.0) -> str:
     if back:
         sentences.append(back)
     if verdict.notices:
-        told = ", ".join(f"{_name(c)} (line {c.line}, {c.mode}): {c.says or c.text}" for c in verdict.notices)
+        told = ", ".join(f"{_name(c)} ({_place(c)}{c.mode}): {c.says or c.text}" for c in verdict.notices)
         sentences.append(f"holding without taking authority: {told}")
     return ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
 
@@ -129,6 +129,11 @@ def _because(verdict: Verdict, policy: str, start: float) -> str:
 
 def _rules(verdict: Verdict) -> tuple[Cause, ...]:
     return tuple(c for c in verdict.causes if not is_event(c))
+
+
+def _place(cause: Cause) -> str:
+    """The line of a rule; a worker that does not answer stands in no policy."""
+    return f"line {cause.line}, " if cause.line else ""
 
 
 def _name(cause: Cause) -> str:

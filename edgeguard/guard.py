@@ -24,6 +24,7 @@ from edgeguard.signals.readings import readings as read
 from edgeguard.signals.schedule import Schedule
 from edgeguard.types import (
     Answer,
+    Cause,
     Command,
     Event,
     Frame,
@@ -188,7 +189,7 @@ class Guard:
             suggested=None if suggested is None else Command(suggested),
             takeover_deadline=decided.deadline,
             alerts=decided.alerts,
-            notices=decided.notices,
+            notices=(*decided.notices, *self._fallen(now)),
             digests=self._digests,
         )
         if self._log is not None:
@@ -211,6 +212,13 @@ class Guard:
         except Exception:  # noqa: BLE001 - who supervises models that it cannot look after has lost its integrity
             self.perception_failures += 1
             return False
+
+    def _fallen(self, now: float) -> tuple[Cause, ...]:
+        """Which workers do not answer, and why: it is told, and takes nothing by itself."""
+        try:
+            return self._perception.fallen(now)
+        except Exception:  # noqa: BLE001 - words must not stand in the way of a verdict
+            return ()
 
     def _see(self, frame: Frame | None, context: Mapping[str, float | Signal], now: float) -> bool:
         """Run perception over a new frame. A frame that is not newer than the last is no frame: its signals age."""

@@ -17,6 +17,7 @@ import numpy as np
 from edgeguard.errors import ContractError
 from edgeguard.inference.asking import Asking
 from edgeguard.inference.background import Background, Late
+from edgeguard.inference.fallen import Fallen
 from edgeguard.inference.fit import check_fit, check_looks, is_picture, is_time, named_models
 from edgeguard.inference.looks import FUSED, OF_PRIMARY, PRIMARY, Found, Member, Scores
 from edgeguard.inference.measures import OF_ANSWER, getter, measured, needs, usual
@@ -25,7 +26,7 @@ from edgeguard.inference.moving import MovingTarget
 from edgeguard.inference.runner import look_of, role_of, view_of
 from edgeguard.inference.steady import Steady
 from edgeguard.signals.health import FrameHealth, Health
-from edgeguard.types import Answer, Frame, Signal
+from edgeguard.types import Answer, Cause, Frame, Signal
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedModel
@@ -100,6 +101,7 @@ class Perception:
         self._asking = Asking(self._members, self._background.others)
         self._target = MovingTarget(switch, 1 + sum(role.startswith("primary.") for role in models))
         self._steady = Steady()
+        self._fallen = Fallen(self._members)
         self._getters = tuple(
             (s.name, s.source, None if s.measure == "held_for" else getter(s, self.looks))
             for s in self._signals
@@ -146,6 +148,10 @@ class Perception:
     def down(self) -> int:
         """How many members cannot answer now."""
         return sum(not member.answering for member in self._members)
+
+    def fallen(self, now: float) -> tuple[Cause, ...]:
+        """Who cannot answer at time `now` (s), and why, as notices for the verdict."""
+        return self._fallen.step(now)
 
     def describe(self) -> dict[str, dict[str, str]]:
         """For the log: by member, what it runs and where; and the seed of a moving target."""

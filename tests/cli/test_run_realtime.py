@@ -40,11 +40,16 @@ if os.getuid() == 0:
 """
 
 
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+"""A child that has become somebody else cannot write where coverage keeps its figures."""
+
+
 def child(code: str) -> Any:
     """What a new process prints as JSON."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code],
         cwd=ROOT,
+        env=UNMEASURED,
         capture_output=True,
         text=True,
         check=False,

@@ -215,6 +215,9 @@ class NoPerception:
     observed: list[int] = field(default_factory=list)
     down: int = 0
 
+    def fallen(self, now: float) -> tuple[Any, ...]:
+        return ()
+
     def tend(self, now: float) -> bool:
         return True
 

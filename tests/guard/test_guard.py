@@ -90,6 +90,9 @@ class FakePerception:
     down: int = 0
     within_budget: bool = True
 
+    def fallen(self, now: float) -> tuple[Any, ...]:
+        return ()
+
     def tend(self, now: float) -> bool:
         return self.within_budget
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeguard.explain import explain
 from edgeguard.guard import Guard
 from edgeguard.inference.looks import Canonical, Reply, Scores
 from edgeguard.inference.perception import Perception
@@ -55,6 +56,7 @@ class FakeMember:
     answering: bool = True
     within: bool = True
     asked: int = 0
+    why: str | None = ""
     scoring: Any = field(default_factory=lambda: SimpleNamespace(energy=False))
 
     def begin(self, number: int) -> Sequence[Any] | None:
@@ -73,7 +75,9 @@ class FakeMember:
         return self.within
 
     def describe(self) -> Mapping[str, str]:
-        return {}
+        if self.why is None:
+            raise OSError
+        return {"why": self.why}
 
     def close(self) -> None:
         pass
@@ -166,6 +170,26 @@ def test_a_worker_that_is_down_shows_as_a_signal() -> None:
     verdict = drive.step(frame=False)
     assert reading(verdict, "workers_down").value == 1.0
     assert verdict.authority is Authority.HUMAN
+
+
+def test_a_worker_that_does_not_answer_is_told_with_its_reason_and_since_when() -> None:
+    drive = Drive().armed()
+    assert drive.step(frame=False).notices == ()
+    drive.second.answering, drive.second.why = False, "broke the protocol"
+    first, later = drive.step(frame=False), drive.step(frame=False)
+    (notice,) = later.notices
+    assert (notice.rule, notice.text, notice.mode) == ("worker:second", "broke the protocol", "warn")
+    assert notice.since == first.at < later.at
+    told = "`worker:second` (warn): the worker `second` does not answer: broke the protocol"
+    assert told in explain(later)
+    drive.second.answering = True
+    assert drive.step(frame=False).notices == ()
+
+
+def test_words_about_a_worker_that_cannot_be_had_do_not_stop_a_verdict() -> None:
+    drive = Drive().armed()
+    drive.second.answering, drive.second.why = False, None
+    assert drive.step(frame=False).notices == ()
 
 
 def test_used_up_restarts_lock_out() -> None:

@@ -67,6 +67,9 @@ class World:
     sources: list[Any] = field(default_factory=list)
     down: int = 0
 
+    def fallen(self, now: float) -> tuple[Any, ...]:
+        return ()
+
     def tend(self, now: float) -> bool:
         return True
 
