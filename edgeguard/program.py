@@ -12,6 +12,9 @@ from typing import NamedTuple
 from edgeguard.decision.table import RuleRow, Table, Truth
 from edgeguard.types import Authority, Command, no_values
 
+OF_ANSWER = frozenset({"certainty", "energy", "margin", "novelty", "held_for"})
+"""Measures of the primary's answer alone: known as soon as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignalSpec:

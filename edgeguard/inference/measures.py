@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeguard.inference.looks import FUSED, PLAIN, PRIMARY, SQUEEZED, Found, Scores
 from edgeguard.inference.session import SIGNALS
+from edgeguard.program import OF_ANSWER
 from edgeguard.signals.doubt import margin, total_variation
 
 if TYPE_CHECKING:
     from edgeguard.program import SignalSpec
-
-OF_ANSWER = ("certainty", "energy", "margin", "novelty", "held_for")
-"""Measures of the primary's answer alone: known as soon as it is."""
 
 
 class Measured(NamedTuple):

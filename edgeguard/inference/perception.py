@@ -20,11 +20,12 @@ from edgeguard.inference.background import Background, Late
 from edgeguard.inference.fallen import Fallen
 from edgeguard.inference.fit import check_fit, check_looks, is_picture, is_time, named_models
 from edgeguard.inference.looks import FUSED, OF_PRIMARY, PRIMARY, Found, Member, Scores
-from edgeguard.inference.measures import OF_ANSWER, getter, measured, needs, usual
+from edgeguard.inference.measures import getter, measured, needs, usual
 from edgeguard.inference.member import HostMember, all_looks
 from edgeguard.inference.moving import MovingTarget
 from edgeguard.inference.runner import look_of, role_of, view_of
 from edgeguard.inference.steady import Steady
+from edgeguard.program import OF_ANSWER
 from edgeguard.signals.health import FrameHealth, Health
 from edgeguard.types import Answer, Cause, Frame, Signal
 

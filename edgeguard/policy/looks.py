@@ -13,8 +13,6 @@ from edgeguard.policy.sources import every_name
 
 PRIMARY, PLAIN, SQUEEZED, FILTER, FUSED = "primary", "plain", "squeezed", "filter", "fused"
 
-OF_ANSWER = frozenset({"certainty", "energy", "margin", "novelty", "held_for"})
-"""Measures of the primary's answer alone: known as soon as it is."""
 
 HOST = "host"
 """What a process is called that no worker is."""

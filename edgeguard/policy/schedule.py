@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.expr import tree
 from edgeguard.policy.findings import Findings
-from edgeguard.policy.looks import HOST, OF_ANSWER, PRIMARY, asked_for, home, measure
+from edgeguard.policy.looks import HOST, PRIMARY, asked_for, home, measure
 from edgeguard.policy.pace import oldest
 from edgeguard.policy.running import Pace
 from edgeguard.policy.schema import Policy, SignalDeclaration
 from edgeguard.policy.source import Path
 from edgeguard.policy.timing import SLACK
 from edgeguard.policy.units import duration_text
+from edgeguard.program import OF_ANSWER
 
 
 def check_schedule(findings: Findings, trees: Mapping[Path, tree.Node]) -> None:

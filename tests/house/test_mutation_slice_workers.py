@@ -21,6 +21,7 @@ from edgeguard.isolation.sandbox.levels import LAYERS, Level, Reached
 from tests.house.test_mutation_slice import NOTICED, Load, loader, source_of
 
 DOUBT, MEASURES = "edgeguard.signals.doubt", "edgeguard.inference.measures"
+PROGRAM = "edgeguard.program"
 SCORING, LAYOUT = "edgeguard.inference.scoring", "edgeguard.isolation.layout"
 WITNESS, MEMBER = "edgeguard.isolation.witness", "edgeguard.isolation.member"
 
@@ -61,8 +62,12 @@ def measures_of_looks(load: Load) -> None:
         )
     for name in ("certainty", "energy", "margin", "novelty", "held_for"):
         assert measures.needs(name, ("primary",), ("fused",)) == {"fused"}
-        assert name in measures.OF_ANSWER
     assert measures.needs("votes", ("primary", "third"), ("fused", "third")) == {"fused", "third"}
+
+
+def measures_of_the_answer(load: Load) -> None:
+    found = load(PROGRAM).OF_ANSWER
+    assert found == {"certainty", "energy", "margin", "novelty", "held_for"}
 
 
 def signals_of_a_graph(load: Load) -> None:
@@ -141,6 +146,7 @@ def times_of_a_worker(load: Load) -> None:
 ORACLES: dict[str, Callable[[Load], None]] = {
     DOUBT: numbers_that_are_no_probabilities,
     MEASURES: measures_of_looks,
+    PROGRAM: measures_of_the_answer,
     SCORING: signals_of_a_graph,
     LAYOUT: bytes_between_host_and_worker,
     WITNESS: words_of_a_worker,
@@ -152,8 +158,8 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
     (DOUBT, "_SUM_SLACK = 1e-2", "_SUM_SLACK = 1e-1"),
     (DOUBT, "_SUM_SLACK = 1e-2", "_SUM_SLACK = 1e-3"),
     (DOUBT, "np.float32(1e-30)", "np.float32(1e-20)"),
-    (MEASURES, '"energy", "margin", "novelty", "held_for")', '"energy", "margin", "novelty")'),
-    (MEASURES, 'OF_ANSWER = ("certainty"', 'OF_ANSWER = ("votes", "certainty"'),
+    (PROGRAM, '"energy", "margin", "novelty", "held_for"})', '"energy", "margin", "novelty"})'),
+    (PROGRAM, 'OF_ANSWER = frozenset({"certainty"', 'OF_ANSWER = frozenset({"votes", "certainty"'),
     (MEASURES, '"energy": lambda scores: scores.energy', '"energy": lambda scores: scores.novelty'),
     (MEASURES, '"certainty": _certainty', '"certainty": lambda scores: 1.0'),
     (MEASURES, '"novelty": lambda scores: scores.novelty', '"novelty": lambda scores: 0.0'),
