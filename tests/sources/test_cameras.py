@@ -97,7 +97,8 @@ def test_a_lost_camera_is_opened_again_and_meanwhile_says_so(fake_cv2: Any) -> N
 
 
 def test_one_failed_read_is_no_reason_to_open_it_again(fake_cv2: Any) -> None:
-    fake_cv2.script = [None, None, 5]
+    # It goes on giving pictures: a script that ends here would be failed reads again before the test has looked.
+    fake_cv2.script = [None, None, *[5] * 10_000]
     with opened() as source:
         assert int(newest(source).image[0, 0, 0]) == 5
         assert len(fake_cv2.opened) == 1
