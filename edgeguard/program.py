@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import NamedTuple
 
 from edgeguard.decision.table import RuleRow, Table, Truth
@@ -51,6 +52,15 @@ class SignalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """The microcontroller measures where this actuator is: the output stays within `lead` of it (in its unit)."""
+
+    lead: float
+    max_age: float
+    """s that a measured position counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActuatorLimit:
     """The envelope of one actuator. `rise`/`fall`: largest change a second, inf for none. `safe`: its safe value."""
 
@@ -60,6 +70,9 @@ class ActuatorLimit:
     rise: float
     fall: float
     safe: float
+    feedback: Feedback | None = None
+    authority: Authority = Authority.MODEL
+    """The least restrictive source that may act on it; the microcontroller refuses every other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,54 @@ class FallbackRow:
     line: int
     text: str
     command: Command
+
+
+class Relation(IntEnum):
+    """How a sensor's value is compared with a constant. The numbers are those of the microcontroller's table."""
+
+    ABOVE = 0
+    AT_LEAST = 1
+    BELOW = 2
+    AT_MOST = 3
+
+
+class SensorSpec(NamedTuple):
+    """One quantity that the microcontroller itself measures. A reading outside [low, high] is a fault."""
+
+    name: str
+    low: float
+    high: float
+    max_age: float
+    """s that a reading counts."""
+
+
+class Term(NamedTuple):
+    """One comparison of a local rule. `sensor`: its place among the microcontroller's sensors."""
+
+    sensor: int
+    relation: Relation
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRule:
+    """One rule of the microcontroller's own fallback: it holds when every term does; without terms always."""
+
+    line: int
+    text: str
+    terms: tuple[Term, ...]
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Microcontroller:
+    """What the microcontroller knows and does by itself, without the host."""
+
+    stop: bool = False
+    """There is an emergency stop."""
+    sensors: tuple[SensorSpec, ...] = ()
+    rules: tuple[LocalRule, ...] = ()
+    """The first that holds acts while the host does not; without one every actuator goes to its safe value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +142,8 @@ class LinkSettings:
     lost_after: float = 0.150
     key: str = ""
     """Path of the device key file, as resolved from the policy."""
+    operator_key: str = ""
+    """Path of the operator's key file, where this host may speak for the operator; empty: it may not."""
 
 
 class Signer(NamedTuple):
@@ -215,6 +278,7 @@ class Program:
     """Absolute path of the calibration file; empty: the policy names none."""
     thresholds: Mapping[str, float] = field(default_factory=no_values)
     link: LinkSettings | None = None
+    microcontroller: Microcontroller = Microcontroller()
     handover: tuple[tuple[float, str], ...] = ()
     """Escalation ladder of a takeover request: (s after the request, `visual`, `audible` or `haptic`)."""
     ftti: float | None = None
