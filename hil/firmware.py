@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "firmware_stubs"
 CACHE = ROOT / "out" / "firmware"
 TEST_KEY_FILE = SOURCES / "keys" / "test.device-key"
+TEST_OPERATOR_KEY_FILE = SOURCES / "keys" / "test.operator-key"
 
 
 def build(program: Program, target: str, *, sanitize: bool = False, release: bool = False) -> Path:

@@ -10,16 +10,16 @@ import contextlib
 import ctypes
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from edgeguard.errors import LinkError, UsageError
-from edgeguard.link.keys import TEST_KEY
-from edgeguard.link.messages import MCU_MODES, REASONS, REFUSALS, SCALE
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
+from edgeguard.link.messages import LATCHES, MCU_MODES, REASONS, REFUSALS, SCALE
 from edgeguard.program import Program
-from hil.firmware import TEST_KEY_FILE, build
+from hil.firmware import TEST_KEY_FILE, TEST_OPERATOR_KEY_FILE, build
 from hil.mcu_outputs import OutputRecord, Recorder
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ class McuFacts:
     dropped: int
     degraded: bool
     ready: bool
+    latches: tuple[str, ...]
+    """What the operator has to release before anybody can be armed."""
+    stopped: bool
+    """The emergency stop is pressed."""
+    opened: int
+    """Sessions since the reset."""
 
 
 class VirtualMcu:
@@ -57,6 +63,7 @@ class VirtualMcu:
         program: Program,
         *,
         key: bytes = TEST_KEY,
+        operator_key: bytes = TEST_OPERATOR_KEY,
         seed: bytes | None = None,
         now: float = 0.0,
         sanitize: bool = False,
@@ -64,17 +71,26 @@ class VirtualMcu:
     ) -> None:
         self._lib = _load(build(program, "lib", sanitize=sanitize, release=release))
         self._names = tuple(limit.name for limit in program.envelope)
+        self._sensors = tuple(sensor.name for sensor in program.microcontroller.sensors)
         self._device = ctypes.create_string_buffer(int(self._lib.eg_lib_size()))
-        self._key = key
+        self._keys = (key, operator_key)
         self._us = self._stepped_us = _us(now)
-        self.reboot(seed=seed)
+        self._reset(seed, retained=False)
 
     def reboot(self, *, seed: bytes | None = None) -> None:
-        """Reset the microcontroller: everything but its clock is forgotten. `seed`: 16 bytes, random if absent."""
+        """Lose power and come back: everything but the clock is forgotten. `seed`: 16 bytes, random if absent."""
+        self._reset(seed, retained=False)
+
+    def reset(self, *, seed: bytes | None = None) -> None:
+        """Reset as a watchdog does: retained memory and the emergency stop's contact stay as they are."""
+        self._reset(seed, retained=True)
+
+    def _reset(self, seed: bytes | None, *, retained: bool) -> None:
         self._lib.eg_lib_reset(
             self._device,
-            self._key,
+            *self._keys,
             secrets.token_bytes(16) if seed is None else seed,
+            ctypes.c_uint32(retained),
             ctypes.c_uint64(self._us),
         )
 
@@ -117,7 +133,7 @@ class VirtualMcu:
     @property
     def facts(self) -> McuFacts:
         """Mode, reason and counters."""
-        f = (ctypes.c_uint32 * 9)()
+        f = (ctypes.c_uint32 * 12)()
         self._lib.eg_lib_facts(self._device, f)
         return McuFacts(
             mode=MCU_MODES[f[0]],
@@ -129,12 +145,47 @@ class VirtualMcu:
             dropped=f[6],
             degraded=bool(f[7]),
             ready=bool(f[8]),
+            latches=tuple(name for bit, name in enumerate(LATCHES) if f[9] >> bit & 1),
+            stopped=bool(f[10]),
+            opened=f[11],
         )
 
     @property
     def mode(self) -> str:
         """`silent`, `enabled`, `fallback_only` or `lockout`."""
         return self.facts.mode
+
+    def drive(self, actuator: str) -> tuple[int, int]:
+        """Return what an output stage is given: the value and its complement, as 32-bit words."""
+        pair = (ctypes.c_uint32 * 2)()
+        self._lib.eg_lib_drive(self._device, self._names.index(actuator), pair)
+        return pair[0], pair[1]
+
+    def sense(self, sensor: str, value: float, *, valid: bool = True) -> None:
+        """Let one of the microcontroller's own sensors read a value now."""
+        self._read(self._lib.eg_lib_sense, self._sensors.index(sensor), value, valid=valid)
+
+    def measure(self, actuator: str, value: float, *, valid: bool = True) -> None:
+        """Let the microcontroller measure where an actuator is now."""
+        self._read(self._lib.eg_lib_measure, self._names.index(actuator), value, valid=valid)
+
+    def press_stop(self) -> None:
+        """Press the emergency stop."""
+        self._lib.eg_lib_stop(self._device, ctypes.c_uint32(1))
+
+    def release_stop(self) -> None:
+        """Let the emergency stop's contact close again."""
+        self._lib.eg_lib_stop(self._device, ctypes.c_uint32(0))
+
+    def _read(self, reading: Callable[..., object], index: int, value: float, *, valid: bool) -> None:
+        at = ctypes.c_uint64(self._us)
+        reading(
+            self._device,
+            ctypes.c_uint32(index),
+            ctypes.c_int32(round(value * SCALE)),
+            at,
+            ctypes.c_uint32(valid),
+        )
 
     def corrupt_output(self, actuator: str, value: float) -> None:
         """Overwrite an output in memory, as a bit flip would."""
@@ -195,11 +246,18 @@ def _load(path: Path) -> ctypes.CDLL:
 class ProcessMcu(Recorder):
     """The firmware as a process on a pty. It lives until `close`, or until this process dies."""
 
-    def __init__(self, program: Program, *, key_file: Path | None = None, sanitize: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        key_file: Path | None = None,
+        operator_key_file: Path | None = None,
+        sanitize: bool = False,
+    ) -> None:
         super().__init__()
         binary = build(program, "host", sanitize=sanitize)
         self._process = subprocess.Popen(
-            [str(binary), str(key_file or TEST_KEY_FILE)],
+            [str(binary), str(key_file or TEST_KEY_FILE), str(operator_key_file or TEST_OPERATOR_KEY_FILE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -17,7 +17,7 @@ from typing import TextIO, final
 from edgeguard.errors import LinkError
 from edgeguard.link.keys import load_device_key
 from edgeguard.program import Program
-from hil.firmware import TEST_KEY_FILE, build
+from hil.firmware import TEST_KEY_FILE, TEST_OPERATOR_KEY_FILE, build
 from hil.mcu_outputs import Recorder
 
 PROVISION_ADDRESS = 0x003F_F000
@@ -34,7 +34,9 @@ def available() -> bool:
 class QemuMcu(Recorder):
     """The firmware on an emulated Cortex-M3. It lives until `close`, or until this process dies."""
 
-    def __init__(self, program: Program, *, key_file: Path | None = None) -> None:
+    def __init__(
+        self, program: Program, *, key_file: Path | None = None, operator_key_file: Path | None = None
+    ) -> None:
         super().__init__()
         if not available():
             raise LinkError(
@@ -42,11 +44,12 @@ class QemuMcu(Recorder):
                 "`apt-get install qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi`"
             )
         image = build(program, "qemu")
-        key = load_device_key(key_file or TEST_KEY_FILE)
+        keys = load_device_key(key_file or TEST_KEY_FILE)
+        keys += load_device_key(operator_key_file or TEST_OPERATOR_KEY_FILE)
         self._folder = tempfile.TemporaryDirectory(prefix="edgeguard-qemu-")
         folder = Path(self._folder.name)
         page = folder / "provision.bin"
-        page.write_bytes(key + secrets.token_bytes(16))
+        page.write_bytes(keys + secrets.token_bytes(16))
         self._process = subprocess.Popen(
             _command(image, page, folder),
             stdin=subprocess.DEVNULL,

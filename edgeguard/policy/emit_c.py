@@ -8,37 +8,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from edgeguard.errors import Diagnostic, PolicyError
-from edgeguard.program import LinkSettings
+from edgeguard.errors import PolicyError
+from edgeguard.policy.fits import DEGRADED_SHARE, SCALE, lost_after, objections
 
 if TYPE_CHECKING:
-    from edgeguard.program import ActuatorLimit, Program
+    from edgeguard.program import ActuatorLimit, LocalRule, Program, SensorSpec
 
-SCALE = 1_000_000
-"""Steps a unit."""
 NO_LIMIT = 0x7FFF_FFFF
 """A rate without a limit."""
-SLOWEST = 1_000
-"""Smallest rate (1e-6 a second): outputs move in steps of 1 ms, so a slower one would round to standing still."""
-LARGEST_VALUE = 2_000.0
-MOST_ACTUATORS = 16
-"""What a line of 921,600 baud carries at 50 Hz in both directions with room to spare."""
-LINE_SHARE = 0.75
-"""Of the line, at most, for frames: above it frames wait for one another, and the last actuators are never reported."""
-COMMAND_BYTES = 57
-STATUS_BYTES_A_SECOND = 63 * 50
-HELLO_BYTES_A_SECOND = 61 * 5
-BITS_A_BYTE = 10
 LOST_SHARE = 0.8
 """The core falls back at this share of the policy's `lost_after`, so that polling and jitter still fit in it."""
-DEGRADED_SHARE = 1.0 / 3.0
 ARM_COMMANDS = 5
-SHORTEST_LOST = 0.010
-LONGEST_LOST = 10.0
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}\Z")
 
 
 def emit(program: Program) -> str:
@@ -47,25 +30,36 @@ def emit(program: Program) -> str:
     Raises:
         PolicyError: the microcontroller cannot hold the envelope or the times; carries every reason.
     """
-    problems = _problems(program)
+    problems = objections(program)
     if problems:
-        raise PolicyError(tuple(problems))
+        raise PolicyError(problems)
     digest = bytes.fromhex(program.digest)
-    lost = _lost_after(program)
-    rows = "\n".join(_row(limit) for limit in program.envelope)
-    names = ", ".join(f'"{limit.name}"' for limit in program.envelope)
+    lost = lost_after(program)
+    own = program.microcontroller
+    rows = [_row(limit) for limit in program.envelope]
+    sensors = [_sensor(sensor) for sensor in own.sensors] or ["{0},"]
+    rules = [_rule(rule, program) for rule in own.rules] or ["{0},"]
     return _HEADER.format(
         name=re.sub(r"[^A-Za-z0-9_. -]", "?", program.name),
         version=program.version,
         actuators=len(program.envelope),
-        names=names,
+        names=_names(limit.name for limit in program.envelope),
+        sensor_names=_names(sensor.name for sensor in own.sensors) or '""',
+        sensors=len(own.sensors),
+        sensors_room=max(1, len(own.sensors)),
+        rules=len(own.rules),
+        rules_room=max(1, len(own.rules)),
+        terms_room=max(1, *(len(rule.terms) for rule in own.rules), 1),
+        stop=int(own.stop),
         digest=", ".join(f"0x{byte:02x}u" for byte in digest),
         hash=int.from_bytes(digest[:4], "little"),
         degraded=round(lost * DEGRADED_SHARE * SCALE),
         lost=round(lost * LOST_SHARE * SCALE),
         valid=round(lost * 1000),
         arm=ARM_COMMANDS,
-        rows=rows.replace("\n", " \\\n"),
+        rows=_lines(rows),
+        sensor_rows=_lines(sensors),
+        rule_rows=_lines(rules),
     )
 
 
@@ -74,78 +68,47 @@ def fixed(value: float) -> int:
     return round(value * SCALE)
 
 
-def _lost_after(program: Program) -> float:
-    return (program.link or LinkSettings()).lost_after
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _lines(rows: Sequence[str]) -> str:
+    """Lines of an initialiser inside a macro."""
+    return " \\\n".join(f"        {row}" for row in rows)
 
 
 def _row(limit: ActuatorLimit) -> str:
+    feedback = limit.feedback
+    lead = 0 if feedback is None else fixed(feedback.lead)
+    age = 0 if feedback is None else fixed(feedback.max_age)
     return (
-        f"        {{.min = {fixed(limit.low)}, .max = {fixed(limit.high)}, .rise = {_rate(limit.rise)}, "
-        f".fall = {_rate(limit.fall)}, .safe = {fixed(limit.safe)}}}, /* {limit.name} */"
+        f"{{.min = {fixed(limit.low)}, .max = {fixed(limit.high)}, .rise = {_rate(limit.rise)}, "
+        f".fall = {_rate(limit.fall)}, .safe = {fixed(limit.safe)}, .lead = {lead}, .feedback_age_us = {age}u, "
+        f".authority = {int(limit.authority)}u}}, /* {limit.name} */"
+    )
+
+
+def _sensor(sensor: SensorSpec) -> str:
+    return (
+        f"{{.min = {fixed(sensor.low)}, .max = {fixed(sensor.high)}, .max_age_us = {fixed(sensor.max_age)}u}}, "
+        f"/* {sensor.name} */"
+    )
+
+
+def _rule(rule: LocalRule, program: Program) -> str:
+    terms = "".join(
+        f"{{.limit = {fixed(term.limit)}, .sensor = {term.sensor}u, .relation = {int(term.relation)}u}}, "
+        for term in rule.terms
+    )
+    values = "".join(f"{fixed(rule.command.values[limit.name])}, " for limit in program.envelope)
+    return (
+        f"{{.terms = {len(rule.terms)}u, .term = {{{terms or '{0}'}}}, .value = {{{values}}}}}, "
+        f"/* line {rule.line} */"
     )
 
 
 def _rate(rate: float) -> int:
     return NO_LIMIT if math.isinf(rate) else fixed(rate)
-
-
-def _problems(program: Program) -> list[Diagnostic]:
-    envelope = [Diagnostic("EG1304", text, program.name, 1, 1) for text in _envelope_problems(program)]
-    return [*envelope, *(Diagnostic("EG1315", text, program.name, 1, 1) for text in _line_problems(program))]
-
-
-def _line_problems(program: Program) -> list[str]:
-    found: list[str] = []
-    lost = _lost_after(program)
-    if not SHORTEST_LOST <= lost <= LONGEST_LOST:
-        found.append(
-            f"`lost_after` is {lost:g} s; the microcontroller takes {SHORTEST_LOST:g} to {LONGEST_LOST:g} s"
-        )
-    elif round(program.period * SCALE) > round(lost * DEGRADED_SHARE * SCALE):
-        found.append(
-            f"with a command every {program.period:g} s and `lost_after` {lost:g} s the microcontroller could never be "
-            f"armed: make `lost_after` at least {program.period / DEGRADED_SHARE:g} s"
-        )
-    link = program.link or LinkSettings()
-    room = link.baud / BITS_A_BYTE * LINE_SHARE
-    there = math.floor(room * program.period / COMMAND_BYTES)
-    back = math.floor((room - HELLO_BYTES_A_SECOND) / STATUS_BYTES_A_SECOND)
-    carried, count = min(there, back), len(program.envelope)
-    if count > carried:
-        found.append(
-            f"a line of {link.baud} baud carries {carried} actuators at a period of {program.period:g} s, "
-            f"the envelope has {count}: raise `baud`, or make `period` longer"
-        )
-    return found
-
-
-def _envelope_problems(program: Program) -> list[str]:
-    found: list[str] = []
-    if not 1 <= len(program.envelope) <= MOST_ACTUATORS:
-        count = len(program.envelope)
-        found.append(f"the envelope has {count} actuators; the microcontroller takes 1 to {MOST_ACTUATORS}")
-    if len({limit.name for limit in program.envelope}) != len(program.envelope):
-        found.append("the envelope names an actuator twice")
-    for limit in program.envelope:
-        found.extend(_limit_problems(limit))
-    return found
-
-
-def _limit_problems(limit: ActuatorLimit) -> list[str]:
-    found: list[str] = []
-    if not _NAME.match(limit.name):
-        found.append(f"`{limit.name}` is no actuator name: letters, digits and `_`, at most 32")
-    values = (limit.low, limit.safe, limit.high)
-    if not all(math.isfinite(v) and abs(v) <= LARGEST_VALUE for v in values):
-        found.append(f"`{limit.name}`: min, max and safe must lie within {LARGEST_VALUE:g} units of zero")
-    elif not limit.low <= limit.safe <= limit.high:
-        found.append(f"`{limit.name}`: safe must lie between min and max")
-    for side, rate in (("rise", limit.rise), ("fall", limit.fall)):
-        if not (rate == math.inf or SLOWEST / SCALE <= rate <= LARGEST_VALUE):
-            found.append(
-                f"`{limit.name}`: {side} must be {SLOWEST / SCALE:g}/s to {LARGEST_VALUE:g}/s, or absent"
-            )
-    return found
 
 
 _HEADER = """\
@@ -157,6 +120,10 @@ _HEADER = """\
 
 #define EG_ACTUATORS {actuators}u
 #define EG_ACTUATOR_NAMES {{{names}}}
+#define EG_SENSOR_NAMES {{{sensor_names}}}
+#define EG_SENSORS_ROOM {sensors_room}u
+#define EG_RULES_ROOM {rules_room}u
+#define EG_TERMS_ROOM {terms_room}u
 
 /* clang-format off */
 #define EG_POLICY_TABLE {{ \\
@@ -166,8 +133,17 @@ _HEADER = """\
     .lost_us = {lost}u, \\
     .valid_max_ms = {valid}u, \\
     .arm_commands = {arm}u, \\
+    .stop = {stop}u, \\
+    .sensors = {sensors}u, \\
+    .rules = {rules}u, \\
     .actuator = {{ \\
 {rows} \\
+    }}, \\
+    .sensor = {{ \\
+{sensor_rows} \\
+    }}, \\
+    .rule = {{ \\
+{rule_rows} \\
     }}, \\
 }}
 /* clang-format on */

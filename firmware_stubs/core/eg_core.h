@@ -110,7 +110,7 @@ typedef struct {
     uint32_t lost_us;      /* no command for this long: the fallback acts */
     uint16_t valid_max_ms; /* no command is valid for longer, whatever it says */
     uint8_t arm_commands;  /* consecutive in-time commands an arm request needs, for every actuator */
-    bool stop;             /* there is an emergency stop */
+    uint8_t stop;          /* 1: there is an emergency stop */
     uint32_t sensors;      /* how many of `sensor`, at most EG_SENSORS_ROOM */
     uint32_t rules;        /* how many of `rule`, at most EG_RULES_ROOM: the first that holds acts, else `safe` */
     eg_actuator actuator[EG_ACTUATORS];
@@ -125,7 +125,7 @@ typedef struct {
     uint8_t action;
     uint8_t source;
     uint8_t actuator;
-    bool by_operator; /* signed with the operator's key, not the host's */
+    uint8_t by_operator; /* 1: signed with the operator's key, not the host's */
     uint16_t valid_ms;
     uint32_t age_ms; /* by the microcontroller's own clock */
     uint32_t policy_hash;
@@ -136,14 +136,14 @@ typedef struct {
 typedef struct {
     uint64_t at_us; /* when it was taken, on the clock of `now_us` */
     int32_t value;  /* 1e-6 of the unit */
-    bool valid;
+    uint8_t valid;  /* 1: yes, anything else: no */
 } eg_reading;
 
 /* What the board knows by itself. Zero-initialised: nothing measured, and the emergency stop pressed. */
 typedef struct {
     eg_reading measured[EG_ACTUATORS]; /* where each actuator really is */
     eg_reading sensor[EG_SENSORS_ROOM];
-    bool stop_released; /* the emergency stop's contact is closed: a cut wire is a stop */
+    uint8_t stop_released; /* 1: the emergency stop's contact is closed; anything else, as a cut wire, is a stop */
 } eg_senses;
 
 typedef struct {
@@ -202,14 +202,15 @@ typedef struct {
 extern const eg_table eg_policy_table;
 
 /* State after a reset: SILENT. With sound `retained` memory the outputs begin where they were and the latches are as
- * they were; without, every output is at its safe value. A table that is not sound locks out. */
+ * they were; without (NULL, or damaged), every output is at its safe value. A table that is not sound locks out. */
 void eg_init(const eg_table *table, eg_state *state, const eg_retained *retained, uint64_t now_us);
 
 /* Writes what has to survive a reset. */
 void eg_retain(const eg_state *state, eg_retained *retained);
 
-/* LOCKOUT until the next reset, for what the core cannot see itself (a refused key, two copies that differ). */
-void eg_lock(eg_state *state, eg_reason reason);
+/* LOCKOUT until the next reset, for what the core cannot see itself (a refused key, two copies that differ).
+ * `latches`: what the operator has to release after it. */
+void eg_lock(eg_state *state, eg_reason reason, uint8_t latches);
 
 /* One step. `now_us` is a free-running counter that never goes back. Call it at least every millisecond. */
 eg_outputs eg_step(const eg_table *table, eg_state *state, const eg_inputs *inputs, uint64_t now_us);

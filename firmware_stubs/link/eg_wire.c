@@ -8,6 +8,7 @@
 #define SIGNED 0x01u /* the only incompatibility flag, and mandatory */
 #define SIGNATURE 6u
 #define STAMP 6u
+#define LINKS 4u
 
 typedef struct {
     uint32_t message;
@@ -19,7 +20,8 @@ static const dialect_row DIALECT[] = {
     {EG_HELLO, EG_HELLO_SIZE, 120u},
     {EG_OPEN, EG_OPEN_SIZE, 71u},
     {EG_COMMAND, EG_COMMAND_SIZE, 121u},
-    {EG_STATUS, EG_STATUS_SIZE, 95u},
+    {EG_STATUS, EG_STATUS_SIZE, 108u},
+    {EG_OFFER, EG_OFFER_SIZE, 230u},
 };
 
 static const dialect_row *find(uint32_t message) {
@@ -60,12 +62,13 @@ static uint16_t checksum(const uint8_t *raw, uint32_t length, uint8_t crc_extra)
     return eg_crc(eg_crc(0xFFFFu, &raw[1], (size_t)EG_HEADER - 1u + length), &crc_extra, 1u);
 }
 
-/* The first 6 bytes of SHA-256(key, everything before the signature). */
-static void sign(const uint8_t *raw, uint32_t length, const uint8_t key[EG_KEY_SIZE], uint8_t out[SIGNATURE]) {
+/* The first 6 bytes of SHA-256(key of the link, everything before the signature). */
+static void sign(const uint8_t *raw, uint32_t length, const eg_keys *keys, uint8_t out[SIGNATURE]) {
+    const uint32_t link = raw[EG_HEADER + length + 2u];
     eg_sha256 hash;
     uint8_t digest[EG_SHA256_SIZE];
     eg_sha256_start(&hash);
-    eg_sha256_add(&hash, key, EG_KEY_SIZE);
+    eg_sha256_add(&hash, keys->key[(link / 2u) % EG_KEYS], EG_KEY_SIZE);
     eg_sha256_add(&hash, raw, (size_t)EG_HEADER + length + 2u + 1u + STAMP);
     eg_sha256_end(&hash, digest);
     for (uint32_t i = 0u; i < SIGNATURE; i++) {
@@ -73,7 +76,7 @@ static void sign(const uint8_t *raw, uint32_t length, const uint8_t key[EG_KEY_S
     }
 }
 
-static bool same(const uint8_t *a, const uint8_t *b, uint32_t length) {
+bool eg_equal(const uint8_t *a, const uint8_t *b, uint32_t length) {
     uint8_t difference = 0u;
     for (uint32_t i = 0u; i < length; i++) {
         difference |= (uint8_t)(a[i] ^ b[i]);
@@ -115,7 +118,7 @@ static bool plausible(const eg_parser *p) {
     return ok;
 }
 
-static eg_parsed verify(const uint8_t *raw, const uint8_t key[EG_KEY_SIZE], eg_frame *frame) {
+static eg_parsed verify(const uint8_t *raw, const eg_keys *keys, eg_frame *frame) {
     const uint32_t length = raw[1];
     const uint8_t *tail = &raw[EG_HEADER + length];
     const dialect_row *row = find((uint32_t)eg_load(&raw[7], 3u));
@@ -123,8 +126,8 @@ static eg_parsed verify(const uint8_t *raw, const uint8_t key[EG_KEY_SIZE], eg_f
         return EG_BAD_CHECKSUM;
     }
     uint8_t expected[SIGNATURE];
-    sign(raw, length, key, expected);
-    if (!same(expected, &tail[3u + STAMP], SIGNATURE)) {
+    sign(raw, length, keys, expected);
+    if ((tail[2] >= LINKS) || !eg_equal(expected, &tail[3u + STAMP], SIGNATURE)) {
         return EG_BAD_SIGNATURE;
     }
     frame->message = row->message;
@@ -138,7 +141,10 @@ static eg_parsed verify(const uint8_t *raw, const uint8_t key[EG_KEY_SIZE], eg_f
     return EG_FRAME;
 }
 
-eg_parsed eg_parser_next(eg_parser *parser, const uint8_t key[EG_KEY_SIZE], eg_frame *frame) {
+eg_parsed eg_parser_next(eg_parser *parser, const eg_keys *keys, eg_frame *frame) {
+    if (parser->used > EG_FRAME_MAX) {
+        parser->used = 0u; /* no byte put it there: damaged memory must not become an index */
+    }
     while ((parser->used > 0u) && !plausible(parser)) {
         drop(parser, 1u);
     }
@@ -149,12 +155,12 @@ eg_parsed eg_parser_next(eg_parser *parser, const uint8_t key[EG_KEY_SIZE], eg_f
     if (parser->used < total) {
         return EG_MORE;
     }
-    const eg_parsed result = verify(parser->buffer, key, frame);
+    const eg_parsed result = verify(parser->buffer, keys, frame);
     drop(parser, (result == EG_BAD_CHECKSUM) ? 1u : total);
     return result;
 }
 
-size_t eg_pack(const eg_frame *frame, uint8_t sequence, uint64_t stamp, const uint8_t key[EG_KEY_SIZE],
+size_t eg_pack(const eg_frame *frame, uint8_t sequence, uint64_t stamp, const eg_keys *keys,
                uint8_t out[EG_FRAME_MAX]) {
     const dialect_row *row = find(frame->message);
     if ((row == NULL) || (row->length != frame->length)) {
@@ -176,6 +182,6 @@ size_t eg_pack(const eg_frame *frame, uint8_t sequence, uint64_t stamp, const ui
     eg_store(tail, 2u, checksum(out, length, row->crc_extra));
     tail[2] = frame->link;
     eg_store(&tail[3], STAMP, stamp);
-    sign(out, length, key, &tail[3u + STAMP]);
+    sign(out, length, keys, &tail[3u + STAMP]);
     return (size_t)EG_HEADER + length + EG_TRAILER;
 }

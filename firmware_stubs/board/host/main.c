@@ -1,5 +1,5 @@
 /* Board port: a process on a pty, for rigs and demonstrations on a desk. The same core and link as on every board.
- * Arguments: the device key file. Prints the pty's path, then a record of every output at each change and at least
+ * Arguments: the host's and the operator's key file. Prints the pty's path, then a record of every output at each change and at least
  * every 10 ms: `time_us actuator value mode`, time on CLOCK_MONOTONIC. Ends when its standard input closes. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -158,13 +158,13 @@ static int run(int line) {
 }
 
 int main(int count, char **arguments) {
-    uint8_t key[EG_KEY_SIZE];
-    uint8_t seed[EG_SEED_SIZE];
+    eg_identity identity;
     char name[64];
-    if ((count != 2) || !load_key(arguments[1], key)) {
-        return fail("cannot read the device key");
+    if ((count != 3) || !load_key(arguments[1], identity.keys.key[EG_HOST_KEY]) ||
+        !load_key(arguments[2], identity.keys.key[EG_OPERATOR_KEY])) {
+        return fail("cannot read the keys");
     }
-    if (getrandom(seed, sizeof seed, 0u) != (ssize_t)sizeof seed) {
+    if (getrandom(identity.seed, sizeof identity.seed, 0u) != (ssize_t)sizeof identity.seed) {
         return fail("no random numbers");
     }
     const int line = open_line(name, sizeof name);
@@ -176,6 +176,6 @@ int main(int count, char **arguments) {
     (void)fflush(stdout);
     (void)fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     be_punctual();
-    eg_device_init(&device, &eg_policy_table, key, seed, clock_us());
+    eg_device_init(&device, &identity, NULL, 1u, clock_us());
     return run(line);
 }

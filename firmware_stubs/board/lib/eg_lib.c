@@ -6,11 +6,16 @@
 /* Named in one place so that a caller in another language needs no knowledge of the structs. */
 size_t eg_lib_size(void);
 uint32_t eg_lib_actuators(void);
-void eg_lib_reset(eg_device *d, const uint8_t *key, const uint8_t *seed, uint64_t now_us);
+void eg_lib_reset(eg_device *d, const uint8_t *host_key, const uint8_t *operator_key, const uint8_t *seed,
+                  uint32_t retained, uint64_t now_us);
 void eg_lib_feed(eg_device *d, const uint8_t *data, size_t length, uint64_t now_us);
 uint64_t eg_lib_run(eg_device *d, uint64_t from_us, uint64_t to_us, uint64_t step_us);
 int32_t eg_lib_output(const eg_device *d, uint32_t actuator);
-void eg_lib_facts(const eg_device *d, uint32_t facts[9]);
+void eg_lib_facts(const eg_device *d, uint32_t facts[12]);
+void eg_lib_drive(const eg_device *d, uint32_t actuator, uint32_t pair[2]);
+void eg_lib_sense(eg_device *d, uint32_t sensor, int32_t value, uint64_t at_us, uint32_t valid);
+void eg_lib_measure(eg_device *d, uint32_t actuator, int32_t value, uint64_t at_us, uint32_t valid);
+void eg_lib_stop(eg_device *d, uint32_t pressed);
 void eg_lib_corrupt_output(eg_device *d, uint32_t actuator, int32_t value);
 void eg_lib_sha256(const uint8_t *data, size_t length, uint8_t *digest);
 
@@ -22,8 +27,20 @@ uint32_t eg_lib_actuators(void) {
     return EG_ACTUATORS;
 }
 
-void eg_lib_reset(eg_device *d, const uint8_t *key, const uint8_t *seed, uint64_t now_us) {
-    eg_device_init(d, &eg_policy_table, key, seed, now_us);
+/* `retained`: 1 after a reset, memory and the emergency stop's contact stay as they were; 0 after a loss of power. */
+void eg_lib_reset(eg_device *d, const uint8_t *host_key, const uint8_t *operator_key, const uint8_t *seed,
+                  uint32_t retained, uint64_t now_us) {
+    const eg_retained kept = d->kept;
+    const uint8_t released = (retained == 1u) ? d->senses.stop_released : 1u;
+    eg_identity identity;
+    for (uint32_t i = 0u; i < EG_KEY_SIZE; i++) {
+        identity.keys.key[EG_HOST_KEY][i] = host_key[i];
+        identity.keys.key[EG_OPERATOR_KEY][i] = operator_key[i];
+    }
+    for (uint32_t i = 0u; i < EG_SEED_SIZE; i++) {
+        identity.seed[i] = seed[i];
+    }
+    eg_device_init(d, &identity, (retained == 1u) ? &kept : NULL, released, now_us);
 }
 
 void eg_lib_feed(eg_device *d, const uint8_t *data, size_t length, uint64_t now_us) {
@@ -49,7 +66,7 @@ int32_t eg_lib_output(const eg_device *d, uint32_t actuator) {
     return (actuator < EG_ACTUATORS) ? d->outputs.value[actuator] : 0;
 }
 
-void eg_lib_facts(const eg_device *d, uint32_t facts[9]) {
+void eg_lib_facts(const eg_device *d, uint32_t facts[12]) {
     facts[0] = d->outputs.mode;
     facts[1] = d->outputs.reason;
     facts[2] = d->outputs.source;
@@ -57,14 +74,39 @@ void eg_lib_facts(const eg_device *d, uint32_t facts[9]) {
     facts[4] = d->rejected;
     facts[5] = d->crc_errors;
     facts[6] = d->dropped;
-    facts[7] = d->outputs.degraded ? 1u : 0u;
-    facts[8] = d->outputs.ready ? 1u : 0u;
+    facts[7] = d->outputs.degraded;
+    facts[8] = d->outputs.ready;
+    facts[9] = d->outputs.latches;
+    facts[10] = d->outputs.stopped;
+    facts[11] = (uint32_t)d->opened;
 }
 
-/* A bit flip in retained memory, for the tests of the core's self-check. */
+void eg_lib_drive(const eg_device *d, uint32_t actuator, uint32_t pair[2]) {
+    const eg_drive drive = eg_device_drive(d, actuator);
+    pair[0] = drive.value;
+    pair[1] = drive.check;
+}
+
+void eg_lib_sense(eg_device *d, uint32_t sensor, int32_t value, uint64_t at_us, uint32_t valid) {
+    if (sensor < EG_SENSORS_ROOM) {
+        d->senses.sensor[sensor] = (eg_reading){.at_us = at_us, .value = value, .valid = (uint8_t)valid};
+    }
+}
+
+void eg_lib_measure(eg_device *d, uint32_t actuator, int32_t value, uint64_t at_us, uint32_t valid) {
+    if (actuator < EG_ACTUATORS) {
+        d->senses.measured[actuator] = (eg_reading){.at_us = at_us, .value = value, .valid = (uint8_t)valid};
+    }
+}
+
+void eg_lib_stop(eg_device *d, uint32_t pressed) {
+    d->senses.stop_released = (pressed == 0u) ? 1u : 0u;
+}
+
+/* A bit flip in the first copy of the core's memory. */
 void eg_lib_corrupt_output(eg_device *d, uint32_t actuator, int32_t value) {
     if (actuator < EG_ACTUATORS) {
-        d->state.channel[actuator].output = value;
+        d->pair.state.channel[actuator].output = value;
     }
 }
 

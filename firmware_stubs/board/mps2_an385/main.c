@@ -43,12 +43,7 @@ typedef struct {
 #define WATCHDOG_WARN_AND_RESET 3u
 
 /* Written before reset by whoever provisions the board; a real part has it in one-time memory and a random source. */
-typedef struct {
-    uint8_t key[EG_KEY_SIZE];
-    uint8_t seed[EG_SEED_SIZE];
-} provision_page;
-
-extern const provision_page eg_provision;
+extern const eg_identity eg_provision;
 
 /* Survives a watchdog reset, so that no seed is used twice. It does not survive a loss of power: whoever starts the
  * emulator writes a new seed each time. On a real part the count must be kept where power does not matter. */
@@ -200,14 +195,14 @@ static void record(uint64_t now_us) {
 }
 
 int main(void) {
-    uint8_t seed[EG_SEED_SIZE];
+    eg_identity identity = eg_provision;
     boots++;
     for (uint32_t i = 0u; i < EG_SEED_SIZE; i++) {
         const uint8_t count = (i < 4u) ? (uint8_t)(boots >> (8u * i)) : 0u;
-        seed[i] = (uint8_t)(eg_provision.seed[i] ^ count);
+        identity.seed[i] = (uint8_t)(eg_provision.seed[i] ^ count);
     }
     *PRESCALE = (CLOCK_HZ / 1000000u) - 1u;
-    eg_device_init(&device, &eg_policy_table, eg_provision.key, seed, clock_us());
+    eg_device_init(&device, &identity, NULL, 1u, clock_us());
     start_uart(UART_LINK, UART_SEND | UART_RECEIVE | UART_RECEIVE_INTERRUPT);
     start_uart(UART_RECORD, UART_SEND);
     start_timer();
