@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from edgeguard.link.keys import load_device_key, new_device_key
 from edgeguard.link.link import Link, TransportLink, link_over, open_link
+from edgeguard.link.operator import OperatorSession, OperatorStatus
 from edgeguard.link.ping import PingReport, ping
-from edgeguard.link.session import LinkState, LinkStatus
+from edgeguard.link.status import LinkState, LinkStatus
 from edgeguard.link.transport import Transport
 
 __all__ = [
     "Link",
     "LinkState",
     "LinkStatus",
+    "OperatorSession",
+    "OperatorStatus",
     "PingReport",
     "Transport",
     "TransportLink",

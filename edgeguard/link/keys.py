@@ -1,6 +1,6 @@
-"""The device key: 32 secret bytes that host and microcontroller share, one file a device.
+"""The keys of one microcontroller: the device key, which it shares with the host, and the operator's. 32 bytes each.
 
-Reads and writes key files; never prints a key. The public test key is for tests and the demo only.
+Reads and writes key files, one form for both; never prints a key. The public test keys are for tests and the demo only.
 File: comment lines with `#`, the line `edgeguard-device-key-1`, then 64 hex digits.
 """
 
@@ -15,6 +15,8 @@ from edgeguard.errors import LinkError
 KEY_SIZE = 32
 TEST_KEY = b"edgeguard-TEST-key-do-not-ship!!"
 """Public: that of `firmware_stubs/keys/test.device-key`. Firmware built for release refuses it."""
+TEST_OPERATOR_KEY = b"edgeguard-TEST-operator-no-ship!"
+"""Public, too: that of `firmware_stubs/keys/test.operator-key`."""
 
 _HEADER = "edgeguard-device-key-1"
 _LARGEST = 4096
@@ -39,7 +41,7 @@ def load_device_key(path: str | Path) -> bytes:
     key = _from_hex(lines[1]) if len(lines) == 2 and lines[0] == _HEADER else None
     if key is None:
         raise LinkError(f"`{path}` is not a device key: write one with `edgeguard link provision`")
-    if key != TEST_KEY and mode & 0o077:
+    if key not in (TEST_KEY, TEST_OPERATOR_KEY) and mode & 0o077:
         raise LinkError(f"device key `{path}` may be read by others on this machine: `chmod 600` it")
     return key
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from edgeguard.errors import LinkError
-from edgeguard.link.session import HostSession, LinkState, LinkStatus
+from edgeguard.link.operator import OperatorSession
+from edgeguard.link.session import HostSession
+from edgeguard.link.status import LinkState, LinkStatus
 from edgeguard.link.transport import Transport, open_port
 from edgeguard.program import ActuatorLimit
 from edgeguard.types import Authority
@@ -37,7 +39,14 @@ class Link(Protocol):
         ...
 
     def arm(self, now: float) -> None:
-        """The operator allows the host to act: the request is repeated for 2 s until it is granted."""
+        """The operator allows the host to act: asked for during 2 s, until it is granted.
+
+        Only a host with the operator's key can ask; one without says so in the status' reason.
+        """
+        ...
+
+    def release(self, now: float) -> None:
+        """The operator has seen what latched, and releases it: as `arm`, of which it is no part."""
         ...
 
     def close(self) -> None:
@@ -77,8 +86,25 @@ class TransportLink:
             self._follow_port()
 
     def arm(self, now: float) -> None:
-        """The operator allows the host to act: the request is repeated for 2 s until it is granted."""
+        """The operator allows the host to act: asked for during 2 s, until it is granted. See `Link.arm`."""
         self._session.arm(now)
+
+    def release(self, now: float) -> None:
+        """The operator has seen what latched, and releases it."""
+        self._session.release(now)
+
+    def take_offers(self) -> bytes:
+        """Frames that a panel with the operator's key must see, at most 8 of them; for its `OperatorSession`.
+
+        They are handed on as they came, unread: this host cannot tell whether they are authentic, the panel can.
+        """
+        return self._session.take_offers()
+
+    def relay(self, data: bytes, now: float) -> None:
+        """Put a panel's answers on the line at once: frames of the operator's only, at most 4 between two `poll`."""
+        frames = self._session.relay(data)
+        if frames and not self._transport.write(frames, now):
+            self._session.dropped += 1
 
     def close(self) -> None:
         """Give the host's authority up, as well as can be, and let go of the line."""
@@ -102,17 +128,20 @@ def link_over(
     key: bytes,
     policy_hash: bytes,
     actuators: Sequence[ActuatorLimit],
+    operator_key: bytes | None = None,
     valid: float = 0.100,
     nonce: Callable[[], bytes] = lambda: secrets.token_bytes(8),
 ) -> TransportLink:
     """Make a link over a transport that is already there. For the parameters see `open_link`.
 
     Raises:
-        LinkError: the key or the policy's hash is not 32 bytes, or there are no actuators.
+        LinkError: a key or the policy's hash is not 32 bytes, both keys are the same, or there are no actuators.
 
     """
     if len(key) != 32 or len(policy_hash) != 32:
         raise LinkError("the device key and the policy's hash must be 32 bytes each")
+    if operator_key is not None and (len(operator_key) != 32 or operator_key == key):
+        raise LinkError("the operator's key must be 32 bytes, and another than the device key")
     if not actuators:
         raise LinkError("the policy's envelope names no actuator: nothing to link to")
     for limit in actuators:
@@ -122,7 +151,14 @@ def link_over(
             )
     if not 0.0 < valid < math.inf:
         raise LinkError(f"commands must be valid for a time, not for {valid:g} s")
-    session = HostSession(key=key, policy=policy_hash, actuators=tuple(actuators), nonce=nonce, valid=valid)
+    session = HostSession(
+        key=key,
+        policy=policy_hash,
+        actuators=tuple(actuators),
+        nonce=nonce,
+        valid=valid,
+        operator=None if operator_key is None else OperatorSession(operator_key, policy_hash, valid),
+    )
     return TransportLink(transport, session)
 
 
@@ -132,6 +168,7 @@ def open_link(
     key: bytes,
     policy_hash: bytes,
     actuators: Sequence[ActuatorLimit],
+    operator_key: bytes | None = None,
     baud: int = 921_600,
     valid: float = 0.100,
 ) -> TransportLink:
@@ -142,6 +179,7 @@ def open_link(
         key: the device key, 32 bytes (`load_device_key`).
         policy_hash: SHA-256 of the policy file, 32 bytes: `bytes.fromhex(program.digest)`.
         actuators: the policy's envelope, in its order.
+        operator_key: 32 bytes, only where this host may speak for the operator; else a panel does, see `TransportLink`.
         baud: speed of a serial line.
         valid: s a command may be old, by the microcontroller's clock, when it arrives.
 
@@ -150,5 +188,10 @@ def open_link(
 
     """
     return link_over(
-        open_port(port, baud), key=key, policy_hash=policy_hash, actuators=actuators, valid=valid
+        open_port(port, baud),
+        key=key,
+        policy_hash=policy_hash,
+        actuators=actuators,
+        operator_key=operator_key,
+        valid=valid,
     )

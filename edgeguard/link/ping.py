@@ -13,7 +13,7 @@ from statistics import median
 
 from edgeguard.errors import LinkError
 from edgeguard.link.link import Link
-from edgeguard.link.session import LinkState, LinkStatus
+from edgeguard.link.status import LinkState, LinkStatus
 from edgeguard.types import NO_VALUES, Authority
 
 PERIOD = 0.02

@@ -10,80 +10,35 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from hashlib import sha256
 from types import MappingProxyType
 
 from edgeguard.link import messages, wire
-from edgeguard.link.messages import Action, Hello, Open, Request, Status
+from edgeguard.link.messages import Action, Hello, Offer, Open, Request, Status, name_of
+from edgeguard.link.operator import OperatorSession, is_offer
+from edgeguard.link.relay import Relay
+from edgeguard.link.status import Counts, LinkState, LinkStatus
 from edgeguard.program import ActuatorLimit
 from edgeguard.types import NO_VALUES, Authority
 
 STATUS_LOST = 0.100
 """s without an authentic STATUS after which the session counts as lost."""
-ARM_WINDOW = 2.0
-"""s for which an operator's arm request is repeated until the microcontroller grants it."""
 OPEN_AGAIN = 0.040
 """s before the same HELLO is answered again: less than the microcontroller's own period of 0.05 s."""
 REMEMBERED = 64
 """Requests whose time of sending is kept to measure round trips."""
+NO_OPERATOR = "this host does not hold the operator's key: arm and release at the operator's panel"
 
 COUNTER_LAST = 0xFFFF_0000
 """Counters do not wrap: a session ends before its last one."""
 
 
-class LinkState(str, Enum):
-    """Where the host stands with the microcontroller."""
-
-    CLOSED = "closed"
-    """The port is gone or was never there."""
-    WAITING = "waiting"
-    """The port is open; no HELLO yet, or the microcontroller fell silent."""
-    OPENING = "opening"
-    """HELLO heard, OPEN sent."""
-    OPEN = "open"
-    """Authentic STATUS of this session arrives."""
-    MISMATCH = "mismatch"
-    """The microcontroller has another policy, protocol or number of actuators."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
-    """What is known of the line and the microcontroller. Times in s on the caller's clock."""
-
-    state: str
-    mcu_mode: str
-    """`silent`, `enabled`, `fallback_only`, `lockout`, or `unknown` while no STATUS arrives."""
-    last_heard: float
-    """When the last STATUS of a session came; -inf: never. A HELLO does not count: it may be a recording."""
-    round_trip: float | None
-    """From sending a request to hearing that it was accepted, less the time the answer waited for its turn."""
-    sent: int
-    """Frames handed to the line."""
-    received: int
-    """Authentic frames from the microcontroller."""
-    rejected: int
-    """Frames refused on either side: forged, replayed, stale, out of session."""
-    crc_errors: int
-    """Frames with a bad checksum on either side."""
-    outputs: Mapping[str, float]
-    """What the microcontroller drives each actuator to, as last reported."""
-    reason: str
-    """Why it is so, in a word: the microcontroller's reason for its mode, or what keeps the link from opening."""
-    dropped: int = 0
-    """Commands that found no session or no room on the line."""
-    degraded: bool = False
-    ready: bool = False
-    """The microcontroller would grant an arm request now."""
-    refusal: str = ""
-    """Why the microcontroller refused the last frame that it refused."""
-    source: str = "unknown"
-    """Whose command the outputs follow: an authority's name in lower case."""
-
-
 @dataclass(slots=True)
 class HostSession:
-    """One host's view of one microcontroller. `valid`: s a command may be old on arrival."""
+    """One host's view of one microcontroller. `valid`: s a command may be old on arrival.
+
+    `operator`: speaks for the operator, where this host may. Without it OFFERs are only handed on: `take_offers`.
+    """
 
     key: bytes
     policy: bytes
@@ -92,15 +47,21 @@ class HostSession:
     nonce: Callable[[], bytes]
     """8 random bytes."""
     valid: float = 0.100
+    operator: OperatorSession | None = None
     state: LinkState = LinkState.WAITING
     reason: str = "waiting for the microcontroller"
     sent: int = 0
     received: int = 0
     rejected: int = 0
     dropped: int = 0
+    lost: int = 0
     last_heard: float = -math.inf
     round_trip: float | None = None
+    note: str = ""
+    """What became of the operator's last request here."""
     _parser: wire.Parser = field(init=False)
+    _relay: Relay = field(default_factory=Relay)
+    _theirs: Counts = field(default_factory=Counts)
     _session: bytes = b""
     _mcu_nonce: bytes = b""
     _host_nonce: bytes = b""
@@ -111,23 +72,21 @@ class HostSession:
     _opened_at: float = -math.inf
     _status: Status | None = None
     _outputs: dict[str, float] = field(default_factory=dict)
-    _arm_until: float = -math.inf
     _sent_at: OrderedDict[int, float] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self._parser = wire.Parser(self.key)
+        self._parser = wire.Parser(self.key, None if self.operator is None else self.operator.key)
 
     # -- what the line brings ------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> bytes:
-        """Take bytes from the line; return what must be answered at once (OPEN)."""
+        """Take bytes from the line; return what must be answered at once (OPEN, and the operator's requests)."""
         answer = b""
+        self._relay.next_round()
         for frame in self._parser.feed(data):
-            if (frame.system, frame.component, frame.link) != (
-                wire.SYSTEM_MCU,
-                wire.COMPONENT,
-                wire.TO_HOST,
-            ) or not frame.payload[-1] & messages.FLAG_ALWAYS:
+            if self.operator is not None and is_offer(frame):
+                answer += self._hear(Offer.parse(frame.payload), self.operator, now)
+            elif not _from_mcu(frame):
                 self.rejected += 1
             elif frame.message == wire.HELLO:
                 answer += self._hello(Hello.parse(frame.payload), now)
@@ -135,17 +94,36 @@ class HostSession:
                 self._take_status(Status.parse(frame.payload), now)
             else:
                 self.rejected += 1
+        self._relay.keep(self._parser.foreign)
         return answer
+
+    def take_offers(self) -> bytes:
+        """Frames for the operator's panel since the last call, as they came: not authenticated. See `relay`.
+
+        Empty at a host that holds the operator's key: there it answers by itself.
+        """
+        return self._relay.take()
+
+    def relay(self, data: bytes) -> bytes:
+        """Take bytes from the operator's panel; return the frames in them that may go on the line: see `Relay`."""
+        frames = self._relay.let_through(data, is_open=self.state is LinkState.OPEN)
+        self.sent += len(frames)
+        return b"".join(frames)
 
     def tick(self, now: float) -> None:
         """Let time pass: a microcontroller that fell silent has no session any more."""
         quiet = now - max(self._status_at, self._opened_at) > STATUS_LOST
         if self.state in (LinkState.OPEN, LinkState.OPENING) and quiet:
             self._drop_session("the microcontroller fell silent")
+        if self.operator is not None:
+            self.operator.tick(now)
 
     def port_lost(self) -> None:
         """The port vanished, and with it the operator's pending request: another device may come back."""
-        self._arm_until = -math.inf
+        if self.operator is not None:
+            self.operator.cancel()
+        self.note = ""
+        self._relay.reset()
         self._drop_session("the port is closed")
         self.state = LinkState.CLOSED
 
@@ -156,7 +134,7 @@ class HostSession:
     # -- what the host wants ---------------------------------------------------------------------------------------
 
     def command(self, values: Mapping[str, float], source: Authority, now: float) -> bytes:
-        """Frames that command every actuator, and the arm request while one is pending; empty without a session.
+        """Frames that command every actuator; empty without a session.
 
         An actuator without a finite value is commanded to its safe value as SAFE_STATE.
         """
@@ -167,48 +145,72 @@ class HostSession:
         if self.state is not LinkState.OPEN or status is None:
             self.dropped += 1
             return b""
-        frames = b"".join(
+        return b"".join(
             self._set(index, limit, values.get(limit.name, math.nan), source, status, now)
             for index, limit in enumerate(self.actuators)
         )
-        if now <= self._arm_until and status.flags & messages.READY:
-            frames += self._request(Action.ARM, 0, 0, Authority.HUMAN, status, now)
-        return frames
 
     def arm(self, now: float) -> None:
-        """The operator allows the host to act: ask until granted, for at most ARM_WINDOW."""
-        self._arm_until = now + ARM_WINDOW
+        """The operator allows the host to act: ask at every OFFER until granted, for at most ARM_WINDOW.
+
+        A host without the operator's key cannot ask, and says so in the status' reason.
+        """
+        if self.operator is None:
+            self.note = NO_OPERATOR
+        else:
+            self.operator.arm(now)
+
+    def release(self, now: float) -> None:
+        """The operator has seen what latched and releases it: as `arm`, and apart from it."""
+        if self.operator is None:
+            self.note = NO_OPERATOR
+        else:
+            self.operator.release(now)
 
     def disarm(self, now: float) -> bytes:
-        """Frame that gives the host's authority up; empty without a session."""
-        self._arm_until = -math.inf
+        """Frame that gives the host's authority up; empty without a session. Ends a request to arm, too."""
+        if self.operator is not None:
+            self.operator.cancel()
         if self.state is not LinkState.OPEN or self._status is None:
             return b""
         return self._request(Action.DISARM, 0, 0, Authority.SAFE_STATE, self._status, now)
 
     def status(self) -> LinkStatus:
-        """Snapshot of everything known."""
+        """Snapshot of everything known. No count in it ever goes back, whatever vanishes, resets or comes again."""
         s = self._status
-        parser = self._parser
+        parser, relay, theirs = self._parser, self._relay, self._theirs
+        refused = self.rejected + parser.signature_errors + relay.rejected + theirs.rejected
+        note = self.note
+        if self.operator is not None:
+            note, refused = self.operator.note, refused + self.operator.rejected
         return LinkStatus(
             state=self.state.value,
-            mcu_mode="unknown" if s is None else _name(messages.MCU_MODES, s.mode),
+            mcu_mode="unknown" if s is None else name_of(messages.MCU_MODES, s.mode),
             last_heard=self.last_heard,
             round_trip=self.round_trip,
             sent=self.sent,
             received=self.received,
-            rejected=self.rejected + parser.signature_errors + (0 if s is None else s.rejected),
-            crc_errors=parser.crc_errors + (0 if s is None else s.crc_errors),
+            rejected=refused,
+            crc_errors=parser.crc_errors + theirs.crc_errors,
             outputs=MappingProxyType(dict(self._outputs)) if self._outputs else NO_VALUES,
-            reason=self.reason,
-            dropped=self.dropped + (0 if s is None else s.dropped),
+            reason=f"{self.reason}; {note}" if note else self.reason,
+            dropped=self.dropped + relay.dropped + theirs.dropped,
             degraded=s is not None and bool(s.flags & messages.DEGRADED),
             ready=s is not None and bool(s.flags & messages.READY),
             refusal="" if s is None else messages.REFUSALS.get(s.refusal, f"code {s.refusal}"),
-            source="unknown" if s is None else _name(_SOURCES, s.source),
+            source="unknown" if s is None else name_of(_SOURCES, s.source),
+            latches=() if s is None else messages.latch_names(s.latches),
+            stopped=s is not None and bool(s.flags & messages.STOPPED),
+            lost=self.lost,
         )
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _hear(self, offer: Offer, operator: OperatorSession, now: float) -> bytes:
+        self.received += 1
+        answer = operator.hear(offer, now)
+        self.sent += bool(answer)
+        return answer
 
     def _hello(self, hello: Hello, now: float) -> bytes:
         self.received += 1
@@ -248,17 +250,19 @@ class HostSession:
 
     def _take_status(self, status: Status, now: float) -> None:
         expected = self.state in (LinkState.OPEN, LinkState.OPENING) and status.session == self._session
-        last = -1 if self._status is None else self._status.counter
+        last = 0 if self._status is None else self._status.counter
         if not expected or status.counter <= last or status.actuator >= len(self.actuators):
             self.rejected += 1
             return
         self.received += 1
         self.last_heard = self._status_at = now
+        self.lost += status.counter - last - 1
+        self._theirs = self._theirs.then(status)
         self.state, self._status = LinkState.OPEN, status
-        self.reason = _name(messages.REASONS, status.reason)
+        self.reason = name_of(messages.REASONS, status.reason)
         self._outputs[self.actuators[status.actuator].name] = status.value / messages.SCALE
-        if _name(messages.MCU_MODES, status.mode) == "enabled":
-            self._arm_until = -math.inf
+        if status.mode == messages.ENABLED:
+            self.note = ""
         sent = self._sent_at.pop(status.counter_echo, None)
         if sent is not None:
             self.round_trip = max(0.0, now - sent - status.age * 1e-4)
@@ -309,5 +313,7 @@ class HostSession:
 _SOURCES = tuple(authority.name.lower() for authority in Authority)
 
 
-def _name(names: Sequence[str], code: int) -> str:
-    return names[code] if code < len(names) else f"code {code}"
+def _from_mcu(frame: wire.RawFrame) -> bool:
+    sender = (frame.system, frame.component, frame.link)
+    expected = (wire.SYSTEM_MCU, wire.COMPONENT, wire.TO_HOST)
+    return sender == expected and bool(frame.payload[-1] & messages.FLAG_ALWAYS)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeguard.link import PingReport
-from edgeguard.link.session import LinkStatus
+from edgeguard.link.status import LinkStatus
 
 Call = Callable[..., Any]
 
