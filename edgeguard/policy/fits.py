@@ -71,7 +71,7 @@ def _line_problems(program: Program) -> list[str]:
     room = link.baud / BITS_A_BYTE * LINE_SHARE
     there = math.floor(room * program.period / COMMAND_BYTES)
     back = math.floor((room - HELLO_AND_OFFER_BYTES_A_SECOND) / STATUS_BYTES_A_SECOND)
-    carried, count = min(there, back), len(program.envelope)
+    carried, count = max(0, min(there, back)), len(program.envelope)
     if count > carried:
         found.append(
             f"a line of {link.baud} baud carries {carried} actuators at a period of {program.period:g} s, "

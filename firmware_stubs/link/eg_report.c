@@ -69,7 +69,7 @@ void eg_send_hello(eg_device *device, uint64_t now_us) {
 
 void eg_send_status(eg_device *device, uint8_t actuator, uint64_t now_us) {
     eg_frame f = {.message = EG_STATUS, .length = (uint8_t)EG_STATUS_SIZE};
-    const uint64_t age = (now_us > device->heard_us) ? ((now_us - device->heard_us) / 100u) : 0u;
+    const uint64_t age = (now_us - device->heard_us) / 100u;
     device->sent++;
     copy(&f.payload[0], device->session, 8u);
     eg_store(&f.payload[8], 4u, device->sent);

@@ -11,7 +11,7 @@ import pytest
 
 from edgeguard.decision.table import Table
 from edgeguard.link import link_over, messages, wire
-from edgeguard.link.keys import TEST_KEY
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink
 from edgeguard.link.messages import Action, Hello, Open, Request, Status
 from edgeguard.program import ActuatorLimit, LinkSettings, Program
@@ -47,13 +47,15 @@ class Peer:
     mcu: VirtualMcu
     program: Program
     key: bytes = TEST_KEY
+    operator_key: bytes = TEST_OPERATOR_KEY
     host_nonce: bytes = b"hostnonc"
     session: bytes = bytes(8)
     counter: int = 0
+    operator_counter: int = 0
     now: float = 0.0
 
     def frames(self, data: bytes | None = None) -> list[wire.RawFrame]:
-        return list(wire.Parser(TEST_KEY).feed(self.mcu.take() if data is None else data))
+        return list(wire.Parser(TEST_KEY, TEST_OPERATOR_KEY).feed(self.mcu.take() if data is None else data))
 
     def hello(self) -> Hello:
         self.wait(0.2)
@@ -70,7 +72,8 @@ class Peer:
     def raw(self, message: int, payload: bytes, **changes: int) -> bytes:
         fields = {"system": wire.SYSTEM_HOST, "component": wire.COMPONENT, "link": wire.TO_MCU, **changes}
         frame = wire.RawFrame(message=message, payload=payload, **fields)
-        return wire.pack(frame, sequence=0, stamp=0, key=self.key)
+        key = self.operator_key if frame.link == wire.OPERATOR_TO_MCU else self.key
+        return wire.pack(frame, sequence=0, stamp=0, key=key)
 
     def open(self, **changes: object) -> bytes:
         hello = self.hello()
@@ -78,16 +81,25 @@ class Peer:
         wanted = wanted._replace(**changes)  # type: ignore[arg-type]
         raw = self.raw(wire.OPEN, wanted.encode())
         self.session = sha256(self.key + hello.nonce + self.host_nonce).digest()[:8]
-        self.counter = 0
+        self.counter = self.operator_counter = 0
         self.mcu.feed(raw)
         return raw
 
     def request(self, **changes: object) -> bytes:
         """A valid command for the brake, but for the changes. The counter is taken up."""
         self.counter += 1
+        return self.raw(wire.COMMAND, self._payload(self.counter, changes))
+
+    def by_operator(self, action: Action, **changes: object) -> bytes:
+        """A valid request of the operator's, but for the changes. The operator's counter is taken up."""
+        self.operator_counter += 1
+        asked = {"action": int(action), "source": int(Authority.HUMAN), "value": 0, **changes}
+        return self.raw(wire.COMMAND, self._payload(self.operator_counter, asked), link=wire.OPERATOR_TO_MCU)
+
+    def _payload(self, counter: int, changes: dict[str, object]) -> bytes:
         wanted = Request(
             session=self.session,
-            counter=self.counter,
+            counter=counter,
             mcu_ms_echo=round(self.mcu.now * 1000),
             policy_hash=int.from_bytes(bytes.fromhex(self.program.digest)[:4], "little"),
             value=500_000,
@@ -97,8 +109,7 @@ class Peer:
             actuator=0,
             action=int(Action.SET),
         )
-        wanted = wanted._replace(**changes)  # type: ignore[arg-type]
-        return self.raw(wire.COMMAND, wanted.encode())
+        return wanted._replace(**changes).encode()  # type: ignore[arg-type]
 
     def command(self, brake: float = 0.5, throttle: float = 0.3, source: Authority = Authority.MODEL) -> None:
         for index, value in enumerate((brake, throttle)):
@@ -112,13 +123,19 @@ class Peer:
             )
 
     def ask_to_arm(self, source: Authority = Authority.HUMAN) -> None:
-        self.mcu.feed(self.request(action=int(Action.ARM), source=int(source)))
+        self.mcu.feed(self.by_operator(Action.ARM, source=int(source)))
 
-    def enable(self) -> None:
-        self.open()
+    def ask_to_release(self) -> None:
+        self.mcu.feed(self.by_operator(Action.RELEASE))
+
+    def make_ready(self) -> None:
         for _ in range(5):
             self.command()
             self.wait(STEP)
+
+    def enable(self) -> None:
+        self.open()
+        self.make_ready()
         self.ask_to_arm()
         assert self.mcu.mode == "enabled"
 
@@ -151,6 +168,7 @@ def link(mcu: VirtualMcu, program: Program) -> TransportLink:
     return link_over(
         mcu.transport(),
         key=TEST_KEY,
+        operator_key=TEST_OPERATOR_KEY,
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
         nonce=lambda: b"hostnonc",
@@ -163,6 +181,7 @@ def make_host(mcu: VirtualMcu, program: Program) -> Callable[[], TransportLink]:
         return link_over(
             mcu.transport(),
             key=TEST_KEY,
+            operator_key=TEST_OPERATOR_KEY,
             policy_hash=bytes.fromhex(program.digest),
             actuators=program.envelope,
         )

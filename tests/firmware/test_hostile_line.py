@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeguard.link import link_over, messages, wire
-from edgeguard.link.keys import TEST_KEY
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.program import Program
 from edgeguard.types import Authority
 from hil.mcu import VirtualMcu
@@ -39,7 +39,9 @@ def accepted(peer: Peer) -> int:
         ({"actuator": 255, "data_id": messages.DATA_ID + 255}, "no-such-actuator"),
         ({"source": 4}, "no-such-source"),
         ({"action": 0}, "no-such-action"),
-        ({"action": 4}, "no-such-action"),
+        ({"action": 2, "source": 2}, "key-wrong"),
+        ({"action": 4, "source": 2}, "key-wrong"),
+        ({"action": 5}, "no-such-action"),
         ({"action": 255}, "no-such-action"),
         ({"flags": 0}, "flags-wrong"),
         ({"flags": 0x81}, "flags-wrong"),
@@ -132,7 +134,7 @@ def test_nonce_of_every_boot_and_session_is_a_new_one(program: Program) -> None:
     [
         ({"mcu_nonce": bytes(8)}, "nonce-wrong"),
         ({"policy": bytes(16)}, "not-the-policy"),
-        ({"protocol": 2}, "protocol-wrong"),
+        ({"protocol": 1}, "protocol-wrong"),
         ({"flags": 0}, "flags-wrong"),
     ],
 )
@@ -276,6 +278,7 @@ def test_clock_of_49_days_wraps_unnoticed(program: Program) -> None:
         key=TEST_KEY,
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
+        operator_key=TEST_OPERATOR_KEY,
     )
     link.arm(start)
     for step in range(100):
@@ -284,16 +287,14 @@ def test_clock_of_49_days_wraps_unnoticed(program: Program) -> None:
     assert (mcu.mode, mcu.facts.rejected) == ("enabled", 0)
 
 
-def test_report_made_with_an_older_time_than_the_command_has_no_age(mcu: VirtualMcu, peer: Peer) -> None:
-    """A board that reads its clock, then takes bytes in, then ticks: the age must not come out as 6.5 s."""
-    peer.open()
-    peer.wait(0.02)
-    peer.statuses()
+def test_clock_that_goes_backwards_locks_out(mcu: VirtualMcu, peer: Peer) -> None:
+    """A board that reads its clock, then takes bytes in, then ticks with what it read: every age would be wrong."""
+    peer.enable()
     read_at = mcu._us
     mcu.hold_up(0.025)
-    mcu.feed(peer.request())
+    peer.command()
     mcu._lib.eg_device_tick(mcu._device, ctypes.c_uint64(read_at + 24_970))
-    assert [status.age for status in peer.statuses()] == [0, 0]
+    assert (mcu.mode, mcu.facts.reason, mcu.facts.latches) == ("lockout", "state-invalid", ("memory",))
 
 
 def test_flood_of_unread_status_drops_whole_frames(mcu: VirtualMcu, peer: Peer) -> None:
@@ -303,4 +304,4 @@ def test_flood_of_unread_status_drops_whole_frames(mcu: VirtualMcu, peer: Peer) 
     assert len(peer.frames()) > 10
     peer.now = 20.0
     peer.wait(0.02)
-    assert len(peer.frames()) == 2
+    assert len([frame for frame in peer.frames() if frame.message == wire.STATUS]) == 2

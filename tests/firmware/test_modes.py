@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgeguard.link import messages
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink
 from edgeguard.program import ActuatorLimit, Program
 from edgeguard.types import Authority
@@ -132,7 +133,7 @@ def test_new_session_disarms(peer: Peer) -> None:
     hello = [f for f in peer.frames() if f.message == 52000][-1]
     peer.mcu.feed(
         peer.raw(
-            52001, hello.payload[:8] + b"othernon" + bytes.fromhex(peer.program.digest)[:16] + b"\x01\x80"
+            52001, hello.payload[:8] + b"othernon" + bytes.fromhex(peer.program.digest)[:16] + b"\x02\x80"
         )
     )
     assert (peer.mcu.mode, peer.mcu.facts.reason) == ("fallback_only", "session-replaced")
@@ -199,10 +200,25 @@ def test_lockout_ends_only_with_a_reset(peer: Peer) -> None:
     assert peer.mcu.mode == "silent"
 
 
-def test_release_build_refuses_the_test_key(program: Program) -> None:
-    released = VirtualMcu(program, release=True)
+@pytest.mark.parametrize(
+    ("key", "operator_key"),
+    [
+        (TEST_KEY, bytes(range(32))),
+        (bytes(range(32)), TEST_OPERATOR_KEY),
+        (TEST_OPERATOR_KEY, bytes(range(32))),
+        (bytes(range(32)), TEST_KEY),
+        (bytes(range(32)), bytes(range(32))),
+    ],
+)
+def test_release_build_refuses_a_public_key_and_one_key_for_both(
+    program: Program, key: bytes, operator_key: bytes
+) -> None:
+    released = VirtualMcu(program, release=True, key=key, operator_key=operator_key)
     assert (released.mode, released.facts.reason) == ("lockout", "key-refused")
-    assert VirtualMcu(program, release=True, key=bytes(range(32))).mode == "silent"
+
+
+def test_release_build_takes_two_keys_of_its_own(program: Program) -> None:
+    assert VirtualMcu(program, release=True, key=bytes(range(32)), operator_key=bytes(32)).mode == "silent"
 
 
 def test_host_link_arms_and_commands(mcu: VirtualMcu, link: TransportLink) -> None:

@@ -8,7 +8,8 @@ import pytest
 from edgeguard.errors import LinkError, PolicyError
 from edgeguard.link import link_over
 from edgeguard.link.keys import TEST_KEY
-from edgeguard.policy.emit_c import MOST_ACTUATORS, emit
+from edgeguard.policy.emit_c import emit
+from edgeguard.policy.fits import MOST_ACTUATORS
 from edgeguard.program import ActuatorLimit, LinkSettings, Program
 from edgeguard.types import Authority
 from hil import firmware
@@ -24,9 +25,10 @@ def test_same_policy_gives_the_same_bytes(program: Program) -> None:
 def test_numbers_are_those_of_the_policy(program: Program) -> None:
     text = emit(program)
     assert (
-        "{.min = 0, .max = 1000000, .rise = 4000000, .fall = 4000000, .safe = 1000000}, /* brake */" in text
+        "{.min = 0, .max = 1000000, .rise = 4000000, .fall = 4000000, .safe = 1000000, .lead = 0, "
+        ".feedback_age_us = 0u, .authority = 0u}, /* brake */" in text
     )
-    assert ".rise = 1000000, .fall = 2147483647, .safe = 0}, /* throttle */" in text
+    assert ".rise = 1000000, .fall = 2147483647, .safe = 0, .lead = 0, " in text
     assert ".lost_us = 120000u" in text
     assert ".degraded_us = 50000u" in text
     assert f".policy_hash = 0x{int.from_bytes(bytes.fromhex(program.digest)[:4], 'little'):08x}u" in text
