@@ -6,7 +6,7 @@ import pytest
 
 from edgeguard.errors import LinkError
 from edgeguard.link import load_device_key, new_device_key
-from edgeguard.link.keys import TEST_KEY
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 
 TEST_FILE = Path(__file__).parents[2] / "firmware_stubs" / "keys" / "test.device-key"
 
@@ -14,6 +14,12 @@ TEST_FILE = Path(__file__).parents[2] / "firmware_stubs" / "keys" / "test.device
 def test_committed_key_is_the_public_test_key() -> None:
     assert load_device_key(TEST_FILE) == TEST_KEY
     assert "TEST" in TEST_FILE.read_text(encoding="ascii")
+
+
+def test_committed_operator_key_is_the_other_public_test_key() -> None:
+    path = TEST_FILE.with_name("test.operator-key")
+    assert load_device_key(path) == TEST_OPERATOR_KEY
+    assert "TEST" in path.read_text(encoding="ascii")
 
 
 def test_new_key_is_private_and_can_be_read_back(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_closing_without_a_session_says_nothing(mcu: Mcu, link: TransportLink) -
     assert mcu.heard == []
 
 
+@pytest.mark.parametrize("operator_key", [b"short", TEST_KEY])
+def test_operators_key_must_be_32_bytes_of_its_own(mcu: Mcu, operator_key: bytes) -> None:
+    with pytest.raises(LinkError, match=r"operator's key must be 32 bytes, and another than the device key"):
+        link_over(mcu, key=TEST_KEY, policy_hash=bytes(32), actuators=(BRAKE,), operator_key=operator_key)
+
+
 @pytest.mark.parametrize("changes", [{"key": b"short"}, {"policy_hash": b"short"}])
 def test_key_and_policy_hash_must_be_32_bytes(mcu: Mcu, changes: dict[str, bytes]) -> None:
     arguments: dict[str, Any] = {"key": TEST_KEY, "policy_hash": bytes(32), "actuators": (BRAKE,), **changes}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeguard.link import link_over, messages, wire
 from edgeguard.link.link import TransportLink
-from edgeguard.link.session import ARM_WINDOW, COUNTER_LAST, REMEMBERED
+from edgeguard.link.session import COUNTER_LAST, NO_OPERATOR, REMEMBERED
 from edgeguard.types import Authority
 
 POLICY = sha256(b"the policy").digest()
@@ -126,38 +126,85 @@ def test_validity_is_never_longer_than_the_microcontroller_allows(mcu: Mcu, link
     assert requests(mcu)[0]["valid"] == 40
 
 
-def test_arm_is_asked_for_only_when_it_would_be_granted(mcu: Mcu, open_session: TransportLink) -> None:
+def test_host_with_the_operators_key_answers_an_offer(mcu: Mcu, open_session: TransportLink) -> None:
     open_session.arm(0.0)
     open_session.send({}, Authority.MODEL, 0.02)
     assert [r["action"] for r in requests(mcu)] == [1, 1]
     mcu.flags |= messages.READY
-    mcu.status()
+    mcu.offer()
     open_session.poll(0.04)
-    assert open_session.status.ready
-    open_session.send({}, Authority.MODEL, 0.04)
-    assert [(r["action"], r["source"]) for r in requests(mcu)][4:] == [(2, Authority.HUMAN)]
-
-
-def test_arm_request_ends_when_granted(mcu: Mcu, open_session: TransportLink) -> None:
-    open_session.arm(0.0)
-    mcu.flags |= messages.READY
+    (asked,) = mcu.asked
+    assert (asked.action, asked.source, asked.mcu_ms_echo) == (2, Authority.HUMAN, mcu.mcu_ms)
     mcu.status(mode=1, reason=1)
-    open_session.poll(0.02)
-    assert open_session.status.mcu_mode == "enabled"
-    mcu.status(mode=2, reason=2)  # it falls back by itself: no request may be pending still
-    open_session.poll(0.04)
-    open_session.send({}, Authority.MODEL, 0.04)
-    assert {r["action"] for r in requests(mcu)} == {1}
-    assert open_session.status.reason == "host-lost"
+    open_session.poll(0.05)
+    assert (open_session.status.mcu_mode, open_session.status.reason) == ("enabled", "armed")
 
 
-def test_arm_request_expires(mcu: Mcu, open_session: TransportLink) -> None:
-    mcu.flags |= messages.READY
+def test_release_is_an_act_of_its_own(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.latches, mcu.flags = 0b0101, mcu.flags | messages.READY
     mcu.status()
+    mcu.offer()
     open_session.poll(0.0)
+    assert open_session.status.latches == ("stop", "memory")
     open_session.arm(0.0)
-    open_session.send({}, Authority.MODEL, ARM_WINDOW + 0.01)
-    assert {r["action"] for r in requests(mcu)} == {1}
+    mcu.offer()
+    open_session.poll(0.02)
+    assert mcu.asked == []
+    open_session.release(0.02)
+    mcu.offer()
+    open_session.poll(0.04)
+    assert [asked.action for asked in mcu.asked] == [4]
+
+
+def test_why_the_operators_request_failed_is_told(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.arm(0.0)
+    mcu.status()
+    open_session.poll(2.0)
+    assert open_session.status.reason == "booted"
+    mcu.status()
+    open_session.poll(2.1)
+    assert (
+        open_session.status.reason
+        == "booted; arm: not granted within 2 s: no offer came from the microcontroller"
+    )
+
+
+def test_host_without_the_operators_key_arms_and_releases_nothing_and_says_so(
+    mcu: Mcu, plain: TransportLink
+) -> None:
+    mcu.flags |= messages.READY
+    for ask in (plain.arm, plain.release):
+        ask(0.0)
+        mcu.status()
+        mcu.offer()
+        plain.poll(0.02)
+        plain.send({}, Authority.MODEL, 0.02)
+        assert (mcu.asked, {r["action"] for r in requests(mcu)}) == ([], {1})
+        assert plain.status.reason == f"booted; {NO_OPERATOR}"
+        mcu.status(mode=1, reason=1)  # somebody else armed it
+        plain.poll(0.04)
+        assert plain.status.reason == "armed"
+
+
+def test_stop_that_is_pressed_is_told(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(latches=1, flags=0x84)
+    open_session.poll(0.0)
+    assert (open_session.status.stopped, open_session.status.latches) == (True, ("stop",))
+
+
+def test_offer_that_is_forged_or_another_message_on_its_link_is_refused(
+    mcu: Mcu, open_session: TransportLink
+) -> None:
+    raw = bytearray(mcu.offer())
+    mcu.to_host = b""
+    raw[-1] ^= 1
+    mcu.to_host = bytes(raw)
+    open_session.poll(0.02)
+    assert open_session.status.rejected == 1
+    mcu.say(wire.OFFER, bytes(19) + b"\x80", link=wire.TO_HOST)
+    mcu.say(wire.OFFER, bytes(20), link=wire.MCU_TO_OPERATOR)
+    open_session.poll(0.04)
+    assert open_session.status.rejected == 3
 
 
 def test_silence_ends_the_session(mcu: Mcu, open_session: TransportLink) -> None:
@@ -177,7 +224,7 @@ def test_open_without_an_answer_is_sent_again_as_it_was(mcu: Mcu, link: Transpor
     assert first == second
 
 
-def test_backlog_of_hellos_is_answered_once(mcu: Mcu, make_link: Callable[[Mcu], TransportLink]) -> None:
+def test_backlog_of_hellos_is_answered_once(mcu: Mcu, make_link: Callable[..., TransportLink]) -> None:
     """Each OPEN of its own would name a session that the microcontroller, having taken the first, never opens."""
     link = link_over(mcu, key=mcu.key, policy_hash=POLICY, actuators=make_link(mcu)._session.actuators)
     for _ in range(3):
@@ -200,9 +247,9 @@ def test_pending_arm_request_survives_a_session_that_failed_to_open(mcu: Mcu, li
     link.poll(0.25)
     mcu.flags |= messages.READY
     mcu.status()
+    mcu.offer()
     link.poll(0.3)
-    link.send({}, Authority.MODEL, 0.3)
-    assert [r["action"] for r in requests(mcu)] == [1, 1, 2]
+    assert [asked.action for asked in mcu.asked] == [2]
 
 
 def test_pending_arm_request_dies_with_the_port(mcu: Mcu, open_session: TransportLink) -> None:
@@ -214,9 +261,9 @@ def test_pending_arm_request_dies_with_the_port(mcu: Mcu, open_session: Transpor
     open_session.poll(0.02)
     mcu.counter, mcu.flags = 0, mcu.flags | messages.READY
     mcu.status()
+    mcu.offer()
     open_session.poll(0.03)
-    open_session.send({}, Authority.MODEL, 0.03)
-    assert [r["action"] for r in requests(mcu)] == [1, 1]
+    assert (open_session.status.state, mcu.asked) == ("open", [])
 
 
 def test_rebooted_microcontroller_gets_a_new_session(mcu: Mcu, open_session: TransportLink) -> None:
@@ -311,7 +358,7 @@ def test_forged_frames_are_counted(mcu: Mcu, link: TransportLink) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"protocol": 9}, "the microcontroller speaks protocol 9, this host 1"),
+        ({"protocol": 9}, "the microcontroller speaks protocol 9, this host 2"),
         ({"policy": bytes(16)}, "the microcontroller holds policy 00000000"),
         ({"actuators": 3}, "the microcontroller has 3 actuators, the policy 2"),
     ],
@@ -356,6 +403,39 @@ def test_counters_of_both_sides_add_up(mcu: Mcu, open_session: TransportLink) ->
     assert (status.refusal, status.degraded, status.ready) == ("counter-old", True, False)
 
 
+def test_no_count_goes_back_when_the_microcontroller_resets(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(rejected=300, crc_errors=40, dropped=5)
+    open_session.poll(0.02)
+    open_session.poll(0.2)  # silence: no session, and nothing known of it
+    assert open_session.status.state == "waiting"
+    before = open_session.status
+    assert (before.rejected, before.crc_errors, before.dropped) == (300, 40, 5)
+    mcu.nonce, mcu.counter = b"newnonce", 0
+    mcu.hello()
+    open_session.poll(0.25)
+    mcu.status(rejected=2, crc_errors=41, dropped=0)  # a reset: its counts begin anew
+    open_session.poll(0.27)
+    after = open_session.status
+    assert (after.rejected, after.crc_errors, after.dropped) == (302, 41, 5)
+
+
+def test_no_count_goes_back_when_the_port_vanishes(mcu: Mcu, open_session: TransportLink) -> None:
+    mcu.status(rejected=3, crc_errors=4, dropped=5)
+    mcu.to_host += b"\xfd\x24\x01\x00" + bytes(3) + (52000).to_bytes(3, "little") + bytes(60)
+    mcu.counter += 2
+    mcu.status(rejected=3, crc_errors=4, dropped=5)
+    open_session.poll(0.02)
+    before = open_session.status
+    assert (before.rejected, before.crc_errors, before.dropped, before.lost) == (3, 5, 5, 2)
+    mcu.connected = False
+    open_session.poll(0.04)
+    mcu.connected = True
+    open_session.poll(0.06)
+    after = open_session.status
+    names = ("sent", "received", "rejected", "crc_errors", "dropped", "lost")
+    assert [getattr(after, name) >= getattr(before, name) for name in names] == [True] * 6
+
+
 def test_codes_of_a_newer_firmware_are_shown_as_numbers(mcu: Mcu, open_session: TransportLink) -> None:
     mcu.status(mode=9, reason=99, refusal=98, source=97)
     open_session.poll(0.02)
@@ -389,9 +469,7 @@ def test_used_up_session_still_hears_a_hello_in_two_pieces(mcu: Mcu, open_sessio
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(data=st.binary(max_size=300))
-def test_rubbish_never_raises_and_opens_nothing(
-    make_link: Callable[[Mcu], TransportLink], data: bytes
-) -> None:
+def test_rubbish_never_raises_and_opens_nothing(make_link: Callable[..., TransportLink], data: bytes) -> None:
     class Line:
         connected = True
 

@@ -138,6 +138,48 @@ def test_header_that_cannot_be_ours_is_dropped_at_once(at: int, value: int) -> N
     assert list(parser.feed(bytes(raw) + packed())) == [frame()]
 
 
+OPERATOR_KEY = bytes(range(32, 64))
+
+
+def on_link(link: int, key: bytes, message: int = wire.COMMAND) -> bytes:
+    return wire.pack(frame(message)._replace(link=link), sequence=0, stamp=0, key=key)
+
+
+@pytest.mark.parametrize("link", range(6))
+def test_link_id_chooses_the_key(link: int) -> None:
+    parser = Parser(KEY, OPERATOR_KEY)
+    right, wrong = (OPERATOR_KEY, KEY) if link in (2, 3) else (KEY, OPERATOR_KEY)
+    assert list(parser.feed(on_link(link, wrong))) == []
+    assert [f.link for f in parser.feed(on_link(link, right))] == [link]
+    assert (parser.signature_errors, list(parser.foreign)) == (1, [])
+
+
+@pytest.mark.parametrize(("link", "message"), [(2, wire.COMMAND), (3, wire.OFFER)])
+def test_frame_for_the_key_that_is_not_here_waits_unread(link: int, message: int) -> None:
+    parser = Parser(KEY)
+    raw = on_link(link, KEY, message)
+    assert list(parser.feed(raw + packed())) == [frame()]
+    assert (list(parser.foreign), parser.signature_errors) == ([raw], 0)
+    assert wire.link_of(raw) == link
+    parser.reset()
+    assert not parser.foreign
+
+
+@pytest.mark.parametrize(
+    ("link", "message"), [(2, wire.OFFER), (3, wire.COMMAND), (2, wire.OPEN), (3, wire.STATUS)]
+)
+def test_message_that_is_not_the_operators_is_refused_without_the_key(link: int, message: int) -> None:
+    parser = Parser(KEY)
+    assert list(parser.feed(on_link(link, OPERATOR_KEY, message))) == []
+    assert (list(parser.foreign), parser.signature_errors) == ([], 1)
+
+
+def test_panel_without_the_device_key_refuses_the_hosts_frames() -> None:
+    parser = Parser(None, OPERATOR_KEY)
+    assert list(parser.feed(packed())) == []
+    assert parser.signature_errors == 1
+
+
 def test_reset_forgets_half_a_frame() -> None:
     parser = Parser(KEY)
     assert list(parser.feed(packed()[:30])) == []
