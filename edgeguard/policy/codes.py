@@ -77,5 +77,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1329": "a condition on what is not known yet",
         "EG1330": "a model given what it has no use for",
         "EG1331": "a worker given what it has no use for, or not what it needs",
+        "EG1332": "a condition that the microcontroller cannot evaluate",
+        "EG1333": "a number that the microcontroller cannot hold",
+        "EG1334": "one key for the host and the operator",
     }
 )

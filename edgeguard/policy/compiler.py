@@ -25,6 +25,7 @@ from edgeguard.policy.diagnostics import START, Report, quote, suggest
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.expr import interpreter, tree
 from edgeguard.policy.expr.codegen import Condition, build
+from edgeguard.policy.local import terms
 from edgeguard.policy.looks import PRIMARY, measure
 from edgeguard.policy.pace import frame_period
 from edgeguard.policy.qualification import check_qualification
@@ -35,14 +36,21 @@ from edgeguard.policy.triggers import Trigger
 from edgeguard.program import (
     ActuatorLimit,
     FallbackRow,
+    Feedback,
     LinkSettings,
+    LocalRule,
+    Microcontroller,
     Program,
+    SensorSpec,
     SignalSpec,
 )
 from edgeguard.types import NO_VALUES, Authority, Command
 
 HEALTHY_FRAMES = 5
 """Frames (or the time of so many) that a signal must be healthy without a break before its fault clears."""
+
+OTHERWISE = "otherwise"
+"""What stands for the condition of a row without one."""
 
 _AUTHORITY: Mapping[str, Authority] = {a.name.lower(): a for a in Authority}
 
@@ -86,7 +94,7 @@ def compile_policy(
         clear=compiled.clear,
         choose=compiled.choose,
         fallback=tuple(
-            FallbackRow(document.line(("fallback", i)), row.when or "otherwise", Command(dict(row.command)))
+            FallbackRow(document.line(("fallback", i)), row.when or OTHERWISE, Command(dict(row.command)))
             for i, row in enumerate(policy.fallback)
         ),
         watched=tuple(_rule_row(trigger, index) for trigger in watched),
@@ -102,6 +110,7 @@ def compile_policy(
         calibration=absolute(base, policy.calibration) if policy.calibration else "",
         thresholds=dict(thresholds),
         link=_link(policy, base),
+        microcontroller=_microcontroller(document),
         handover=tuple((s.after, s.alert) for s in policy.handover.escalate) if policy.handover else (),
         ftti=policy.ftti,
         period=policy.period,
@@ -236,7 +245,27 @@ def _fault_row(document: PolicyDocument, i: int, spec: SignalSpec) -> RuleRow:
 def _limit(name: str, actuator: Actuator) -> ActuatorLimit:
     rise = float("inf") if actuator.rise is None else actuator.rise
     fall = float("inf") if actuator.fall is None else actuator.fall
-    return ActuatorLimit(name, actuator.min, actuator.max, rise, fall, actuator.safe)
+    given = actuator.feedback
+    feedback = Feedback(given.lead, given.max_age) if given else None
+    authority = _AUTHORITY[actuator.authority]
+    return ActuatorLimit(
+        name, actuator.min, actuator.max, rise, fall, actuator.safe, feedback=feedback, authority=authority
+    )
+
+
+def _microcontroller(document: PolicyDocument) -> Microcontroller:
+    own = document.policy.microcontroller
+    if own is None:
+        return Microcontroller()
+    names = tuple(own.sensors)
+    rules = []
+    for i, row in enumerate(own.fallback):
+        path = ("microcontroller", "fallback", i)
+        node = document.local.get((*path, "when"))
+        holds = () if node is None else terms(node, names)
+        rules.append(LocalRule(document.line(path), row.when or OTHERWISE, holds, Command(dict(row.command))))
+    sensors = (SensorSpec(name, *sensor.range, sensor.max_age) for name, sensor in own.sensors.items())
+    return Microcontroller(own.stop, tuple(sensors), tuple(rules))
 
 
 def _link(policy: Policy, base: Path) -> LinkSettings | None:
@@ -244,4 +273,5 @@ def _link(policy: Policy, base: Path) -> LinkSettings | None:
     if link is None:
         return None
     key = absolute(base, link.key) if link.key else ""
-    return LinkSettings(link.port, link.baud, link.heartbeat, link.lost_after, key)
+    operator = absolute(base, link.operator_key) if link.operator_key else ""
+    return LinkSettings(link.port, link.baud, link.heartbeat, link.lost_after, key, operator)

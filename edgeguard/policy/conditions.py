@@ -16,7 +16,8 @@ from edgeguard.policy.expr.parser import parse_expression
 from edgeguard.policy.expr.scope import Scope
 from edgeguard.policy.expr.tokens import Problem
 from edgeguard.policy.lets import lets
-from edgeguard.policy.scopes import invariant_scope, scope_of, with_lets
+from edgeguard.policy.local import problems
+from edgeguard.policy.scopes import invariant_scope, local_scope, scope_of, with_lets
 from edgeguard.policy.source import Path, Source, Value
 
 _KEYS = (
@@ -25,6 +26,7 @@ _KEYS = (
     ("fallback", ("when",)),
     ("invariants", ("never",)),
 )
+MICROCONTROLLER = "microcontroller"
 _CLEARED = ("redundancy", "rules")
 
 
@@ -35,6 +37,8 @@ class Expressions(NamedTuple):
     """As it stands, with its names; those of `let` as well."""
     filled: Mapping[Path, tree.Node]
     """As it is compiled: named expressions filled in, truths and labels told apart."""
+    local: Mapping[Path, tree.Node]
+    """The same of the microcontroller's own rules, which read other names than all others do."""
 
 
 def conditions(values: Mapping[str, Value], source: Source, report: Report) -> Expressions:
@@ -43,22 +47,25 @@ def conditions(values: Mapping[str, Value], source: Source, report: Report) -> E
     known, let_trees = lets(values, plain, filler, source, report)
     in_rules = with_lets(plain, known)
     in_invariants = invariant_scope(values, in_rules)
-    written, filled = dict(let_trees), dict[Path, tree.Node]()
+    in_local_rules = local_scope(values, known)
+    written, filled, local = dict(let_trees), dict[Path, tree.Node](), dict[Path, tree.Node]()
     for path, text in _expressions(values):
         if path in source.tainted:
             continue
         if report.full:
             break
         node = parse_expression(text)
-        result = _filled(node, in_invariants if path[0] == "invariants" else in_rules, filler)
+        is_local = path[0] == MICROCONTROLLER
+        scope = in_local_rules if is_local else in_invariants if path[0] == "invariants" else in_rules
+        result = _filled(node, scope, filler)
         if not isinstance(node, Problem):
             written[path] = node
         if not isinstance(result, tuple):
-            filled[path] = result
-            continue
+            (local if is_local else filled)[path] = result
+            result = problems(result) if is_local else ()
         for problem in result:
             report.add(problem.code, problem.message, source.inside(path, problem.at), problem.hint)
-    return Expressions(written, filled)
+    return Expressions(written, filled, local)
 
 
 def _filled(node: tree.Node | Problem, scope: Scope, filler: Filler) -> tree.Node | tuple[Problem, ...]:
@@ -73,6 +80,7 @@ def _filled(node: tree.Node | Problem, scope: Scope, filler: Filler) -> tree.Nod
 
 
 def _expressions(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
+    yield from _local(values)
     for section, keys in _KEYS:
         entries = values.get(section)
         for i, entry in enumerate(entries if isinstance(entries, tuple) else ()):
@@ -91,3 +99,12 @@ def _expressions(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
         text = entry.get("or_when") if isinstance(entry, Mapping) else None
         if isinstance(text, str):
             yield ("schedule", name, "or_when"), text
+
+
+def _local(values: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
+    own = values.get(MICROCONTROLLER)
+    entries = own.get("fallback") if isinstance(own, Mapping) else None
+    for i, entry in enumerate(entries if isinstance(entries, tuple) else ()):
+        text = entry.get("when") if isinstance(entry, Mapping) else None
+        if isinstance(text, str):
+            yield (MICROCONTROLLER, "fallback", i, "when"), text

@@ -38,6 +38,9 @@ class PolicyDocument:
     """The tree of every expression as it stands, names and all; also of `let`, by `("let", NAME)`."""
     triggers: tuple[Trigger, ...]
     """Every rule, then every relation, in file order."""
+    local: Mapping[Path, tree.Node]
+    """The tree of every condition of the microcontroller's own rules, by `("microcontroller", "fallback", 0, "when")`,
+    filled in. They read its sensors, whose names are their own: a signal may be called the same."""
 
     def line(self, path: Path) -> int:
         """Line (from 1) where the thing at `path` stands."""
@@ -67,7 +70,7 @@ def parse(data: bytes, *, file: str) -> PolicyDocument:
     check_meaning(policy, trees, rules, source, report)
     report.raise_if_any()
     digest = hashlib.sha256(data).hexdigest()
-    return PolicyDocument(file, digest, policy, source, trees, found.written, rules)
+    return PolicyDocument(file, digest, policy, source, trees, found.written, rules, found.local)
 
 
 def _agreements(policy: Policy) -> dict[Path, tree.Node]:

@@ -197,6 +197,8 @@ def _cleared(value: object) -> object:
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A name that expressions can use."""
+SensorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+"""A name that the microcontroller's own rules can use."""
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
 """A name that people read: of a policy, a rule, a worker."""
 Digest = Annotated[str, BeforeValidator(_digest)]

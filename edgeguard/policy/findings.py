@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeguard.policy.diagnostics import Report, quote, suggest
-from edgeguard.policy.schema import Policy
+from edgeguard.policy.schema import Fallback, LocalRule, Policy
 from edgeguard.policy.source import Path, Source
+
+Row = Fallback | LocalRule
+"""A condition, or none, and what it commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,17 @@ class Findings:
             if value is not None:
                 message = f"`{extra}` is only for a handover to a human"
                 self.at_key("EG1303", message, (*path, extra), "remove it")
+
+    def rows(self, rows: Sequence[Row], path: Path) -> None:
+        """Rows of which the first that holds commands: none behind one that always does, and each a whole command."""
+        for i, row in enumerate(rows):
+            if row.when is None and i + 1 < len(rows):
+                message = "this fallback rule is never reached"
+                self.at_value("EG1312", message, (*path, i + 1), "the one before it has no `when`")
+            place = (*path, i, "command")
+            self.actuators(row.command, place)
+            self.inside(row.command, place)
+            self.complete(row.command, place)
 
     def actuators(self, command: Mapping[str, float], path: Path) -> None:
         """Every name of a command must be an actuator's."""

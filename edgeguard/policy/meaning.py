@@ -1,13 +1,13 @@
 """What the sections of a policy say together: references, handover budgets, the envelope and its commands.
 
 Every check reports and returns; none stops another. Expressions are checked in `conditions`, signals in `signals`,
-tests in `cases`, relations in `relations`, times in `timing`; who runs what, where and how often in `models`,
-`isolation`, `channels` and `schedule`.
+tests in `cases`, relations in `relations`, times in `timing`, what the microcontroller does by itself in
+`microcontroller`; who runs what, where and how often in `models`, `isolation`, `channels` and `schedule`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgeguard.policy.cases import check_cases
 from edgeguard.policy.channels import check_channels
@@ -15,6 +15,7 @@ from edgeguard.policy.diagnostics import Report, quote
 from edgeguard.policy.expr import tree
 from edgeguard.policy.findings import Findings
 from edgeguard.policy.isolation import check_isolation
+from edgeguard.policy.microcontroller import check_microcontroller
 from edgeguard.policy.models import check_models
 from edgeguard.policy.relations import check_relations
 from edgeguard.policy.schedule import check_schedule
@@ -40,7 +41,8 @@ def check_meaning(
     check_relations(findings)
     _reactions(findings)
     _envelope(findings)
-    _fallback(findings)
+    findings.rows(policy.fallback, ("fallback",))
+    check_microcontroller(findings)
     _admission(findings)
     check_models(findings)
     check_isolation(findings)
@@ -54,11 +56,18 @@ def check_meaning(
 
 def _names(findings: Findings) -> None:
     policy = findings.policy
-    for section, names in (("let", policy.let), ("signals", policy.signals), ("envelope", policy.envelope)):
+    own = policy.microcontroller
+    sections: Sequence[tuple[Path, Iterable[str]]] = (
+        (("let",), policy.let),
+        (("signals",), policy.signals),
+        (("envelope",), policy.envelope),
+        (("microcontroller", "sensors"), own.sensors if own else ()),
+    )
+    for section, names in sections:
         for name in names:
             if name in RESERVED:
                 message = f"{quote(name)} has a meaning of its own"
-                findings.at_key("EG1313", message, (section, name), "choose another name")
+                findings.at_key("EG1313", message, (*section, name), "choose another name")
     for name in policy.let:
         if name in policy.signals:
             message = f"{quote(name)} is a signal already"
@@ -81,18 +90,6 @@ def _envelope(findings: Findings) -> None:
             findings.at_value("EG1304", f"`min` of {quote(name)} is not below its `max`", (*path, "min"))
         elif not actuator.min <= actuator.safe <= actuator.max:
             findings.at_value("EG1304", f"`safe` of {quote(name)} is outside its range", (*path, "safe"))
-
-
-def _fallback(findings: Findings) -> None:
-    rows = findings.policy.fallback
-    for i, row in enumerate(rows):
-        if row.when is None and i + 1 < len(rows):
-            message = "this fallback rule is never reached"
-            findings.at_value("EG1312", message, ("fallback", i + 1), "the one before it has no `when`")
-        path = ("fallback", i, "command")
-        findings.actuators(row.command, path)
-        findings.inside(row.command, path)
-        findings.complete(row.command, path)
 
 
 def _admission(findings: Findings) -> None:

@@ -26,12 +26,14 @@ from edgeguard.policy.fields import (
     NotAWord,
     OneOrMore,
     Rate,
+    SensorName,
     Share,
     SpanField,
     Text,
     Toggle,
     UnitText,
 )
+from edgeguard.policy.fits import LARGEST_VALUE, MOST_RULES, MOST_SENSORS, SCALE
 from edgeguard.policy.running import (
     Bundle,
     Isolation,
@@ -167,6 +169,13 @@ class Fallback(Section):
     command: Command
 
 
+class Feedback(Section):
+    """The microcontroller measures where the actuator is, and keeps the output within `lead` of that."""
+
+    lead: Annotated[float, Field(ge=1 / SCALE, le=LARGEST_VALUE)]
+    max_age: Duration
+
+
 class Actuator(Section):
     """What an actuator may ever be told. `rise` and `fall`: largest change a second."""
 
@@ -176,6 +185,32 @@ class Actuator(Section):
     fall: Rate | None = None
     safe: float
     unit: UnitText = ""
+    feedback: Feedback | None = None
+    authority: Literal["model", "rules", "human"] = "model"
+
+
+class Sensor(Section):
+    """One quantity that the microcontroller itself measures. Only its own rules read it."""
+
+    range: Limits
+    max_age: Duration
+    unit: UnitText = ""
+
+
+class LocalRule(Section):
+    """One row of the microcontroller's own fallback: the first whose condition holds commands."""
+
+    when: Expression | None = None
+    command: Command
+    note: Text | None = None
+
+
+class Microcontroller(Section):
+    """What the microcontroller knows and does by itself, without the host."""
+
+    stop: Toggle = False
+    sensors: Annotated[Mapping[SensorName, Sensor], Field(max_length=MOST_SENSORS)] = {}
+    fallback: Annotated[tuple[LocalRule, ...], Field(max_length=MOST_RULES)] = ()
 
 
 class Escalation(Section):
@@ -198,13 +233,14 @@ class Disclosure(Section):
 
 
 class Link(Section):
-    """The line to the safety microcontroller. `key`: device key file, relative to the policy file."""
+    """The line to the safety microcontroller. Key files are relative to the policy file."""
 
     port: Text = "auto"
     baud: Annotated[int, Field(ge=9600, le=12_000_000)] = 921_600
     heartbeat: Duration = 0.020
     lost_after: Duration = 0.150
     key: Text | None = None
+    operator_key: Text | None = None
 
 
 class FrameRate(Section):
@@ -297,6 +333,7 @@ class Policy(Section):
     risk: Risk | None = None
     fallback: Annotated[tuple[Fallback, ...], Field(max_length=64)] = ()
     envelope: Annotated[Mapping[Identifier, Actuator], Field(min_length=1, max_length=64)]
+    microcontroller: Microcontroller | None = None
     handover: Handover | None = None
     disclosure: Disclosure = Disclosure(outputs="top1")
     link: Link | None = None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from edgeguard.policy.dimension import LONGEST_UNIT, Unit, UnknownUnitError, parse_unit
 from edgeguard.policy.expr.scope import Let, Scope
 from edgeguard.policy.expr.tree import Kind
+from edgeguard.policy.local import is_constant
 from edgeguard.policy.source import Value
 
 AUTHORITIES = ("model", "rules", "human", "safe_state")
@@ -31,6 +32,8 @@ def scope_of(values: Mapping[str, Value]) -> Scope:
         if kind is Kind.CLASS:
             members[name] = _labels(signals[name])
     elsewhere = dict.fromkeys(("authority", *AUTHORITIES), "authority is only known in `invariants`")
+    hint = "it is a sensor of the microcontroller, and only its own rules read it"
+    elsewhere.update(dict.fromkeys(sensors_of(values), hint))
     return Scope(names, members, elsewhere, units)
 
 
@@ -46,6 +49,34 @@ def invariant_scope(values: Mapping[str, Value], plain: Scope) -> Scope:
         units={**plain.units, **units},
         foreign={},
     )
+
+
+def local_scope(values: Mapping[str, Value], lets: Mapping[str, Let]) -> Scope:
+    """The scope of the microcontroller's own rules: its sensors, and names for constants."""
+    sensors = sensors_of(values)
+    theirs = "the microcontroller does not know it: it reads only its own `sensors`"
+    elsewhere = {
+        **dict.fromkeys(("authority", *AUTHORITIES, *_mapping(values.get("signals")), *lets), theirs),
+        "calibrated": "the microcontroller has no calibration: write the number",
+    }
+    return Scope(
+        dict.fromkeys(sensors, Kind.NUMBER),
+        {},
+        elsewhere,
+        {name: unit_of(entry) for name, entry in sensors.items()},
+        {name: let for name, let in lets.items() if name not in sensors and _constant(let)},
+    )
+
+
+def sensors_of(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The microcontroller's sensors by name."""
+    return _mapping(_mapping(values.get("microcontroller")).get("sensors"))
+
+
+def _constant(let: Let) -> bool:
+    """Whether a name stands for a number that reads nothing; one with a finding of its own may pass."""
+    number = let.type is None or let.type.kind is Kind.NUMBER
+    return number and (let.node is None or is_constant(let.node))
 
 
 def with_lets(plain: Scope, lets: Mapping[str, Let]) -> Scope:

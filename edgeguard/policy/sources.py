@@ -38,19 +38,29 @@ MODEL_SIGNALS: Mapping[str, Takes] = MappingProxyType(
 ANSWERS = frozenset({"answer"})
 """Signals of models that are a class; every other one that the guard measures is a number."""
 
-TRUTHS = frozenset({"mcu_fallback"})
+TRUTHS = frozenset({"mcu_fallback", "mcu_latched"})
 """Numbers of the guard that are 0 or 1, and may be declared as truths."""
 
 OTHER_SIGNALS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "frame": frozenset({"frame_age", "frozen_for", "contrast"}),
         "runtime": frozenset({"latency", "log_failures", "workers_down"}),
-        "link": frozenset({"link_age", "link_rejected", "mcu_fallback"}),
+        "link": frozenset(
+            {
+                "link_age",
+                "link_latency",
+                "link_drops",
+                "link_rejected",
+                "link_crc_errors",
+                "mcu_fallback",
+                "mcu_latched",
+            }
+        ),
     }
 )
 """Signals of the camera's picture, the guard's own running and its line. Sources not listed may give any name."""
 
-SECONDS = frozenset({"frame_age", "frozen_for", "latency", "link_age", "held_for"})
+SECONDS = frozenset({"frame_age", "frozen_for", "latency", "link_age", "link_latency", "held_for"})
 """Signals of the guard that are measured in seconds; every other one is a plain number."""
 
 FAULT_WORDS = ("missing", "stale", "nan")
@@ -60,7 +70,8 @@ WORSE: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(("certainty", "contrast", "margin", "held_for", "votes"), "lower"),
     **dict.fromkeys(("disagreement", "reconstruction", "squeezing", "novelty", "energy"), "higher"),
     **dict.fromkeys(("frame_age", "frozen_for", "latency", "log_failures", "workers_down"), "higher"),
-    **dict.fromkeys(("link_age", "link_rejected", "mcu_fallback"), "higher"),
+    **dict.fromkeys(("link_age", "link_latency", "link_drops", "link_rejected", "link_crc_errors"), "higher"),
+    **dict.fromkeys(("mcu_fallback", "mcu_latched"), "higher"),
 })  # fmt: skip
 """The direction in which a known signal, or a known measure, tells of doubt, where the policy does not say."""
 

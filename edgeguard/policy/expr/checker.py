@@ -104,7 +104,7 @@ class _Checker:
         base, name = node.base, node.name
         known = self.scope.members.get(base)
         if known is None:
-            hint = suggest(base, self.scope.members)
+            hint = self.scope.foreign.get(base) or suggest(base, self.scope.members)
             self.add("EG1203", f"`{base}` has no members", node, hint)
         elif name not in known:
             self.add("EG1203", f"`{base}` has no `{name}`", node, suggest(name, known))
