@@ -35,7 +35,7 @@ from edgeguard.types import (
 
 if TYPE_CHECKING:
     from edgeguard.inference.perception import Observation, Perception
-    from edgeguard.link import Link
+    from edgeguard.link import Link, LinkStatus
     from edgeguard.log import DecisionLog
     from edgeguard.policy.load import LoadedPolicy
     from edgeguard.program import Program
@@ -173,7 +173,8 @@ class Guard:
         world = World(values, healthy, readings, seen, events, suggested, manual)
         decided = self._decider.decide(world, now)
         gated = decided.gated
-        self._send(gated, before, decided.mode, now)
+        self._ask(events, before, decided.mode, now)
+        self._send(gated, now)
         self._count += 1
         verdict = Verdict(
             number=self._count,
@@ -277,11 +278,8 @@ class Guard:
         if self._log is not None:
             signals["log_failures"] = Signal("log_failures", float(self._log.failures), now, "runtime")
         if self._link is not None:
-            status = self._link.status
-            fallback = _ACTS_ALONE.get(status.mcu_mode)
-            signals["link_age"] = Signal("link_age", now - status.last_heard, now, "link")
-            signals["link_rejected"] = Signal("link_rejected", float(status.rejected), now, "link")
-            signals["mcu_fallback"] = Signal("mcu_fallback", fallback, now, "link")
+            for name, value, at in _of_the_line(self._link.status, now):
+                signals[name] = Signal(name, value, at, "link")
 
     def _take_events(self) -> tuple[Event, ...]:
         if self._decider.mode is Mode.INIT:
@@ -301,11 +299,37 @@ class Guard:
             self.planner_failures += 1
             return None
 
-    def _send(self, gated: Gated, before: Mode, mode: Mode, now: float) -> None:
+    def _ask(self, events: Sequence[Event], before: Mode, mode: Mode, now: float) -> None:
+        """Hand the operator's wishes on to the microcontroller: to act, and, apart from that, to release latches.
+
+        Arming again while the host may act already is for a microcontroller that has fallen back by itself.
+        """
+        if self._link is None:
+            return
+        if Event.RESET in events:
+            self._link.release(now)
+        if mode in _ARMED and (before not in _ARMED or Event.ARM in events):
+            self._link.arm(now)
+
+    def _send(self, gated: Gated, now: float) -> None:
         if self._link is not None:
-            if mode in _ARMED and before not in _ARMED:
-                self._link.arm(now)
             self._link.send(gated.command.values, gated.source, now)
+
+
+def _of_the_line(status: LinkStatus, now: float) -> tuple[tuple[str, float | None, float], ...]:
+    """Name, value and time of every signal that the line gives. No value: nothing is known of it now."""
+    alone = _ACTS_ALONE.get(status.mcu_mode)
+    latched = None if alone is None else float(bool(status.latches))
+    trip = status.round_trip
+    return (
+        ("link_age", now - status.last_heard, now),
+        ("link_latency", trip, now if trip is None else status.round_trip_at),
+        ("link_drops", float(status.dropped + status.lost), now),
+        ("link_rejected", float(status.rejected), now),
+        ("link_crc_errors", float(status.crc_errors), now),
+        ("mcu_fallback", alone, now),
+        ("mcu_latched", latched, now),
+    )
 
 
 def _is_whole(value: object) -> bool:

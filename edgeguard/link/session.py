@@ -57,6 +57,7 @@ class HostSession:
     lost: int = 0
     last_heard: float = -math.inf
     round_trip: float | None = None
+    round_trip_at: float = -math.inf
     note: str = ""
     """What became of the operator's last request here."""
     _parser: wire.Parser = field(init=False)
@@ -202,6 +203,7 @@ class HostSession:
             latches=() if s is None else messages.latch_names(s.latches),
             stopped=s is not None and bool(s.flags & messages.STOPPED),
             lost=self.lost,
+            round_trip_at=self.round_trip_at,
         )
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ class HostSession:
             self.note = ""
         sent = self._sent_at.pop(status.counter_echo, None)
         if sent is not None:
-            self.round_trip = max(0.0, now - sent - status.age * 1e-4)
+            self.round_trip, self.round_trip_at = max(0.0, now - sent - status.age * 1e-4), now
 
     def _drop_session(self, reason: str) -> None:
         self._parser.reset()
@@ -277,7 +279,7 @@ class HostSession:
     def _set(
         self, index: int, limit: ActuatorLimit, value: float, source: Authority, status: Status, now: float
     ) -> bytes:
-        if not math.isfinite(value):
+        if not math.isfinite(value) or source < limit.authority:  # the gate has seen to it already
             value, source = limit.safe, Authority.SAFE_STATE
         steps = round(max(limit.low, min(limit.high, value)) * messages.SCALE)
         return self._request(Action.SET, index, steps, source, status, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -63,6 +64,8 @@ class LinkStatus:
     """The emergency stop is pressed."""
     lost: int = 0
     """Reports of the microcontroller that never came, by the gaps between those that did."""
+    round_trip_at: float = -math.inf
+    """When `round_trip` was measured."""
 
 
 class Counts(NamedTuple):

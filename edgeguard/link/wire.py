@@ -34,6 +34,8 @@ TO_HOST = 1
 OPERATOR_TO_MCU = 2
 MCU_TO_OPERATOR = 3
 
+OF_THE_HOST = (TO_MCU, TO_HOST)
+
 HELLO = 52000
 OPEN = 52001
 COMMAND = 52002
@@ -145,7 +147,7 @@ class Parser:
             self.crc_errors += 1
             return None
         link = raw[-13]
-        key = self.operator_key if link in RELAYED else self.host_key
+        key = self.operator_key if link in RELAYED else self.host_key if link <= TO_HOST else None
         if key is None and RELAYED.get(link) == message:
             self.foreign.append(raw)
             return False

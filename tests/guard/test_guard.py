@@ -115,6 +115,12 @@ class FakeStatus:
     mcu_mode: str = "enabled"
     last_heard: float = 0.0
     rejected: int = 0
+    round_trip: float | None = None
+    round_trip_at: float = -math.inf
+    dropped: int = 0
+    lost: int = 0
+    crc_errors: int = 0
+    latches: tuple[str, ...] = ()
 
 
 @dataclass
@@ -123,6 +129,7 @@ class FakeLink:
     sent: list[tuple[Mapping[str, float], Authority]] = field(default_factory=list)
     polled: int = 0
     armed: int = 0
+    released: int = 0
     closed: bool = False
 
     def poll(self, now: float) -> None:
@@ -130,6 +137,9 @@ class FakeLink:
 
     def arm(self, now: float) -> None:
         self.armed += 1
+
+    def release(self, now: float) -> None:
+        self.released += 1
 
     def send(self, command: Mapping[str, float], source: Authority, now: float) -> None:
         self.sent.append((command, source))
@@ -417,6 +427,56 @@ def test_a_microcontroller_nobody_hears_is_not_taken_to_follow_the_host(
     drive.link.status.mcu_mode = mode
     drive.step()
     assert drive.guard._signals["mcu_fallback"].value == alone
+
+
+def test_what_the_line_measures_is_a_signal() -> None:
+    drive = Drive().arm()
+    status = drive.link.status
+    status.round_trip, status.round_trip_at = 0.004, drive.now
+    status.dropped, status.lost, status.crc_errors, status.latches = 3, 2, 6, ("stop",)
+    drive.step()
+    signals = drive.guard._signals
+    names = ("link_latency", "link_drops", "link_crc_errors", "mcu_latched")
+    assert [signals[name].value for name in names] == [0.004, 5.0, 6.0, 1.0]
+    assert signals["link_latency"].at == status.round_trip_at  # an old measurement must not look new
+    status.round_trip, status.latches = None, ()
+    drive.step()
+    assert [signals[name].value for name in names] == [None, 5.0, 6.0, 0.0]
+
+
+def test_nothing_is_known_of_the_latches_of_a_microcontroller_nobody_hears() -> None:
+    drive = Drive().arm()
+    drive.link.status.mcu_mode = "unknown"
+    drive.step()
+    assert drive.guard._signals["mcu_latched"].value is None
+
+
+def test_resetting_releases_the_microcontroller_and_arms_nothing() -> None:
+    drive = Drive().arm()
+    drive.guard.operator(Event.STOP)
+    drive.step()
+    assert (drive.link.armed, drive.link.released) == (1, 0)
+    drive.guard.operator(Event.RESET)
+    assert drive.step().mode is Mode.STANDBY
+    assert (drive.link.armed, drive.link.released) == (1, 1)
+
+
+def test_arming_releases_nothing_and_is_asked_for_again_only_by_the_operator() -> None:
+    drive = Drive().arm()
+    for _ in range(3):
+        drive.step()
+    assert (drive.link.armed, drive.link.released) == (1, 0)
+    drive.guard.operator(Event.ARM)  # the microcontroller fell back by itself, and the host was never told
+    drive.step()
+    assert (drive.link.armed, drive.link.released) == (2, 0)
+
+
+def test_giving_control_back_releases_no_latch() -> None:
+    drive = Drive().arm()
+    for event in (Event.TAKE, Event.RELEASE):
+        drive.guard.operator(event)
+        drive.step()
+    assert drive.link.released == 0
 
 
 def test_closing_ends_every_part() -> None:

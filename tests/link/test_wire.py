@@ -145,13 +145,20 @@ def on_link(link: int, key: bytes, message: int = wire.COMMAND) -> bytes:
     return wire.pack(frame(message)._replace(link=link), sequence=0, stamp=0, key=key)
 
 
-@pytest.mark.parametrize("link", range(6))
+@pytest.mark.parametrize("link", range(4))
 def test_link_id_chooses_the_key(link: int) -> None:
     parser = Parser(KEY, OPERATOR_KEY)
     right, wrong = (OPERATOR_KEY, KEY) if link in (2, 3) else (KEY, OPERATOR_KEY)
     assert list(parser.feed(on_link(link, wrong))) == []
     assert [f.link for f in parser.feed(on_link(link, right))] == [link]
     assert (parser.signature_errors, list(parser.foreign)) == (1, [])
+
+
+@pytest.mark.parametrize("link", [4, 128, 255])
+def test_no_key_signs_for_another_link_id(link: int) -> None:
+    parser = Parser(KEY, OPERATOR_KEY)
+    assert list(parser.feed(on_link(link, KEY) + on_link(link, OPERATOR_KEY))) == []
+    assert (parser.signature_errors, list(parser.foreign)) == (2, [])
 
 
 @pytest.mark.parametrize(("link", "message"), [(2, wire.COMMAND), (3, wire.OFFER)])

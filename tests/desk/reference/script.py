@@ -63,6 +63,12 @@ class World:
     mcu_mode: str = "enabled"
     last_heard: float = 0.0
     rejected: int = 0
+    round_trip: float | None = None
+    round_trip_at: float = 0.0
+    dropped: int = 0
+    lost: int = 0
+    crc_errors: int = 0
+    latches: tuple[str, ...] = ()
     failures: int = 0
     sources: list[Any] = field(default_factory=list)
     down: int = 0
@@ -91,6 +97,8 @@ class World:
     def poll(self, now: float) -> None: ...
 
     def arm(self, now: float) -> None: ...
+
+    def release(self, now: float) -> None: ...
 
     def append(self, verdict: Verdict) -> None: ...
 
