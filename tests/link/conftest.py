@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from struct import Struct
+from typing import Any
 
 import pytest
 
+from edgeguard.decision.table import Table
 from edgeguard.link import messages, wire
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink, link_over
 from edgeguard.link.messages import Hello, Offer, Request, Status
-from edgeguard.program import ActuatorLimit
+from edgeguard.program import ActuatorLimit, LinkSettings, Microcontroller, Program
+from edgeguard.types import Authority
+from hil.mcu import VirtualMcu
 
 POLICY = sha256(b"the policy").digest()
 HASH = int.from_bytes(POLICY[:4], "little")
@@ -153,3 +159,61 @@ def plain(mcu: FakeMcu, make_link: Callable[..., TransportLink]) -> TransportLin
     link.poll(0.0)
     mcu.heard.clear()
     return link
+
+
+# ---- the conformance vectors of tests/vectors/link -----------------------------------------------------------------
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "link"
+
+
+def _limit(row: dict[str, Any]) -> ActuatorLimit:
+    low, high, safe = (row[k] / messages.SCALE for k in ("min", "max", "safe"))
+    rise, fall = (math.inf if row[k] is None else row[k] / messages.SCALE for k in ("rise", "fall"))
+    return ActuatorLimit(row["name"], low, high, rise, fall, safe, authority=Authority(row["authority"]))
+
+
+@pytest.fixture(scope="session")
+def vectors_program() -> Program:
+    """What the table of session.json says, as a policy."""
+    table = json.loads((VECTORS / "session.json").read_text(encoding="ascii"))["table"]
+    return Program(
+        name="vectors",
+        version=1,
+        digest=sha256(bytes.fromhex(table["policy_file"])).hexdigest(),
+        signals=(),
+        table=Table(()),
+        when=lambda _values, _healthy: (),
+        clear=lambda _values, _healthy: (),
+        choose=lambda _values, _healthy: -1,
+        fallback=(),
+        envelope=tuple(_limit(row) for row in table["actuators"]),
+        link=LinkSettings(lost_after=0.150),
+        microcontroller=Microcontroller(stop=table["stop"]),
+    )
+
+
+@pytest.fixture
+def make_vector_mcu(vectors_program: Program) -> Callable[..., VirtualMcu]:
+    def make(*, seed: bytes = bytes(16), now: float = 1.0) -> VirtualMcu:
+        return VirtualMcu(vectors_program, seed=seed, now=now)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vector_fields() -> Callable[[str, bytes], dict[str, int | str]]:
+    """Reads a payload by the offsets of derive.json, byte strings as hex."""
+    rows = json.loads((VECTORS / "derive.json").read_text(encoding="ascii"))["messages"]
+
+    def read(name: str, payload: bytes) -> dict[str, int | str]:
+        (row,) = (row for row in rows if row["name"] == name)
+        ends = [field["offset"] for field in row["fields"][1:]] + [row["payload_size"]]
+        found: dict[str, int | str] = {}
+        for item, end in zip(row["fields"], ends):
+            raw, kind = payload[item["offset"] : end], item["type"]
+            is_number = not kind.endswith("bytes")
+            number = int.from_bytes(raw, "little", signed=kind.startswith("int"))
+            found[item["name"]] = number if is_number else raw.hex()
+        return found
+
+    return read
