@@ -10,7 +10,7 @@ import sys
 import time
 
 from edgeguard.link import open_link
-from edgeguard.link.keys import TEST_KEY
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.program import ActuatorLimit
 from edgeguard.types import Authority
 
@@ -21,7 +21,13 @@ ENVELOPE = (
 
 
 def main(port: str, digest: str) -> None:
-    link = open_link(port, key=TEST_KEY, policy_hash=bytes.fromhex(digest), actuators=ENVELOPE)
+    link = open_link(
+        port,
+        key=TEST_KEY,
+        operator_key=TEST_OPERATOR_KEY,
+        policy_hash=bytes.fromhex(digest),
+        actuators=ENVELOPE,
+    )
     told = False
     while True:
         now = time.monotonic()

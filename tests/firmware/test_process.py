@@ -128,6 +128,7 @@ def test_hostile_bytes_do_not_break_the_sanitized_firmware(program: Program) -> 
                 continue
         os.close(line)
         link = connect(mcu, program)
+        wait_for(lambda: link.poll(time.monotonic()) or link.status.state == "open")
         assert ping(link, 0.5).status.crc_errors >= 0
         link.close()
 
