@@ -56,7 +56,9 @@ def gate(
     """
     values, decision, source = _choose(envelope, fallback, mode, authority, suggested, manual, chosen)
     limited = {
-        limit.name: hold(limit, values[limit.name], previous.values.get(limit.name, limit.safe), elapsed)
+        limit.name: hold(
+            limit, allowed(limit, values, source), previous.values.get(limit.name, limit.safe), elapsed
+        )
         for limit in envelope
     }
     if decision is GateDecision.ALLOW and limited != values:
@@ -82,6 +84,11 @@ def _choose(
     if 0 <= chosen < len(fallback) and is_command(envelope, fallback[chosen].command.values):
         return fallback[chosen].command.values, GateDecision.SUBSTITUTE, Authority.RULES
     return safe_command(envelope).values, GateDecision.SUBSTITUTE, Authority.SAFE_STATE
+
+
+def allowed(limit: ActuatorLimit, values: Mapping[str, float], source: Authority) -> float:
+    """Return the value for one actuator: its safe one where the policy does not let `source` act on it."""
+    return values[limit.name] if source >= limit.authority else limit.safe
 
 
 def hold(limit: ActuatorLimit, value: float, previous: float, elapsed: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.policy.units import span_text
-from edgeguard.program import ActuatorLimit, Program, SignalSpec, WorkerSpec
+from edgeguard.program import ActuatorLimit, Microcontroller, Program, SignalSpec, WorkerSpec
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -48,6 +48,7 @@ def describe(program: Program) -> dict[str, Json]:
             "heartbeat": program.link.heartbeat,
             "lost_after": program.link.lost_after,
         },
+        "microcontroller": _microcontroller(program.microcontroller),
     }
 
 
@@ -107,4 +108,5 @@ def actuator(limit: ActuatorLimit) -> dict[str, Json]:
         "rise": _finite(limit.rise),
         "fall": _finite(limit.fall),
         "safe": limit.safe,
+        "authority": limit.authority.name.lower(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,34 @@ def ask(
 
 def test_an_authorised_suggestion_passes() -> None:
     assert ask(suggested=CRUISE) == Gated(Command(CRUISE), GateDecision.ALLOW, Authority.MODEL)
+
+
+@pytest.mark.parametrize(
+    ("least", "by_model", "by_rules", "by_human"),
+    [
+        (Authority.MODEL, 0.3, 0.2, 0.1),
+        (Authority.RULES, 0.0, 0.2, 0.1),
+        (Authority.HUMAN, 0.0, 0.0, 0.1),
+        (Authority.SAFE_STATE, 0.0, 0.0, 0.0),
+    ],
+)
+def test_an_actuator_that_a_source_may_not_act_on_gets_its_safe_value(
+    least: Authority, by_model: float, by_rules: float, by_human: float
+) -> None:
+    envelope = (BRAKE, replace(THROTTLE, authority=least))
+    fallback = (FallbackRow(1, "", Command({"brake": 0.4, "throttle": 0.2})),)
+
+    def throttle(mode: Mode, authority: Authority) -> tuple[float, GateDecision]:
+        gated = gate(
+            envelope, fallback, mode=mode, authority=authority, suggested=CRUISE, chosen=0,
+            manual={"brake": 0.0, "throttle": 0.1}, previous=REST, elapsed=10.0,
+        )  # fmt: skip
+        return gated.command.values["throttle"], gated.decision
+
+    said = GateDecision.ALLOW if least is Authority.MODEL else GateDecision.LIMIT
+    assert throttle(Mode.NOMINAL, Authority.MODEL) == (by_model, said)
+    assert throttle(Mode.DEGRADED, Authority.RULES) == (by_rules, GateDecision.SUBSTITUTE)
+    assert throttle(Mode.MANUAL, Authority.HUMAN) == (by_human, GateDecision.SUBSTITUTE)
 
 
 def test_a_suggestion_beyond_the_envelope_is_limited() -> None:

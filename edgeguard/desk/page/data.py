@@ -55,7 +55,7 @@ def table(draft: DraftPolicy) -> dict[str, Json]:
             }
             for row, node in zip(program.fallback, conditions)
         ],
-        "envelope": [actuator(limit) for limit in program.envelope],
+        "envelope": [{**actuator(limit), "authority": int(limit.authority)} for limit in program.envelope],
     }
 
 

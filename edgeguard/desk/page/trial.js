@@ -21,7 +21,8 @@ const {Gate, Trial} = (() => {
     const picked = pick(program, mode, authority, suggested, manual, chosen);
     const command = {};
     for (const limit of program.envelope) {
-      command[limit.name] = hold(limit, picked.values[limit.name], previous[limit.name], elapsed);
+      const wanted = picked.source >= limit.authority ? picked.values[limit.name] : limit.safe;
+      command[limit.name] = hold(limit, wanted, previous[limit.name], elapsed);
     }
     const same = program.envelope.every((limit) => command[limit.name] === picked.values[limit.name]);
     return {command, gate: picked.gate === "allow" && !same ? "limit" : picked.gate, source: picked.source};

@@ -39,11 +39,17 @@ def after(subject: Subject, authority: Authority, rows: Mapping[int, Formula], l
     safe = {limit.name: limit.safe for limit in subject.program.envelope}
     if authority is Authority.SAFE_STATE:
         return z3.And(inside, _towards(subject, [safe], safe, moved))
-    targets = {i: subject.program.fallback[i].command.values for i in rows}
+    targets = {i: by_rules(subject, subject.program.fallback[i].command.values) for i in rows}
     every = [*targets.values(), safe]
     chosen = [z3.And(formula, _towards(subject, every, targets[i], moved)) for i, formula in rows.items()]
     none = z3.And(z3.Not(z3.Or(list(rows.values()))), _towards(subject, every, safe, moved))
     return z3.And(inside, z3.Or(*chosen, none))
+
+
+def by_rules(subject: Subject, values: Mapping[str, float]) -> Mapping[str, float]:
+    """What the gate lets rules command: the safe value of an actuator that they may not act on."""
+    envelope = subject.program.envelope
+    return {e.name: values[e.name] if e.authority <= Authority.RULES else e.safe for e in envelope}
 
 
 def within(subject: Subject, bounds: Mapping[str, Bounds]) -> Formula:

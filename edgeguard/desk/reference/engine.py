@@ -215,7 +215,7 @@ class Reference:
         )
         acts = gate.acting(mode, AUTHORITY[mode], who)
         elapsed = 0.0 if state.sent_at is None else inputs.now - state.sent_at
-        return acts, gate.inside_envelope(acts.command, state.sent, elapsed, envelope)
+        return acts, gate.inside_envelope(acts, state.sent, elapsed, envelope)
 
 
 def facts(rows: Sequence[Row], triggers: Sequence[Standing], mode: ModeState, now: float) -> Facts:

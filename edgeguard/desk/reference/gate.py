@@ -69,10 +69,18 @@ def acting(mode: Mode, authority: Authority, who: Candidates) -> Acts:
 
 
 def inside_envelope(
-    acts: Command, previous: Command, elapsed: float, envelope: Mapping[str, Actuator]
+    acts: Acts, previous: Command, elapsed: float, envelope: Mapping[str, Actuator]
 ) -> Command:
-    """S10.4, for every actuator by itself."""
-    return {name: sent(envelope[name], acts[name], previous[name], elapsed) for name in envelope}
+    """S10.8 and S10.4, for every actuator by itself."""
+    return {
+        name: sent(actuator, for_one(actuator, acts.command[name], acts.source), previous[name], elapsed)
+        for name, actuator in envelope.items()
+    }
+
+
+def for_one(actuator: Actuator, value: float, source: Authority) -> float:
+    """S10.8."""
+    return actuator.safe if source < Authority[actuator.authority.upper()] else value
 
 
 def sent(actuator: Actuator, value: float, previous: float, elapsed: float) -> float:

@@ -197,6 +197,8 @@ class Writer:
         for key in ("rise", "fall"):
             if self.maybe(0.5):
                 found[key] = self.one("0.5/s", "4/s", "20/s", "1000/s")
+        if self.maybe(0.3):
+            found["authority"] = self.one("model", "rules", "human")
         return found
 
     def policy(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_reference_holds_the_worked_command_inside_the_envelope() -> None:
         given = {"brake": float(suggestion)}
         who = Candidates(given if suggestion != "NaN" else None, None, {"brake": 0.5}, {"brake": 1.0})
         found = acting(said, AUTHORITY[said], who)
-        command = inside_envelope(found.command, previous, elapsed, envelope)
+        command = inside_envelope(found, previous, elapsed, envelope)
         assert found.command["brake"] == float(acts)
         assert command["brake"] == pytest.approx(float(sent))
         assert f"`{decision(found, command).name}`" == gate
