@@ -96,6 +96,7 @@ def _link(program: Program, port: str | None) -> Link | None:
         key=load_device_key(settings.key),
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
+        operator_key=load_device_key(settings.operator_key) if settings.operator_key else None,
         baud=settings.baud,
         valid=settings.lost_after,
     )

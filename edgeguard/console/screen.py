@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.live import Live
 
-from edgeguard.console.view import Extra, View
+from edgeguard.console.view import Extra, View, what_waits
 from edgeguard.explain import change, changed
 from edgeguard.types import Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from edgeguard.link import LinkStatus
     from edgeguard.program import Program
     from edgeguard.types import Image
 
@@ -87,6 +88,7 @@ class PlainScreen:
         self._console = console
         self._prefix = prefix
         self._last: Verdict | None = None
+        self._waits = ""
 
     def __enter__(self) -> Self:
         return self
@@ -98,14 +100,23 @@ class PlainScreen:
 
     def show(self, verdict: Verdict, image: Image | None, extra: Extra) -> None:  # noqa: ARG002 - lines have no picture
         """Take a verdict; print a line when something changed."""
-        line = ""
+        lines = []
         if changed(self._last, verdict):
-            line = change(self._last, verdict, start=extra.start)
+            lines.append(change(self._last, verdict, start=extra.start))
         elif _label(self._last) != _label(verdict):
-            line = f"{verdict.at - extra.start:9.3f} s  the model says `{_label(verdict)}`"
-        if line:
+            lines.append(f"{verdict.at - extra.start:9.3f} s  the model says `{_label(verdict)}`")
+        waits = self._waits if _silent(extra.link) else what_waits(extra.link)
+        if waits != self._waits:
+            told = waits or "the microcontroller's latches are released"
+            lines.append(f"{verdict.at - extra.start:9.3f} s  {told}")
+        for line in lines:
             self._console.print(self._prefix + line, markup=False, highlight=False, soft_wrap=True)
-        self._last = verdict
+        self._last, self._waits = verdict, waits
+
+
+def _silent(link: LinkStatus | None) -> bool:
+    """Whether nobody knows what the microcontroller waits for."""
+    return link is None or link.mcu_mode == "unknown"
 
 
 def _label(verdict: Verdict | None) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeguard.console.screen import Drawing
-from edgeguard.console.view import AUTHORITY_STYLES, KEY_HELP, Extra
+from edgeguard.console.view import AUTHORITY_STYLES, KEY_HELP, Extra, what_waits
 from edgeguard.explain import number, summary
 from edgeguard.types import Verdict
 
@@ -63,6 +63,9 @@ def _cells(verdict: Verdict, extra: Extra) -> list[Text]:
     wrong = [] if extra.log_healthy else ["its log cannot be written"]
     if extra.link is not None and extra.link.state != "open":
         wrong.append(f"line {extra.link.state}")
+    waits = what_waits(extra.link)
+    if waits:
+        wrong.append(waits)
     return [
         Text(verdict.authority.name.replace("_", " "), style=AUTHORITY_STYLES[verdict.authority]),
         _mode(verdict),

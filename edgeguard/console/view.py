@@ -154,6 +154,16 @@ def _why(verdict: Verdict) -> RenderableType:
     return Group(*lines)
 
 
+def what_waits(status: LinkStatus | None) -> str:
+    """What must happen before the microcontroller lets anybody arm it, and which keys do it; empty: nothing."""
+    if status is None or not (status.latches or status.stopped):
+        return ""
+    latched = f"latched: {', '.join(status.latches)}; " if status.latches else ""
+    if status.stopped:
+        return f"EMERGENCY STOP pressed; {latched}let it go, then x releases and a arms"
+    return f"microcontroller {latched}x releases, then a arms"
+
+
 def _foot(extra: Extra) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if extra.link is not None:
@@ -167,6 +177,9 @@ def _foot(extra: Extra) -> list[RenderableType]:
                 style="green" if healthy else "red",
             )
         )
+        waits = what_waits(status)
+        if waits:
+            lines.append(Text(waits, style="bold reverse red"))
     if not extra.log_healthy:
         lines.append(Text("the decision log cannot be written", style="bold red"))
     tail = "   ".join(part for part in (extra.note, KEY_HELP if extra.keys else "") if part)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 
 from edgeguard.console import Extra, LiveScreen, PlainScreen, View, open_screen
+from edgeguard.link import LinkStatus
 from edgeguard.program import Program
 from edgeguard.types import Answer, Authority, Mode, Verdict
 
@@ -36,6 +38,20 @@ def test_names_are_printed_as_they_are_and_never_as_markup(program: Program, mak
         screen.show(make(0), None, Extra())
         screen.show(make(1, answer=Answer(1, 1.0, 0, "[red]x[/]", 0.5, (0.5,), "d")), None, Extra())
     assert "`[red]x[/]`" in out.getvalue()
+
+
+def test_what_latches_is_a_line_of_its_own_and_silence_is_no_release(program: Program, make: Make) -> None:
+    out = io.StringIO()
+    status = LinkStatus("open", "fallback_only", 1.0, None, 0, 0, 0, 0, {}, "stopped")
+    unknown = replace(status, state="waiting", mcu_mode="unknown")
+    with PlainScreen(Console(file=out)) as screen:
+        for number, link in enumerate((status, replace(status, latches=("stop",)), unknown, status)):
+            screen.show(make(number), None, Extra(start=10.0, link=link))
+    assert out.getvalue().splitlines() == [
+        "    0.000 s  start -> model (nominal)",
+        "    0.020 s  microcontroller latched: stop; x releases, then a arms",
+        "    0.060 s  the microcontroller's latches are released",
+    ]
 
 
 def terminal(out: io.StringIO) -> Console:

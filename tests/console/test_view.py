@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from edgeguard.console import Extra, View, thumbnail
+from edgeguard.console import Extra, TableScreen, View, thumbnail
 from edgeguard.console.thumbnail import shrink
-from edgeguard.console.view import BAR, bar
+from edgeguard.console.view import BAR, bar, what_waits
 from edgeguard.link import LinkStatus
 from edgeguard.program import Program, SignalSpec
 from edgeguard.types import Authority, Cause, Mode, Reading, Status, Verdict
@@ -93,6 +95,30 @@ def test_the_line_the_keys_and_a_broken_log_are_shown(program: Program, make: Ma
 def test_a_line_that_never_answered_has_no_round_trip(program: Program, make: Make, draw: Draw) -> None:
     silent = LinkStatus("waiting", "unknown", float("-inf"), None, 0, 0, 0, 0, {}, "nothing heard")
     assert "round trip –" in draw(View(program).render(make(answer=None), None, Extra(link=silent)))
+
+
+@pytest.mark.parametrize(
+    ("latches", "stopped", "words"),
+    [
+        (("stop",), True, "EMERGENCY STOP pressed; latched: stop; let it go, then x releases and a arms"),
+        ((), True, "EMERGENCY STOP pressed; let it go, then x releases and a arms"),
+        (("memory", "reset"), False, "microcontroller latched: memory, reset; x releases, then a arms"),
+    ],
+)
+def test_what_the_microcontroller_waits_for_and_what_to_press_are_shown(
+    program: Program, make: Make, draw: Draw, latches: tuple[str, ...], stopped: bool, words: str
+) -> None:
+    status = replace(OPEN, latches=latches, stopped=stopped)
+    assert words in draw(View(program).render(make(), None, Extra(link=status)))
+    table = TableScreen(Console(file=StringIO()), "t", ["a"])
+    table.show("a", make(), Extra(link=status))
+    out = StringIO()
+    Console(file=out, width=400).print(table.render())
+    assert words in out.getvalue()
+
+
+def test_nothing_is_waited_for_while_nothing_is_latched() -> None:
+    assert what_waits(OPEN) == what_waits(None) == ""
 
 
 def test_a_picture_is_shown_only_where_the_terminal_can(program: Program, make: Make, draw: Draw) -> None:
