@@ -5,10 +5,10 @@ Only this room opens ports. It carries requests and reports; what a request may 
 
 from __future__ import annotations
 
-from edgeguard.link.keys import load_device_key, new_device_key
+from edgeguard.link.keys import Provisioned, load_device_key, new_device_key, provision
 from edgeguard.link.link import Link, TransportLink, link_over, open_link
 from edgeguard.link.operator import OperatorSession, OperatorStatus
-from edgeguard.link.ping import PingReport, ping
+from edgeguard.link.ping import PingReport, Sample, monitor, ping
 from edgeguard.link.status import LinkState, LinkStatus
 from edgeguard.link.transport import Transport
 
@@ -19,11 +19,15 @@ __all__ = [
     "OperatorSession",
     "OperatorStatus",
     "PingReport",
+    "Provisioned",
+    "Sample",
     "Transport",
     "TransportLink",
     "link_over",
     "load_device_key",
+    "monitor",
     "new_device_key",
     "open_link",
     "ping",
+    "provision",
 ]

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeguard.errors import LinkError
 
 KEY_SIZE = 32
+SEED_SIZE = 16
 TEST_KEY = b"edgeguard-TEST-key-do-not-ship!!"
 """Public: that of `firmware_stubs/keys/test.device-key`. Firmware built for release refuses it."""
 TEST_OPERATOR_KEY = b"edgeguard-TEST-operator-no-ship!"
@@ -54,13 +57,68 @@ def new_device_key(path: str | Path) -> bytes:
 
     """
     key = secrets.token_bytes(KEY_SIZE)
+    _write(Path(path), _key_file(key), "device key")
+    return key
+
+
+class Provisioned(NamedTuple):
+    """What was made for one microcontroller: files, and the fingerprints by which people compare keys."""
+
+    device: Path
+    operator: Path
+    page: Path
+    device_print: str
+    operator_print: str
+
+
+def provision(name: str | Path) -> Provisioned:
+    """Make a new microcontroller's secrets: `NAME.device-key`, `NAME.operator-key`, and its page `NAME.provision.bin`.
+
+    The page holds the device key (32 bytes), the operator's (32) and a random seed (16), in this order, as boards read
+    it. All are readable by their owner only.
+
+    Raises:
+        LinkError: one of the files exists or cannot be written; then none is left behind.
+
+    """
+    device, operator, seed = (secrets.token_bytes(size) for size in (KEY_SIZE, KEY_SIZE, SEED_SIZE))
+    device_path, operator_path, page_path = (
+        Path(f"{name}.{kind}") for kind in ("device-key", "operator-key", "provision.bin")
+    )
+    contents = {
+        device_path: _key_file(device),
+        operator_path: _key_file(operator),
+        page_path: device + operator + seed,
+    }
+    written: list[Path] = []
+    try:
+        for path, content in contents.items():
+            _write(path, content, "file")
+            written.append(path)
+    except LinkError:
+        for path in written:
+            path.unlink()
+        raise
+    return Provisioned(device_path, operator_path, page_path, fingerprint(device), fingerprint(operator))
+
+
+def fingerprint(key: bytes) -> str:
+    """First 8 bytes of a key's SHA-256, in hex: tells keys apart, and the key cannot be had from it."""
+    return sha256(key).hexdigest()[:16]
+
+
+def _key_file(key: bytes) -> bytes:
+    return f"{_HEADER}\n{key.hex()}\n".encode("ascii")
+
+
+def _write(path: Path, content: bytes, what: str) -> None:
+    """Write a new file for its owner only. Raises: LinkError."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
     except (OSError, ValueError) as bad:
-        raise LinkError(f"cannot write device key `{path}`: {_why(bad)}; choose another path") from bad
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write(f"{_HEADER}\n{key.hex()}\n")
-    return key
+        raise LinkError(f"cannot write {what} `{path}`: {_why(bad)}; choose another path") from bad
 
 
 def _why(error: OSError | ValueError) -> str:

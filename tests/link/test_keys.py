@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edgeguard.errors import LinkError
-from edgeguard.link import load_device_key, new_device_key
-from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
+from edgeguard.link import load_device_key, new_device_key, provision
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY, fingerprint
 
 TEST_FILE = Path(__file__).parents[2] / "firmware_stubs" / "keys" / "test.device-key"
 
@@ -36,6 +36,38 @@ def test_new_key_overwrites_nothing(tmp_path: Path) -> None:
     with pytest.raises(LinkError, match=r"cannot write device key .*file exists"):
         new_device_key(path)
     assert path.read_text() == "precious"
+
+
+def test_new_microcontroller_gets_two_keys_and_the_page_that_holds_both(tmp_path: Path) -> None:
+    made = provision(tmp_path / "arm-7")
+    device, operator, page = (
+        load_device_key(made.device),
+        load_device_key(made.operator),
+        made.page.read_bytes(),
+    )
+    assert page[:64] == device + operator
+    assert (len(page), len({device, operator, page[64:] * 2})) == (80, 3)
+    assert [path.stat().st_mode & 0o777 for path in made[:3]] == [0o600] * 3
+    assert [path.name for path in made[:3]] == [
+        "arm-7.device-key",
+        "arm-7.operator-key",
+        "arm-7.provision.bin",
+    ]
+    assert (made.device_print, made.operator_print) == (fingerprint(device), fingerprint(operator))
+
+
+@pytest.mark.parametrize("kind", ["device-key", "operator-key", "provision.bin"])
+def test_provisioning_overwrites_nothing_and_leaves_nothing_half_done(tmp_path: Path, kind: str) -> None:
+    there = tmp_path / f"arm-7.{kind}"
+    there.write_text("precious")
+    with pytest.raises(LinkError, match=r"cannot write file .*file exists"):
+        provision(tmp_path / "arm-7")
+    assert (there.read_text(), list(tmp_path.iterdir())) == ("precious", [there])
+
+
+def test_fingerprint_tells_keys_apart_and_no_key() -> None:
+    assert fingerprint(TEST_KEY) == "21f0ba8446b3986a"
+    assert fingerprint(TEST_KEY) not in TEST_KEY.hex()
 
 
 def test_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

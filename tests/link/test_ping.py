@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edgeguard.errors import LinkError
-from edgeguard.link import ping
+from edgeguard.link import monitor, ping
 from edgeguard.link.link import TransportLink
 
 Mcu = Any
@@ -42,6 +42,44 @@ def test_ping_measures_round_trips_and_never_arms(mcu: Mcu, link: TransportLink)
     assert {p[30] for p in mcu.commands()} == {1}
     assert {p[28] for p in mcu.commands()} == {3}
     assert "mode silent (booted)" in str(report)
+
+
+def test_ping_tells_percentiles_and_what_did_not_arrive(mcu: Mcu, link: TransportLink) -> None:
+    class Faulty(Clock):
+        def sleep(self, seconds: float) -> None:
+            if self.now > 0.5:
+                self.mcu.counter += 1
+            super().sleep(seconds)
+
+    clock = Faulty(mcu)
+    report = ping(link, 0.5, clock=clock, sleep=clock.sleep)
+    assert report.clean
+    assert "0 lost, 0 checksum errors, 0 rejected" in str(report)
+    report = ping(link, 0.5, clock=clock, sleep=clock.sleep)
+    assert report.fastest <= report.median <= report.p99 <= report.slowest
+    assert (report.lost > 100, report.damaged, report.refused, report.clean) == (True, 0, 0, False)
+
+
+def test_monitor_tells_what_it_sees_and_never_arms(mcu: Mcu, link: TransportLink) -> None:
+    clock = Clock(mcu)
+    samples = list(monitor(link, 1.2, every=0.5, clock=clock, sleep=clock.sleep))
+    assert [round(sample.at, 1) for sample in samples] == [0.5, 1.0, 1.2]
+    assert samples[-1].status.state == "open"
+    assert [90 < sample.sent_rate < 110 for sample in samples] == [True] * 3  # two actuators at 50 Hz
+    assert all(900 < sample.received_rate < 1100 for sample in samples)
+    assert ({p[30] for p in mcu.commands()}, {p[28] for p in mcu.commands()}) == ({1}, {3})
+    assert mcu.asked == []
+
+
+def test_monitor_without_a_session_says_why(mcu: Mcu, link: TransportLink) -> None:
+    clock = Clock(mcu, answers=False)
+    (sample,) = monitor(link, 0.4, clock=clock, sleep=clock.sleep)
+    assert (sample.status.state, sample.status.reason) == ("waiting", "waiting for the microcontroller")
+
+
+def test_monitor_that_ends_with_a_sample_says_it_once(mcu: Mcu, link: TransportLink) -> None:
+    ticks = iter((0.0, 0.0, 0.5, 0.5, 0.5))
+    assert len(list(monitor(link, 0.5, every=0.5, clock=lambda: next(ticks), sleep=lambda _: None))) == 1
 
 
 def test_ping_without_an_answer_says_why(mcu: Mcu, link: TransportLink) -> None:
