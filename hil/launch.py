@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edgeguard.program import LinkSettings
 from hil import plant
 from hil.approach import eye_for, yard
 from hil.process_rig import Phase, ProcessRun
@@ -71,8 +72,10 @@ def _microcontroller(program: Program, *, emulated: bool) -> Microcontroller:
     from hil.mcu import ProcessMcu
     from hil.mcu_qemu import QemuMcu
 
-    key = Path(program.link.key) if program.link is not None and program.link.key else None
-    return QemuMcu(program, key_file=key) if emulated else ProcessMcu(program, key_file=key)
+    settings = program.link or LinkSettings()
+    keys = [Path(path) if path else None for path in (settings.key, settings.operator_key)]
+    chosen = QemuMcu if emulated else ProcessMcu
+    return chosen(program, key_file=keys[0], operator_key_file=keys[1])
 
 
 def run_all(

@@ -52,6 +52,7 @@ def open_device(program: Program, port: str) -> Link:
     return open_link(
         port,
         key=device_key(program),
+        operator_key=operator_key(program),
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
     )
@@ -64,6 +65,17 @@ def device_key(program: Program) -> bytes:
     if program.link is None or not program.link.key:
         raise UsageError("the policy's `link` names no device key: the rig needs one")
     return load_device_key(program.link.key)
+
+
+def operator_key(program: Program) -> bytes:
+    """Return the operator's key: the rig is its operator. Raises: LinkError, UsageError when the policy names none."""
+    from edgeguard.link.keys import load_device_key
+
+    if program.link is None or not program.link.operator_key:
+        raise UsageError(
+            "the policy's `link` names no `operator_key`: the rig speaks for the operator and needs it"
+        )
+    return load_device_key(program.link.operator_key)
 
 
 def bundle_of(program: Program, role: str) -> Path:

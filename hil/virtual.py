@@ -27,7 +27,7 @@ from hil.bare import BareHost
 from hil.line import VirtualLine
 from hil.mcu import VirtualMcu
 from hil.planner import SignPlanner
-from hil.profile import PROFILE, Profile, bundle_of, device_key, open_policy
+from hil.profile import PROFILE, Profile, bundle_of, device_key, open_policy, operator_key
 from hil.rig import drive_bare, drive_guarded
 from hil.scenario import Drawn, Scenario, draw
 from hil.tamper import tamper
@@ -138,11 +138,13 @@ def guarded(
     """Drive the guarded arm of one seed. The log, if any, stays open."""
     program = policy.program
     seed = hashlib.sha256(f"{scenario.scenario} {drawn.seed}".encode()).digest()
-    line = VirtualLine(VirtualMcu(program, key=device_key(program), seed=seed[:16], now=START))
+    host, operator = device_key(program), operator_key(program)
+    line = VirtualLine(VirtualMcu(program, key=host, operator_key=operator, seed=seed[:16], now=START))
     nonces = iter(range(1 << 16))
     link = link_over(
         line,
-        key=device_key(program),
+        key=host,
+        operator_key=operator,
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
         nonce=lambda: hashlib.sha256(seed + next(nonces).to_bytes(2, "big")).digest()[:8],
