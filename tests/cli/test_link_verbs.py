@@ -104,8 +104,8 @@ def test_monitor_prints_a_line_a_look_and_ends_well_with_ctrl_c(
             "waiting: waiting for the microcontroller",
             "silent (booted)  brake 1.000  round trip 0.50 ms  50 out/s 60 in/s  0 rejected  0 checksum errors 0 lost",
             (
-                "silent (booted)  EMERGENCY STOP pressed  latched: stop  ready to arm  brake 1.000  round trip 0.50 ms  "
-                "50 out/s 60 in/s  4 rejected (latched)  0 checksum errors 0 lost"
+                "silent (booted)  EMERGENCY STOP pressed  latched: stop  ready to arm  brake 1.000  round trip 0.50 "
+                "ms  50 out/s 60 in/s  4 rejected (latched)  0 checksum errors 0 lost"
             ),
             "silent (booted)  brake 1.000  round trip none  50 out/s 60 in/s  0 rejected  0 checksum errors 0 lost",
         ],
