@@ -9,7 +9,7 @@ from types import MappingProxyType
 FINDINGS: Mapping[str, str] = MappingProxyType(
     {
         # 14xx: `policy lint`
-        "EG1401": "a signal that nothing reads",
+        "EG1401": "a signal or a sensor that nothing reads",
         "EG1402": "a macro that nothing uses",
         "EG1403": "a rule that can never clear",
         "EG1404": "a demand that nothing carries out",
@@ -22,6 +22,8 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "EG1411": "a fallback row that changes nothing",
         "EG1412": "one value that counts as several frames",
         "EG1413": "one process that vouches for models against each other",
+        "EG1414": "a rule of the microcontroller that never acts",
+        "EG1415": "feedback that holds nothing back",
         # 15xx: `policy test`
         "EG1501": "a test that did not see what it expects",
         "EG1502": "coverage below what was asked for",

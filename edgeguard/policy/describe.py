@@ -109,4 +109,19 @@ def actuator(limit: ActuatorLimit) -> dict[str, Json]:
         "fall": _finite(limit.fall),
         "safe": limit.safe,
         "authority": limit.authority.name.lower(),
+        "feedback": None
+        if limit.feedback is None
+        else {"lead": limit.feedback.lead, "max_age": limit.feedback.max_age},
+    }
+
+
+def _microcontroller(own: Microcontroller) -> dict[str, Json]:
+    return {
+        "stop": own.stop,
+        "sensors": [
+            {"name": s.name, "low": s.low, "high": s.high, "max_age": s.max_age} for s in own.sensors
+        ],
+        "fallback": [
+            {"line": rule.line, "when": rule.text, "command": dict(rule.command.values)} for rule in own.rules
+        ],
     }

@@ -70,6 +70,17 @@ RUNNING = [
     ("frame:", "schedule: {doubt: {background: true}}\nframe:", Order.PERMISSIVE),
 ]
 
+BY_ITSELF = [
+    ("\nperiod: 20ms\n", "\nmicrocontroller: {stop: true}\nperiod: 20ms\n", Order.STRICTER),
+    ("\nperiod: 20ms\n", "\nmicrocontroller: {stop: false}\nperiod: 20ms\n", Order.EQUIVALENT),
+    ("safe: 0.5}", "safe: 0.5, feedback: {lead: 0.1, max_age: 50ms}}", Order.STRICTER),
+    ("safe: 0.5}", "safe: 0.5, authority: model}", Order.EQUIVALENT),
+    ("safe: 0.5}", "safe: 0.5, authority: rules}", Order.STRICTER),
+    ("safe: 0.5}", "safe: 0.5, authority: human}", Order.STRICTER),
+    ("heartbeat: 20ms", "heartbeat: 20ms, key: d.key", Order.INCOMPARABLE),
+    ("heartbeat: 20ms", "heartbeat: 20ms, operator_key: o.key", Order.PERMISSIVE),
+]
+
 SETTINGS = [
     ("bundle: models/a", "bundle: models/c", Order.INCOMPARABLE),
     (
@@ -112,6 +123,7 @@ SETTINGS = [
     ("lockout_after: 3", "lockout_after: 2", Order.STRICTER),
     ("flush: 1s", "flush: 2s", Order.PERMISSIVE),
     ("log:", "risk: {at_most: 0.01, confidence: 0.95}\nlog:", Order.STRICTER),
+    *BY_ITSELF,
     ("name: whole", "name: other", Order.EQUIVALENT),
     *RUNNING,
     ("version: 1}", "version: 2}", Order.EQUIVALENT),
@@ -180,10 +192,59 @@ def test_everything_that_a_policy_may_say_is_compared_or_known_to_take_nothing()
 
     by_solver = {"signals", "rules", "redundancy", "fallback"}
     by_value = {"period", "frame", "ftti", "lockout_after", "log", "disclosure", "risk", "models", "filter"}
-    by_value |= {"fused", "qualification", "schedule", "realtime"}
+    by_value |= {"microcontroller", "fused", "qualification", "schedule", "realtime"}
     by_value |= {"admission", "isolation", "link", "envelope", "handover", "calibration"}
     nothing = {"edgeguard", "policy", "let", "invariants", "tests"}
     assert set(Policy.model_fields) == by_solver | by_value | nothing
+
+
+OWN = """microcontroller:
+  stop: true
+  sensors: {gap: {range: [0, 9], max_age: 50ms, unit: m}, rate: {range: [0, 9], max_age: 50ms}}
+  fallback:
+    - {when: gap < 2.0 && rate > 1.0, command: {brake: 0.8}}
+    - {when: gap < 4.0, command: {brake: 0.7}}
+"""
+BY_ITSELF_TOO = WHOLE.replace("safe: 0.5}", "safe: 0.5, feedback: {lead: 0.1, max_age: 50ms}}") + OWN
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "order"),
+    [
+        ("lead: 0.1", "lead: 0.2", Order.PERMISSIVE),
+        ("lead: 0.1", "lead: 0.05", Order.STRICTER),
+        ("lead: 0.1, max_age: 50ms", "lead: 0.1, max_age: 60ms", Order.PERMISSIVE),
+        (", feedback: {lead: 0.1, max_age: 50ms}", "", Order.PERMISSIVE),
+        ("stop: true", "stop: false", Order.PERMISSIVE),
+        (OWN, "", Order.PERMISSIVE),
+        ("    - {when: gap < 4.0, command: {brake: 0.7}}\n", "", Order.PERMISSIVE),
+        ("    - {when: gap < 2.0 && rate > 1.0, command: {brake: 0.8}}\n", "", Order.PERMISSIVE),
+        ("gap < 2.0 && rate > 1.0", "1.0 < rate && gap < 4.0 / 2", Order.EQUIVALENT),
+        ("gap < 2.0", "gap <= 2.0", Order.INCOMPARABLE),
+        ("{brake: 0.7}", "{brake: 0.6}", Order.INCOMPARABLE),
+        ("{brake: 0.7}}", "{brake: 0.7}, note: near}", Order.EQUIVALENT),
+        ("{brake: 0.7}}\n", "{brake: 0.7}}\n    - {command: {brake: 0.5}}\n", Order.EQUIVALENT),
+        ("{brake: 0.7}}\n", "{brake: 0.7}}\n    - {command: {brake: 0.6}}\n", Order.INCOMPARABLE),
+        ("gap: {range: [0, 9]", "gap: {range: [0, 8]", Order.INCOMPARABLE),
+        ("9], max_age: 50ms, unit: m", "9], max_age: 60ms, unit: m", Order.INCOMPARABLE),
+        ("50ms, unit: m}", "50ms, unit: cm}", Order.INCOMPARABLE),
+    ],
+)
+def test_what_the_microcontroller_does_by_itself_is_ordered(before: str, after: str, order: Order) -> None:
+    changed = BY_ITSELF_TOO.replace(before, after, 1)
+    assert changed != BY_ITSELF_TOO
+    assert compared(BY_ITSELF_TOO, changed).order is order
+
+
+def test_a_rule_for_the_microcontroller_is_not_stricter_for_being_new() -> None:
+    """Its command has no order: it may be further from safe."""
+    assert compared(WHOLE + OWN.split("    - {when: gap < 4")[0], WHOLE + OWN).order is Order.INCOMPARABLE
+
+
+def test_rules_in_another_order_are_other_rules() -> None:
+    rows = OWN.splitlines(keepends=True)
+    swapped = "".join([*rows[:-2], rows[-1], rows[-2]])
+    assert compared(WHOLE + OWN, WHOLE + swapped).order is Order.INCOMPARABLE
 
 
 def test_a_policy_is_equivalent_to_itself() -> None:

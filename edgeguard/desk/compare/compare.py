@@ -43,7 +43,7 @@ def compare(old: Side, new: Side, *, timeout: float = TIMEOUT) -> Comparison:
 
 
 def _differences(old: Side, new: Side, pairing: Pairing) -> Iterator[Difference]:
-    yield from settings(old.document.policy, new.document.policy)
+    yield from settings(old.document, new.document)
     yield from _calibration(old, new)
 
     def programs(thresholds: Values) -> tuple[Program, Program]:

@@ -1,6 +1,7 @@
 """What of a policy can be ordered without a solver: whom it trusts, how far actuators go, how soon loss is noticed.
 
-One table of facts a policy, compared fact by fact. Who runs what, where and how often is in `running`.
+One table of facts a policy, compared fact by fact. Who runs what, where and how often is in `running`,
+what the microcontroller does by itself in `microcontroller`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import math
 from collections.abc import Iterator
 
 from edgeguard.desk.compare.fact import Fact, floor, limit, number, other
+from edgeguard.desk.compare.microcontroller import held, own
 from edgeguard.desk.compare.order import Difference, Order, changed, falling, joined, rising
 from edgeguard.desk.compare.running import running
+from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.pace import frame_period
 from edgeguard.policy.schema import Actuator, Policy, SignalDeclaration
 from edgeguard.policy.source import Path
@@ -20,7 +23,7 @@ DISCLOSURE = ("top1", "probabilities")
 """From the least that leaves the guard to the most."""
 
 
-def settings(old: Policy, new: Policy) -> Iterator[Difference]:
+def settings(old: PolicyDocument, new: PolicyDocument) -> Iterator[Difference]:
     """Every difference outside of triggers and fallback rules."""
     before, after = dict(facts(old)), dict(facts(new))
     for path in dict.fromkeys((*after, *before)):
@@ -39,8 +42,9 @@ def _said(fact: Fact, value: object) -> str:
     return "not stated" if value is None else fact.show(value)
 
 
-def facts(policy: Policy) -> Iterator[tuple[Path, Fact]]:
+def facts(document: PolicyDocument) -> Iterator[tuple[Path, Fact]]:
     """Every fact of a policy by its place. What it does not state is left out where nothing stands for it."""
+    policy = document.policy
     yield ("period",), Fact(policy.period, changed, duration_text)
     yield ("frame", "period"), Fact(frame_period(policy), changed, duration_text)
     yield ("ftti",), Fact(policy.ftti, limit, duration_text)
@@ -55,6 +59,7 @@ def facts(policy: Policy) -> Iterator[tuple[Path, Fact]]:
         yield from _signal(("signals", name), signal)
     for name, actuator in policy.envelope.items():
         yield from _actuator(("envelope", name), actuator)
+    yield from own(document)
     if policy.handover:
         steps = tuple((step.after, step.alert) for step in policy.handover.escalate)
         yield ("handover", "escalate"), Fact(steps, _ladder, _steps)
@@ -71,6 +76,7 @@ def _link(policy: Policy) -> Iterator[tuple[Path, Fact]]:
         value = getattr(link, key)
         if value is not None:
             yield ("link", key), Fact(value, changed)
+    yield ("link", "operator_key"), Fact(link.operator_key, _speaks)
 
 
 def _signal(path: Path, signal: SignalDeclaration) -> Iterator[tuple[Path, Fact]]:
@@ -91,6 +97,14 @@ def _actuator(path: Path, actuator: Actuator) -> Iterator[tuple[Path, Fact]]:
     yield (*path, "fall"), Fact(actuator.fall, limit, _rate)
     yield (*path, "safe"), Fact(actuator.safe, changed, number)
     yield (*path, "unit"), Fact(actuator.unit or None, other)
+    yield from held(path, actuator)
+
+
+def _speaks(old: str | None, new: str | None) -> Order:
+    """A host that cannot speak for the operator is stricter than one that can."""
+    if old is None or new is None:
+        return falling(old is not None, new is not None)
+    return changed(old, new)
 
 
 def _disclosure(old: str, new: str) -> Order:

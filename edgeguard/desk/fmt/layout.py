@@ -27,7 +27,8 @@ def is_expression(path: Path) -> bool:
     if path[:1] == ("let",):
         return len(path) == 2
     if len(path) == 4:
-        return path[0] in ("rules", "redundancy") and path[2:] == ("clear", "when")
+        clears = path[0] in ("rules", "redundancy") and path[2:] == ("clear", "when")
+        return clears or (path[:2] == ("microcontroller", "fallback") and path[3] == "when")
     if path[:1] == ("schedule",):
         return len(path) == 3 and path[2] == "or_when"
     return len(path) == 3 and path[2] in _EXPRESSIONS.get(str(path[0]), ())

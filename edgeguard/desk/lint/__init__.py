@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeguard.desk.findings import Finding
-from edgeguard.desk.lint import conditions, declared, evidence
+from edgeguard.desk.lint import conditions, declared, evidence, microcontroller
 from edgeguard.desk.lint.subject import subject_of
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.types import NO_VALUES
@@ -31,11 +31,18 @@ _CHECKS = (
     evidence.counted_twice,
     evidence.vouched_by_one,
     evidence.agreed_by_one,
+    microcontroller.unread_sensors,
+    microcontroller.constant_terms,
+    microcontroller.shadowed_rules,
+    microcontroller.idle_rules,
+    microcontroller.idle_leads,
+    microcontroller.idle_without_link,
+    microcontroller.idle_commands,
 )
 
 
 def lint(document: PolicyDocument, thresholds: Mapping[str, float] = NO_VALUES) -> tuple[Finding, ...]:
-    """Everything worth a second look (EG1401 to EG1413), each once, in file order.
+    """Everything worth a second look (EG1401 to EG1415), each once, in file order.
 
     `thresholds`: the calibrated ones by name. Without one, a check of values is left out where it would need it.
     """

@@ -199,7 +199,7 @@ def fallback(program: Program) -> Sheet:
     """What is commanded when the rules act."""
     names = [limit.name for limit in program.envelope]
     rows = [
-        (str(row.line), _condition(row.text), *(number(row.command.values[name]) for name in names))
+        (str(row.line), condition(row.text), *(number(row.command.values[name]) for name in names))
         for row in program.fallback
     ]
     rows.append(("", "none holds, or one is at fault", *(number(limit.safe) for limit in program.envelope)))
@@ -213,7 +213,8 @@ def fallback(program: Program) -> Sheet:
     )
 
 
-def _condition(text: str) -> Cell:
+def condition(text: str) -> Cell:
+    """A row's condition, or the word for having none."""
     return text if text == "otherwise" else Code(text)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from edgeguard.desk.page import facts, promises, running
+from edgeguard.desk.page import facts, microcontroller, promises, running
 from edgeguard.desk.page.diagram import mermaid
 from edgeguard.desk.page.facts import Cell, Code, Sheet
 from edgeguard.policy import DraftPolicy
@@ -43,6 +43,7 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
         facts.decisions(program),
         facts.fallback(program),
         facts.envelope(draft),
+        *microcontroller.sheets(draft),
         facts.handover(program),
         facts.signals(program),
         promises.names(draft),
