@@ -175,7 +175,7 @@ def open_link(
     """Open the line to the microcontroller; the handshake happens in `poll`.
 
     Args:
-        port: `auto`, a device or pty path, `socket://host:port`, or `unix:///path`.
+        port: `auto`, a device or pty path, `socket://host:port`, `unix:///path`, or `can:interface/channel`.
         key: the device key, 32 bytes (`load_device_key`).
         policy_hash: SHA-256 of the policy file, 32 bytes: `bytes.fromhex(program.digest)`.
         actuators: the policy's envelope, in its order.

@@ -1,4 +1,4 @@
-"""Ways to the microcontroller: a serial device, a socket, and a port that comes back after it vanished.
+"""Ways to the microcontroller: a serial device, a socket, a bus, and a port that comes back after it vanished.
 
 A channel moves bytes without ever waiting; it knows nothing of frames. Only this file opens ports.
 `Port` hides that a channel may be gone: on the frame path nothing here raises.
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import serial
 
 from edgeguard.errors import LinkError
+from edgeguard.link.can_bus import SCHEME, CanChannel
 
 READ_SIZE = 4096
 BACKLOG = 2048
@@ -238,10 +239,10 @@ class Port:
 
 
 def open_port(port: str, baud: int) -> Port:
-    """Open a device, pty, `socket://host:port`, `unix:///path`, or `auto`: the one serial device there is.
+    """Open a device, pty, `socket://host:port`, `unix:///path`, `can:interface/channel`, or `auto`: the one device.
 
     Raises:
-        LinkError: it cannot be opened, or `auto` finds none or several.
+        LinkError: it cannot be opened, `auto` finds no serial device or several, or a bus needs python-can.
 
     """
     opener: Callable[[], Channel]
@@ -250,6 +251,10 @@ def open_port(port: str, baud: int) -> Port:
 
         def opener() -> Channel:
             return SocketChannel(port, next(waits, 0.0))
+    elif port.startswith(SCHEME):
+
+        def opener() -> Channel:
+            return CanChannel(port)
     else:
 
         def opener() -> Channel:  # a device that is plugged in again may get another name
