@@ -15,11 +15,12 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 # The rooms that decide who may act: every line and every branch.
 FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
-.PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy jitter injections soak faster differential fuzz-policy mutation models sign lock \
-    clean compiler
+.PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy bench-link jitter injections soak faster \
+    differential fuzz-policy mutation models sign lock clean compiler firmware-tools coverage-firmware firmware-size misra \
+    prove-firmware fuzz-firmware mutate-firmware compare-machines flip-bits line-faults mcu-faults vectors
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo compiler  ## the guarded vehicle against the unguarded one, live, then a report
 	@$(PY) -m hil demo $(ARGS)
@@ -27,7 +28,7 @@ demo: $(VENV)/.installed-demo compiler  ## the guarded vehicle against the ungua
 campaign: $(VENV)/.installed-demo compiler  ## the demo's scenarios with 20 seeds each
 	@$(PY) -m hil campaign $(ARGS)
 
-test: lint docs pytest coverage  ## every check there is
+test: lint docs pytest coverage coverage-firmware  ## every check there is
 
 lint: $(VENV)/.installed-dev  ## style, types, the order of imports, the Python floor
 	@$(RUN)/ruff check --quiet --output-format=concise .
@@ -85,6 +86,46 @@ fuzz-policy: $(VENV)/.installed-dev  ## hostile policies for SECONDS (600), seed
 mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and see a test fail each time
 	@$(RUN)/mutmut run --max-children $(JOBS) $(ARGS)
 	@$(RUN)/mutmut results
+
+firmware-tools:  ## Debian's packages for the targets below: ARM compiler, emulator, cppcheck, clang, node
+	@tools/setup firmware
+
+coverage-firmware: $(VENV)/.installed-dev compiler  ## lines and branches of the firmware that the tests reach
+	@$(PY) tools/coverage-firmware $(ARGS)
+
+firmware-size: $(VENV)/.installed-dev  ## code, data and the deepest stack of the ARM firmware
+	@$(PY) tools/firmware-size $(ARGS)
+
+misra: $(VENV)/.installed-dev  ## the firmware against MISRA C, by cppcheck; every deviation has a reason
+	@$(PY) tools/misra $(ARGS)
+
+prove-firmware: $(VENV)/.installed-dev  ## envelope, slew, stop, deadlines and modes, for every table in policies/, by ESBMC
+	@$(PY) tools/prove-firmware $(ARGS)
+
+fuzz-firmware: $(VENV)/.installed-dev compiler  ## framing and session under libFuzzer for SECONDS (600) a target
+	@$(PY) tools/fuzz-firmware --seconds $(or $(SECONDS),600) $(ARGS)
+
+mutate-firmware: $(VENV)/.installed-dev compiler  ## break the core in every small way, and see a test fail each time
+	@$(PY) tools/mutate-firmware $(ARGS)
+
+compare-machines: $(VENV)/.installed-dev compiler  ## the core in C against its second implementation, TRACES (1000000)
+	@$(PY) tools/compare-machines --traces $(or $(TRACES),1000000) $(ARGS)
+
+flip-bits: $(VENV)/.installed-dev  ## COUNT (10000) bit flips in memory and registers of the real ARM firmware
+	@$(PY) tools/flip-bits --count $(or $(COUNT),10000) $(ARGS)
+
+line-faults: $(VENV)/.installed-dev compiler  ## every fault of the line, COUNT (100000) tries each
+	@$(PY) tools/line-faults --count $(or $(COUNT),100000) $(ARGS)
+
+mcu-faults: $(VENV)/.installed-dev  ## hosts that are killed, hang, flood or mismatch, COUNT (100) times each, under QEMU
+	@$(PY) -m bench.mcu_faults --count $(or $(COUNT),100) $(ARGS)
+
+vectors: $(VENV)/.installed-dev compiler  ## write the link's conformance vectors anew, and ask other decoders
+	@$(PY) tools/link-vectors $(ARGS)
+	@$(PY) tools/check-wire-with-node
+
+bench-link: $(VENV)/.installed-dev compiler  ## the line: round trips, throughput, and what a command costs
+	@$(PY) -m bench.link $(ARGS)
 
 models: $(VENV)/.installed-demo  ## train the demo's models anew, then sign and calibrate them
 	@tools/train $(ARGS)
