@@ -188,7 +188,7 @@ SIGNALS: Mapping[str, str] = MappingProxyType(
         "workers_down": "How many processes give no answer now.",
         "link_age": "Time since the microcontroller was last heard.",
         "link_latency": "Time from a command to the microcontroller's answer to it, the last one.",
-        "link_drops": "Commands that the line did not take.",
+        "link_drops": "Commands that the line did not take, and reports that got lost.",
         "link_rejected": "Frames from the line that were refused.",
         "link_crc_errors": "Frames from the line whose checksum was wrong.",
         "mcu_fallback": "Whether the microcontroller acts on its own.",
