@@ -21,18 +21,24 @@ SOURCES = ROOT / "firmware_stubs"
 CACHE = ROOT / "out" / "firmware"
 TEST_KEY_FILE = SOURCES / "keys" / "test.device-key"
 TEST_OPERATOR_KEY_FILE = SOURCES / "keys" / "test.operator-key"
+ARTEFACTS = {
+    "host": "edgeguard-mcu",
+    "lib": "libedgeguard_mcu.so",
+    "qemu": "edgeguard-mcu.elf",
+    "netduino": "edgeguard-mcu-netduino.elf",
+}
 
 
 def build(program: Program, target: str, *, sanitize: bool = False, release: bool = False) -> Path:
-    """Build the firmware for a policy; returns the artefact. `target`: `host`, `lib` or `qemu`.
+    """Build the firmware for a policy; returns the artefact. `target`: `host`, `lib`, `qemu` or `netduino`.
 
     Raises:
         PolicyError: the policy does not fit the microcontroller.
         LinkError: no compiler, or it fails (its output is in the message).
 
     """
-    artefact = {"host": "edgeguard-mcu", "lib": "libedgeguard_mcu.so", "qemu": "edgeguard-mcu.elf"}[target]
-    compiler = "arm-none-eabi-gcc" if target == "qemu" else os.environ.get("CC", "cc")
+    artefact = ARTEFACTS[target]
+    compiler = "arm-none-eabi-gcc" if artefact.endswith(".elf") else os.environ.get("CC", "cc")
     if shutil.which(compiler.split()[0]) is None or shutil.which("make") is None:
         raise LinkError(
             f"the microcontroller's firmware is built with `{compiler}` and `make`, and one of them is not installed: "

@@ -1,26 +1,25 @@
-"""The safety microcontroller for tests and rigs: the real firmware, in virtual time or as a process.
+"""The safety microcontroller for tests and rigs: the real firmware, in virtual time or in real time.
 
-`VirtualMcu` is the C code as a shared library with the caller's clock; `ProcessMcu` is a process on a pty;
-`start_mcu` chooses between that and the emulated one (`hil/mcu_qemu.py`). Nothing here decides.
+`VirtualMcu` is the C code as a shared library with the caller's clock; `start_mcu` chooses between a process on a pty
+(`hil/mcu_process.py`) and an emulated board (`hil/mcu_qemu.py`). Nothing here decides.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import secrets
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
-from edgeguard.errors import LinkError, UsageError
+from edgeguard.errors import UsageError
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.messages import LATCHES, MCU_MODES, REASONS, REFUSALS, SCALE
 from edgeguard.program import Program
-from hil.firmware import TEST_KEY_FILE, TEST_OPERATOR_KEY_FILE, build
-from hil.mcu_outputs import OutputRecord, Recorder
+from hil.firmware import build
+from hil.mcu_outputs import OutputRecord
+from hil.mcu_process import ProcessMcu
 
 if TYPE_CHECKING:
     from hil.mcu_qemu import QemuMcu
@@ -239,68 +238,18 @@ def _load(path: Path) -> ctypes.CDLL:
     return lib
 
 
-# ---- a process -------------------------------------------------------------------------------------------------------
+# ---- in real time ----------------------------------------------------------------------------------------------------
 
 
-@final
-class ProcessMcu(Recorder):
-    """The firmware as a process on a pty. It lives until `close`, or until this process dies."""
-
-    def __init__(
-        self,
-        program: Program,
-        *,
-        key_file: Path | None = None,
-        operator_key_file: Path | None = None,
-        sanitize: bool = False,
-    ) -> None:
-        super().__init__()
-        binary = build(program, "host", sanitize=sanitize)
-        self._process = subprocess.Popen(
-            [str(binary), str(key_file or TEST_KEY_FILE), str(operator_key_file or TEST_OPERATOR_KEY_FILE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-        self.port = self._process.stdout.readline().strip()
-        if not self.port:
-            raise LinkError(f"the microcontroller's process did not start: {self._farewell()}")
-        self._follow(self._process.stdout, foreign_clock=False)
-
-    @property
-    def pid(self) -> int:
-        """Process id of the microcontroller."""
-        return self._process.pid
-
-    def close(self) -> None:
-        """End the process and wait for it."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2.0)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._stop_following()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def __enter__(self) -> ProcessMcu:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _farewell(self) -> str:
-        _, errors = self._process.communicate(timeout=2.0)
-        return errors.strip() or f"exit status {self._process.returncode}"
-
-
-def start_mcu(kind: str, program: Program, *, key_file: Path | None = None) -> ProcessMcu | QemuMcu:
-    """Start a microcontroller of a kind: `process`, or `qemu` where it is installed.
+def start_mcu(
+    kind: str,
+    program: Program,
+    *,
+    key_file: Path | None = None,
+    operator_key_file: Path | None = None,
+    stop_pressed: bool = False,
+) -> ProcessMcu | QemuMcu:
+    """Start a microcontroller of a kind: `process`; `qemu` or `qemu-netduino`, where the emulator is installed.
 
     Raises:
         UsageError: there is no such kind.
@@ -308,9 +257,17 @@ def start_mcu(kind: str, program: Program, *, key_file: Path | None = None) -> P
 
     """
     if kind == "process":
-        return ProcessMcu(program, key_file=key_file)
-    if kind == "qemu":
-        from hil.mcu_qemu import QemuMcu
+        return ProcessMcu(
+            program, key_file=key_file, operator_key_file=operator_key_file, stop_pressed=stop_pressed
+        )
+    from hil.mcu_qemu import BOARDS, QemuMcu
 
-        return QemuMcu(program, key_file=key_file)
-    raise UsageError(f"no microcontroller of kind `{kind}`: choose `process` or `qemu`")
+    if kind in BOARDS:
+        return QemuMcu(
+            program,
+            board=BOARDS[kind],
+            key_file=key_file,
+            operator_key_file=operator_key_file,
+            stop_pressed=stop_pressed,
+        )
+    raise UsageError(f"no microcontroller of kind `{kind}`: choose `process`, `qemu` or `qemu-netduino`")
