@@ -115,6 +115,8 @@ class SocketChannel:
             raise OSError(str(bad)) from bad
         self._socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(0.0)
+        if not unix:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command waits for no other
         try:
             self._connect(address, wait)
         except OSError:
