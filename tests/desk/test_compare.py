@@ -238,7 +238,10 @@ def test_what_the_microcontroller_does_by_itself_is_ordered(before: str, after: 
 
 def test_a_rule_for_the_microcontroller_is_not_stricter_for_being_new() -> None:
     """Its command has no order: it may be further from safe."""
-    assert compared(WHOLE + OWN.split("    - {when: gap < 4")[0], WHOLE + OWN).order is Order.INCOMPARABLE
+    assert (
+        compared(WHOLE + OWN.split("    - {when: gap < 4", maxsplit=1)[0], WHOLE + OWN).order
+        is Order.INCOMPARABLE
+    )
 
 
 def test_rules_in_another_order_are_other_rules() -> None:
