@@ -47,6 +47,11 @@ class Recorder:
         with self._lock:
             return tuple(self._records)
 
+    def forget(self) -> None:
+        """Drop the records so far: for campaigns that run for hours."""
+        with self._lock:
+            del self._records[:-1]
+
     def _follow(self, stream: Iterable[str], *, foreign_clock: bool) -> None:
         """Read records until the stream ends. `foreign_clock`: their times are not on this machine's clock."""
         self._reader = threading.Thread(
