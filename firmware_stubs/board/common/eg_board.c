@@ -81,9 +81,10 @@ static void record(uint64_t now_us) {
 
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
 
+/* About a frame at a time: a line that is flooded must not keep the deadlines from being looked at. */
 static void receive(void) {
     uint8_t byte;
-    while (eg_port_receive(&byte)) {
+    for (uint32_t taken = 0u; (taken < CHUNK) && eg_port_receive(&byte); taken++) {
         eg_device_receive(&device, byte, eg_port_clock_us());
     }
 }
