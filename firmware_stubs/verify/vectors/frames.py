@@ -33,6 +33,7 @@ class Sent:
 def right(
     name: str, *, link: int | None = None, sequence: int = 0, stamp: int = 0, **fields: line.Value
 ) -> Sent:
+    """Return a right frame of a message, with its usual fields but for those given."""
     body = line.payload(name, **{**_usual(name), **fields})
     raw = line.frame(name, body, link=link, sequence=sequence, stamp=stamp)
     event: Vector = {
@@ -84,17 +85,22 @@ ARM = right("COMMAND", link=2, sequence=9, counter=7, value=0, source=2, action=
 NEXT = right("COMMAND", sequence=2, stamp=204_000, counter=2)
 
 
-def vector(name: str, data: bytes, events: list[Vector], held: int = 0, **more: object) -> Vector:
-    return {"name": name, **more, "bytes": data.hex(), "events": events, "held": held}
+def vector(name: str, data: bytes, events: list[Vector], held: int = 0) -> Vector:
+    """Return a vector as it is published."""
+    return {"name": name, "bytes": data.hex(), "events": events, "held": held}
 
 
-def wrong(name: str, broken: Broken, events: list[Vector], **more: Any) -> Vector:
-    """A COMMAND with one thing wrong, and then a right one, which must be found."""
-    raw = line.frame("COMMAND", bytes.fromhex(COMMAND.event["payload"]), broken=broken, sequence=1, **more)
+def wrong(
+    name: str, broken: Broken, events: list[Vector], *, key: bytes | None = None, link: int = 0
+) -> Vector:
+    """Return a COMMAND with one thing wrong, and then a right one, which must be found."""
+    body = bytes.fromhex(COMMAND.event["payload"])
+    raw = line.frame("COMMAND", body, link=link, sequence=1, key=key, broken=broken)
     return vector(name, raw + NEXT.raw, [*events, NEXT.event])
 
 
 def flipped(raw: bytes, at: int, bit: int = 0) -> bytes:
+    """Return the bytes with one bit changed."""
     return raw[:at] + bytes((raw[at] ^ 1 << bit,)) + raw[at + 1 :]
 
 

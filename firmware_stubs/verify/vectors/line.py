@@ -81,11 +81,13 @@ def crc(data: bytes) -> int:
 
 
 def payload(name: str, **fields: Value) -> bytes:
-    """The payload of a message; every field must be named but `flags`, which is `ALWAYS`."""
+    """The payload of a message; every field must be named but `flags`, which is `ALWAYS`, and no other."""
     fields.setdefault("flags", ALWAYS)
     message = MESSAGES[name]
+    if set(fields) != {field for field, _ in message.fields}:
+        raise KeyError(name, *fields)
     code = "<" + "".join(code for _, code in message.fields)
-    return struct.pack(code, *(fields.pop(field) for field, _ in message.fields))
+    return struct.pack(code, *(fields[field] for field, _ in message.fields))
 
 
 def decode(name: str, data: bytes) -> dict[str, int | str]:

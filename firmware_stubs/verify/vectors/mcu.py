@@ -5,6 +5,7 @@ Knows how right frames are made and in which order; never what a step's verdict 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +50,29 @@ NONCES = 4
 """How many of its nonces a microcontroller's vector names."""
 
 
+SEQUENCES: list[Callable[[], dict[str, Any]]] = []
+
+
+def sequence(now: int = 1000) -> Callable[[Callable[[Sequence], None]], None]:
+    """Register a sequence that begins at `now`; its docstring is the requirement."""
+
+    def register(fill: Callable[[Sequence], None]) -> None:
+        def make() -> dict[str, Any]:
+            s = Sequence((fill.__doc__ or "").strip(), now)
+            fill(s)
+            return {"name": s.name, "steps": s.steps}
+
+        SEQUENCES.append(make)
+
+    return register
+
+
 @dataclass(slots=True)
 class Sequence:
     """One vector for a microcontroller. Every method adds a step at `now`, ms on the microcontroller's clock."""
 
     name: str
-    now: int = 1000
+    now: int
     seed: bytes = SEED
     host_nonce: bytes = HOST_NONCE
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -65,10 +83,6 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.steps.append({"at_ms": self.now, "do": "reset", **self._boot()})
-
-    def vector(self) -> dict[str, Any]:
-        """Return the vector as it is published."""
-        return {"name": self.name, "steps": self.steps}
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -102,8 +116,13 @@ class Sequence:
         sequence, stamp = self._sequence & 255, self.now * 100
         return line.frame(name, body, link=link, sequence=sequence, stamp=stamp, key=key, broken=broken)
 
-    def open(self, refusal: int = 0, *, link: int = 0, **changes: Value) -> bytes:
+    def set_body(self, counter: int) -> bytes:
+        """Payload of a COMMAND that sets actuator 0 for the model, as of now."""
+        return line.payload("COMMAND", **self._fields(counter))
+
+    def open(self, refusal: int = 0, *, link: int = 0, **changes: Any) -> bytes:  # noqa: ANN401 - fields, and `mode`
         """Open a session with the present nonce."""
+        expect = _expected(changes)
         fields: dict[str, Value] = {
             "mcu_nonce": line.nonce_of(self.seed, self.opened),
             "host_nonce": self.host_nonce,
@@ -116,37 +135,27 @@ class Sequence:
             self.session = line.session_of(line.nonce_of(self.seed, self.opened), self.host_nonce)
             self.opened += 1
             self.counters = {0: 0, 2: 0}
-        return self.receive(raw, f"OPEN{_told(changes, link, 0)}", refusal)
+        return self.receive(raw, f"OPEN{_told(changes, link)}", refusal, **expect)
 
     def command(
-        self, refusal: int = 0, *, link: int = 0, key: bytes | None = None, **changes: Value
+        self,
+        refusal: int = 0,
+        *,
+        link: int = 0,
+        key: bytes | None = None,
+        **changes: Any,  # noqa: ANN401 - as `open`
     ) -> bytes:
         """Send one COMMAND; unless changed, set actuator 0 for the model. The next counter of that link is taken up."""
-        expect = {k: changes.pop(k) for k in ("mode", "reason", "latches", "ready") if k in changes}
+        expect = _expected(changes)
         self.counters[link] = self.counters.get(link, 0) + 1
-        actuator = changes.get("actuator", 0)
-        assert isinstance(actuator, int)  # noqa: S101 - for the type checker
-        fields: dict[str, Value] = {
-            "session": self.session,
-            "counter": self.counters[link],
-            "mcu_ms_echo": self.now % 2**32,
-            "policy_hash": line.POLICY_HASH,
-            "value": 250_000,
-            "valid_ms": 100,
-            "data_id": 0xE600 + actuator,
-            "source": MODEL,
-            "actuator": actuator,
-            "action": SET,
-            **changes,
-        }
-        counter = fields["counter"]
-        assert isinstance(counter, int)  # noqa: S101 - for the type checker
+        data_id = 0xE600 + changes.get("actuator", 0)
+        fields = {**self._fields(self.counters[link]), "data_id": data_id, **changes}
         if refusal not in (16, 21, 22):
-            self.counters[link] = counter
+            self.counters[link] = fields["counter"]
         raw = self.frame("COMMAND", line.payload("COMMAND", **fields), link, key=key)
-        return self.receive(raw, f"COMMAND{_told(changes, link, 0)}", refusal, **expect)
+        return self.receive(raw, f"COMMAND{_told(changes, link)}", refusal, **expect)
 
-    def operator(self, action: int, refusal: int = 0, **changes: Any) -> bytes:
+    def operator(self, action: int, refusal: int = 0, **changes: Any) -> bytes:  # noqa: ANN401 - as `open`
         """Ask for an action as the operator does."""
         return self.command(refusal, link=2, **{"action": action, "value": 0, "source": HUMAN, **changes})
 
@@ -171,6 +180,20 @@ class Sequence:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
+    def _fields(self, counter: int) -> dict[str, Any]:
+        return {
+            "session": self.session,
+            "counter": counter,
+            "mcu_ms_echo": self.now % 2**32,
+            "policy_hash": line.POLICY_HASH,
+            "value": 250_000,
+            "valid_ms": 100,
+            "data_id": 0xE600,
+            "source": MODEL,
+            "actuator": 0,
+            "action": SET,
+        }
+
     def _boot(self) -> dict[str, Any]:
         return {
             "seed": self.seed.hex(),
@@ -181,7 +204,12 @@ class Sequence:
         self.steps.append({"at_ms": self.now, "do": do, **more})
 
 
-def _told(changes: dict[str, Value], link: int, usual: int) -> str:
-    told = [f"link {link}"] if link != usual else []
+def _expected(changes: dict[str, Any]) -> dict[str, Any]:
+    """Take out what is expected after the step; what stays are fields."""
+    return {k: changes.pop(k) for k in ("mode", "reason", "latches", "ready") if k in changes}
+
+
+def _told(changes: dict[str, Any], link: int) -> str:
+    told = [f"link {link}"] if link else []
     told += [f"{k} {v.hex() if isinstance(v, bytes) else v}" for k, v in changes.items()]
     return f": {', '.join(told)}" if told else ""

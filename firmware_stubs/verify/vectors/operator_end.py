@@ -1,0 +1,106 @@
+"""What an operator answers: the OFFERs that would grant what a person wants, and no others.
+
+Every answer is written here by hand, from docs/reference/link-protocol.md; nothing is taken from a program.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import line
+from ends import HOST_NONCES, OTHER_NONCE, READY, SESSION, STOPPED, End, asked, offer_body, status_body
+
+
+def _asks() -> End:
+    e = End(
+        "The operator answers the OFFER that would grant its request, echoes its clock, and stops when granted"
+    )
+    e.offer(flags=READY)
+    e.do("arm")
+    e.wait(10)
+    e.offer(mcu_ms=5010)
+    e.wait(100)
+    e.offer(asked(5110, 5110, 2, link=2), mcu_ms=5110, flags=READY)
+    e.wait(100)
+    e.offer(mcu_ms=5210, mode=1, reason=1, flags=READY)
+    e.wait(100)
+    e.offer(mcu_ms=5310, mode=2, reason=2, flags=READY)
+    return e
+
+
+def _counts() -> End:
+    e = End(
+        "The operator's counter is the larger of its last one plus 1 and the OFFER's clock, anew in each session"
+    )
+    e.do("arm")
+    e.offer(asked(1, 0, 2, link=2), mcu_ms=0, flags=READY)
+    e.offer(asked(2, 0, 2, link=2), mcu_ms=0, flags=READY)
+    e.offer(asked(700, 700, 2, link=2), mcu_ms=700, flags=READY)
+    other = line.session_of(OTHER_NONCE, HOST_NONCES[0])
+    e.offer(asked(50, 50, 2, link=2, session=other), mcu_ms=50, flags=READY, session=other)
+    return e
+
+
+def _releases() -> End:
+    e = End(
+        "The operator releases what was shown, not while the stop is pressed, and not what latched meanwhile"
+    )
+    e.offer(latches=1, mode=2, reason=9, flags=STOPPED)
+    e.do("release")
+    e.offer(latches=1, mode=2, reason=9, flags=STOPPED, mcu_ms=5100)
+    e.offer(asked(5200, 5200, 4, link=2), latches=1, mode=2, reason=9, mcu_ms=5200)
+    e.offer(latches=0, mode=2, reason=9, mcu_ms=5300)
+    e.offer(latches=4, mode=3, reason=7, mcu_ms=5400)
+    e.do("release")
+    e.offer(latches=5, mode=3, reason=7, mcu_ms=5500)
+    e.offer(latches=4, mode=3, reason=7, mcu_ms=5600)
+    return e
+
+
+def _disarms() -> End:
+    e = End("The operator disarms a microcontroller that is enabled, and a request to arm ends with it")
+    e.offer(mode=1, reason=1)
+    e.do("arm")
+    e.do("disarm")
+    e.offer(asked(5100, 5100, 3, link=2), mode=1, reason=1, mcu_ms=5100)
+    e.offer(mode=2, reason=3, mcu_ms=5200, flags=READY)
+    return e
+
+
+def _latched() -> End:
+    e = End("The operator does not ask to arm what is latched")
+    e.do("arm")
+    e.offer(flags=READY, latches=8)
+    return e
+
+
+def _window() -> End:
+    e = End("A request that is not granted within 2 s ends")
+    e.do("arm")
+    e.wait(2000)
+    e.offer(asked(5000, 5000, 2, link=2), flags=READY)
+    e.wait(1)
+    e.offer(flags=READY, mcu_ms=5001)
+    return e
+
+
+def _deaf() -> End:
+    e = End("The operator answers nothing forged, of another policy, older than the last OFFER, or not to it")
+    e.do("arm")
+    e.offer(accepted=False, flags=READY, key=line.HOST_KEY)
+    e.offer(accepted=False, flags=READY, policy_hash=line.POLICY_HASH ^ 1)
+    e.offer(asked(5000, 5000, 2, link=2), flags=READY)
+    e.offer(accepted=False, flags=READY, mcu_ms=4999)
+    for raw, what in (
+        (line.frame("OFFER", offer_body(SESSION, flags=READY), link=2), "an OFFER on link 2"),
+        (line.frame("OFFER", offer_body(SESSION, flags=0x02)), "an OFFER without bit 7 of its flags"),
+        (line.frame("STATUS", status_body(SESSION, flags=READY), link=3), "a STATUS on link 3"),
+    ):
+        e.receive(raw, what, accepted=False)
+    return e
+
+
+def vectors() -> list[dict[str, Any]]:
+    """Return the operator's vectors."""
+    made = (_asks, _counts, _releases, _disarms, _latched, _window, _deaf)
+    return [make().vector() for make in made]
