@@ -91,6 +91,11 @@ class ProcessMcu(Recorder):
         """Let a stopped process go on."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End the process where it stands, as a reset would."""
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """End the process and wait for it."""
         self._end_input()

@@ -22,6 +22,8 @@ extern const eg_identity eg_provision;
  * emulator writes a new seed each time. On a real part the count must be kept where power does not matter. */
 __attribute__((section(".noinit"))) static uint32_t boots;
 
+static eg_identity identity;
+
 int main(void);
 
 /* With a stack of its own again: the one that the fault came with may be what was broken, and the watchdog's warning,
@@ -60,7 +62,6 @@ void eg_protect_memory(uint32_t code, uint32_t code_size, uint32_t data, uint32_
 }
 
 const eg_identity *eg_provisioned(void) {
-    static eg_identity identity;
     identity = eg_provision;
     boots++;
     for (uint32_t i = 0u; i < 4u; i++) {
