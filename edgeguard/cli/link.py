@@ -112,7 +112,7 @@ def describe(sample: Sample) -> str:
     """One line for a person."""
     s = sample.status
     if s.state != "open":
-        return f"{s.state}: {s.reason}"
+        return f"no session ({s.state}): {s.reason}"
     trip = "none" if s.round_trip is None else f"{s.round_trip * 1e3:.2f} ms"
     outputs = "  ".join(f"{name} {value:.3f}" for name, value in s.outputs.items())
     parts = [

@@ -27,6 +27,7 @@ OPEN_AGAIN = 0.040
 """s before the same HELLO is answered again: less than the microcontroller's own period of 0.05 s."""
 REMEMBERED = 64
 """Requests whose time of sending is kept to measure round trips."""
+OTHER_KEY = "what comes is signed with another device key than this host's"
 NO_OPERATOR = "this host does not hold the operator's key: arm and release at the operator's panel"
 
 COUNTER_LAST = 0xFFFF_0000
@@ -182,8 +183,10 @@ class HostSession:
         parser, relay, theirs = self._parser, self._relay, self._theirs
         refused = self.rejected + parser.signature_errors + relay.rejected + theirs.rejected
         note = self.note
+        if not self.received and parser.signature_errors:
+            note = OTHER_KEY
         if self.operator is not None:
-            note, refused = self.operator.note, refused + self.operator.rejected
+            note, refused = self.operator.note or note, refused + self.operator.rejected
         return LinkStatus(
             state=self.state.value,
             mcu_mode="unknown" if s is None else name_of(messages.MCU_MODES, s.mode),

@@ -101,7 +101,7 @@ def test_monitor_prints_a_line_a_look_and_ends_well_with_ctrl_c(
     assert (said.code, said.out.splitlines()) == (
         0,
         [
-            "waiting: waiting for the microcontroller",
+            "no session (waiting): waiting for the microcontroller",
             "silent (booted)  brake 1.000  round trip 0.50 ms  50 out/s 60 in/s  0 rejected  0 checksum errors 0 lost",
             (
                 "silent (booted)  EMERGENCY STOP pressed  latched: stop  ready to arm  brake 1.000  round trip 0.50 "
@@ -141,7 +141,7 @@ def test_monitor_on_a_terminal_keeps_to_one_line(linked: Any, monkeypatch: pytes
 def test_monitor_of_a_line_with_nobody_there_says_so(call: Call, linked: Any) -> None:
     with nobody() as port:
         said = call("link", "monitor", port, "--policy", linked.policy, "--seconds", 0.1)
-    assert (said.code, said.out) == (0, "waiting: waiting for the microcontroller\n")
+    assert (said.code, said.out) == (0, "no session (waiting): waiting for the microcontroller\n")
 
 
 def test_a_policy_without_a_device_key_needs_one_named(call: Call, project: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeguard.link import link_over, messages, wire
 from edgeguard.link.link import TransportLink
-from edgeguard.link.session import COUNTER_LAST, NO_OPERATOR, REMEMBERED
+from edgeguard.link.session import COUNTER_LAST, NO_OPERATOR, OTHER_KEY, REMEMBERED
 from edgeguard.types import Authority
 
 POLICY = sha256(b"the policy").digest()
@@ -349,10 +349,15 @@ def test_message_of_the_host_is_refused_from_the_microcontroller(
 
 
 def test_forged_frames_are_counted(mcu: Mcu, link: TransportLink) -> None:
-    mcu.key = bytes(32)
+    real, mcu.key = mcu.key, bytes(32)
     mcu.hello()
     link.poll(0.0)
     assert (link.status.state, link.status.rejected) == ("waiting", 1)
+    assert link.status.reason == f"waiting for the microcontroller; {OTHER_KEY}"
+    mcu.key = real
+    mcu.hello()
+    link.poll(0.0)
+    assert link.status.reason == "opening a session"
 
 
 @pytest.mark.parametrize(
