@@ -119,6 +119,8 @@ def _replaced(s: Sequence) -> None:
     s.host_nonce = bytes(range(8))
     old = s.session
     s.open(mode="fallback_only", reason=4)
+    status = {"session": s.session.hex(), "counter": 1, "counter_echo": 0, "mode": 2, "reason": 4}
+    s.wait(1, sent=[{"message": "STATUS", "fields": status}])
     s.command(21, session=old)
     s.counters[0] = 0
     s.command()
