@@ -150,6 +150,16 @@ class VirtualMcu:
         )
 
     @property
+    def accepted(self) -> int:
+        """Counter of the last command of the host's that was accepted in this session; 0: none."""
+        return int(self._lib.eg_lib_accepted(self._device))
+
+    @property
+    def heard(self) -> int:
+        """When the host's last command was accepted, or its session opened (us)."""
+        return int(self._lib.eg_lib_heard(self._device))
+
+    @property
     def mode(self) -> str:
         """`silent`, `enabled`, `fallback_only` or `lockout`."""
         return self.facts.mode
@@ -235,6 +245,8 @@ def _load(path: Path) -> ctypes.CDLL:
         lib.eg_lib_run.restype = ctypes.c_uint64
         lib.eg_device_take.restype = ctypes.c_size_t
         lib.eg_lib_output.restype = ctypes.c_int32
+        lib.eg_lib_accepted.restype = ctypes.c_uint32
+        lib.eg_lib_heard.restype = ctypes.c_uint64
     return lib
 
 

@@ -16,6 +16,8 @@ void eg_lib_drive(const eg_device *d, uint32_t actuator, uint32_t pair[2]);
 void eg_lib_sense(eg_device *d, uint32_t sensor, int32_t value, uint64_t at_us, uint32_t valid);
 void eg_lib_measure(eg_device *d, uint32_t actuator, int32_t value, uint64_t at_us, uint32_t valid);
 void eg_lib_stop(eg_device *d, uint32_t pressed);
+uint32_t eg_lib_accepted(const eg_device *d);
+uint64_t eg_lib_heard(const eg_device *d);
 void eg_lib_corrupt_output(eg_device *d, uint32_t actuator, int32_t value);
 void eg_lib_sha256(const uint8_t *data, size_t length, uint8_t *digest);
 
@@ -101,6 +103,16 @@ void eg_lib_measure(eg_device *d, uint32_t actuator, int32_t value, uint64_t at_
 
 void eg_lib_stop(eg_device *d, uint32_t pressed) {
     d->senses.stop_released = (pressed == 0u) ? 1u : 0u;
+}
+
+/* Counter of the last command of the host's that was accepted in this session; 0: none. */
+uint32_t eg_lib_accepted(const eg_device *d) {
+    return d->accepted;
+}
+
+/* When the host was last heard: its last accepted command, or its opening of the session. */
+uint64_t eg_lib_heard(const eg_device *d) {
+    return d->heard_us;
 }
 
 /* A bit flip in the first copy of the core's memory. */
