@@ -156,18 +156,21 @@ static void channel_is_explained(const eg_device *d, uint32_t i, const signed_fr
     REQUIRE(is->target == ((wanted < a->min) ? a->min : ((wanted > a->max) ? a->max : wanted)));
 }
 
+/* Whether the link lets the core see it: what is refused before is no step. */
+static bool is_let_through(const signed_frame *f) {
+    const bool theirs = (f->action == (uint8_t)EG_DISARM) ||
+                        ((f->action == (uint8_t)EG_SET) && (f->key == EG_HOST_KEY)) ||
+                        (((f->action == (uint8_t)EG_ARM) || (f->action == (uint8_t)EG_RELEASE)) &&
+                         (f->key == EG_OPERATOR_KEY));
+    return theirs && (f->data_id == 0xE600u + f->actuator);
+}
+
 static void account(const signed_frame *f, uint64_t now_us) {
-    if (before.state.mode == (uint8_t)EG_LOCKOUT) {
-        return;
-    }
     if (!is_good(f, now_us) || (f->action == (uint8_t)EG_DISARM)) {
-        const bool known = (f->action == (uint8_t)EG_DISARM) || ((f->key == EG_HOST_KEY) == (f->action == (uint8_t)EG_SET));
-        if (known) {
-            forget();
-        }
+        forget();
         return;
     }
-    const bool set = (f->action == (uint8_t)EG_SET) && (f->key == EG_HOST_KEY) && (f->actuator < EG_ACTUATORS);
+    const bool set = (f->action == (uint8_t)EG_SET) && (f->actuator < EG_ACTUATORS);
     if (set && (f->source >= TABLE->actuator[f->actuator].authority)) {
         const uint32_t i = f->actuator;
         in_time[i] = (now_us - heard_us[i] > TABLE->degraded_us) ? 1u : (in_time[i] + 1u);
@@ -261,7 +264,8 @@ void oracle_after(const eg_device *d, uint64_t now_us, bool tick) {
     REQUIRE(d->send_used <= EG_SEND_BUFFER);
     session_is_explained(d);
     const signed_frame *f = explained(d);
-    const bool stepped = tick || (f != NULL) || (d->opened != before.opened);
+    const bool heard = (f != NULL) && is_let_through(f);
+    const bool stepped = tick || heard || (d->opened != before.opened);
     if (backwards && stepped) {
         REQUIRE((d->outputs.mode == (uint8_t)EG_LOCKOUT) && ((d->outputs.latches & EG_LATCH_MEMORY) != 0u));
         moved_us = last_us = now_us;
@@ -274,7 +278,7 @@ void oracle_after(const eg_device *d, uint64_t now_us, bool tick) {
         ((before.state.mode == (uint8_t)EG_ENABLED) && (d->outputs.mode != before.state.mode))) {
         forget();
     }
-    if (f != NULL) {
+    if (heard && (before.state.mode != (uint8_t)EG_LOCKOUT)) {
         account(f, now_us);
     }
     mode_is_explained(d, f, stepped, now_us);

@@ -16,6 +16,7 @@ typedef struct {
     uint32_t policy_hash;
     int32_t value;
     uint16_t valid_ms;
+    uint16_t data_id;
     uint8_t action;
     uint8_t source;
     uint8_t actuator;

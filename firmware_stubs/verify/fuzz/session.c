@@ -145,6 +145,7 @@ static void send_command(input *in, uint8_t how, const wish *wanted) {
                          .policy_hash = (uint32_t)eg_load(&f.payload[16], 4u),
                          .value = (int32_t)(uint32_t)eg_load(&f.payload[20], 4u),
                          .valid_ms = (uint16_t)eg_load(&f.payload[24], 2u),
+                         .data_id = (uint16_t)eg_load(&f.payload[26], 2u),
                          .source = f.payload[28],
                          .actuator = f.payload[29],
                          .action = f.payload[30]};

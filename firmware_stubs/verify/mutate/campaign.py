@@ -1,0 +1,186 @@
+"""Break the firmware in every small way, one change at a time, and see a test fail each time: `make mutate-firmware`.
+
+A mutant of the core is asked the second implementation's cases first, then the tests; one of the link the tests.
+One that compiles to the very code of the original, or of another mutant, is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull  # what a mutant breaks is no example to remember
+
+from edgeguard.policy.emit_c import emit
+from firmware_stubs.verify.mutate import cases, suite
+from firmware_stubs.verify.mutate.builds import FIRMWARE, Workshop
+from firmware_stubs.verify.mutate.operators import Mutant, enumerations, mutants
+from tests.firmware.reference.machine import Machine
+
+OUT = FIRMWARE.parent / "out" / "mutate"
+FILES = ("core/eg_core.c", "core/eg_envelope.c", "core/eg_pair.c", "core/eg_retained.c", "link/eg_device.c")
+FILES += ("link/eg_report.c", "link/eg_wire.c", "link/eg_sha256.c")
+HEADERS = ("core/eg_core.h", "link/eg_device.h", "link/eg_wire.h")
+SEED, TABLES, TRACES, STEPS = 1, 24, 300, 12
+SECONDS = 20
+
+
+@dataclass
+class Account:
+    """What became of one file's mutants. Each is counted once."""
+
+    killed_by_cases: Counter[str] = field(default_factory=Counter)
+    killed_by_tests: Counter[str] = field(default_factory=Counter)
+    survivors: list[Mutant] = field(default_factory=list)
+    alike: int = 0
+    """Compile to what the original compiles to, or to what another mutant does."""
+    broken: int = 0
+    """Do not compile."""
+
+    def killed(self) -> int:
+        """Killed, by whatever."""
+        return sum(self.killed_by_cases.values()) + sum(self.killed_by_tests.values())
+
+
+class Campaign:
+    """One run over some files. `tests`: ask the ordinary tests as well where the cases notice nothing."""
+
+    def __init__(self, *, tests: bool = True) -> None:
+        self.tests = tests
+        self.table = emit(cases.largest_policy())
+        core = [path for path in suite.sources() if path.parent.name == "core" or path.stem == "eg_lib_traces"]
+        self.core = Workshop(OUT / "core", self.table, core)
+        self.whole = Workshop(OUT / "core", self.table, suite.sources())
+        control = self.core.library({}, "control")
+        assert control is not None  # noqa: S101 - it raises where the original does not compile
+        self.cases = cases.make_cases(
+            Machine(control).layout, seed=SEED, tables=TABLES, traces=TRACES, steps=STEPS
+        )
+        headers = "".join((FIRMWARE / name).read_text() for name in HEADERS)
+        self.groups = enumerations(headers)
+
+    def control(self) -> bool:
+        """Whether the original passes all that mutants are asked."""
+        library = self.core.library({}, "control")
+        assert library is not None  # noqa: S101 - as above
+        return self._agrees(library) and (not self.tests or suite.run(OUT / "tests", {}, "control"))
+
+    def mutants(self, name: str) -> list[Mutant]:
+        """Every mutant of one file, relative to `firmware_stubs`."""
+        return mutants((FIRMWARE / name).read_text(), self.groups)
+
+    def judge(self, name: str, chosen: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
+        """Each mutant with `broken`, `alike`, `cases`, `tests` or `survived`."""
+        source = FIRMWARE / name
+        text = source.read_text()
+        seen = {_hash(self.whole.code(source, text))}
+        for mutant in chosen:
+            changed = mutant.applied(text)
+            code = self.whole.code(source, changed)
+            if code is None:
+                yield mutant, "broken"
+            elif _hash(code) in seen:
+                yield mutant, "alike"
+            else:
+                seen.add(_hash(code))
+                yield mutant, self._fate(source, changed)
+
+    def _fate(self, source: Path, text: str) -> str:
+        if source.parent.name == "core":
+            library = self.core.library({source: text}, "mutant")
+            if library is None:
+                return "broken"
+            good = self._agrees(library)
+            library.unlink()
+            if not good:
+                return "cases"
+        if self.tests and not suite.run(OUT / "tests", {source: text}, "mutant"):
+            return "tests"
+        return "survived"
+
+    def _agrees(self, library: Path) -> bool:
+        """Whether a library gives what the second implementation gives, in a process of its own."""
+
+        def question() -> bool:
+            machine = Machine(library)
+            return all(case.holds(machine) for case in self.cases)
+
+        return suite.forked(question, SECONDS)
+
+
+def _hash(code: bytes | None) -> str:
+    return hashlib.sha256(code or b"").hexdigest()
+
+
+def run(campaign: Campaign, name: str, chosen: list[Mutant]) -> Account:
+    """Judge these mutants of a file, and tell of each survivor when it is found."""
+    account = Account()
+    log = (OUT / f"{Path(name).stem}.jsonl").open("w")
+    for mutant, fate in campaign.judge(name, chosen):
+        log.write(json.dumps({"mutant": str(mutant), "fate": fate}) + "\n")
+        log.flush()
+        if fate == "cases":
+            account.killed_by_cases[mutant.operator] += 1
+        elif fate == "tests":
+            account.killed_by_tests[mutant.operator] += 1
+        elif fate == "survived":
+            account.survivors.append(mutant)
+            print(f"survived: {name}:{mutant}", flush=True)
+        elif fate == "alike":
+            account.alike += 1
+        else:
+            account.broken += 1
+    log.close()
+    return account
+
+
+def table(accounts: dict[str, Account]) -> str:
+    """What became of all of them, by file and by operator."""
+    lines = ["| file | mutants | killed by the second implementation | by the tests | left | alike | do not compile |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, a in accounts.items():
+        counted = a.killed() + len(a.survivors)
+        by = sum(a.killed_by_cases.values()), sum(a.killed_by_tests.values())
+        lines.append(f"| `{name}` | {counted} | {by[0]} | {by[1]} | {len(a.survivors)} | {a.alike} | {a.broken} |")
+    lines += ["", "| operator | killed | left |", "|---|---|---|"]
+    killed, left = Counter[str](), Counter[str]()
+    for a in accounts.values():
+        killed += a.killed_by_cases + a.killed_by_tests
+        left += Counter(mutant.operator for mutant in a.survivors)
+    lines += [f"| {operator} | {killed[operator]} | {left[operator]} |" for operator in sorted(killed | left)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run what was asked for; 5 when a mutant survives, 1 when the control fails."""
+    parser = argparse.ArgumentParser(prog="mutate-firmware", description=__doc__)
+    parser.add_argument("files", nargs="*", help="as `core/eg_core.c`; all of core and link if none is named")
+    parser.add_argument("--every", type=int, default=1, help="one mutant of so many")
+    parser.add_argument("--lines", help="first-last: only mutants of these lines")
+    parser.add_argument("--cases-only", action="store_true", help="do not run the tests: what is left is only listed")
+    arguments = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    campaign = Campaign(tests=not arguments.cases_only)
+    if not campaign.control():
+        print("mutate-firmware: the unchanged firmware does not pass; nothing was judged")
+        return 1
+    first, last = map(int, arguments.lines.split("-")) if arguments.lines else (0, 10**9)
+    accounts: dict[str, Account] = {}
+    for name in arguments.files or FILES:
+        began = time.monotonic()
+        chosen = [m for m in campaign.mutants(name) if first <= m.line <= last][:: arguments.every]
+        accounts[name] = run(campaign, name, chosen)
+        print(f"{name}: {len(chosen)} changes in {time.monotonic() - began:.0f} s", flush=True)
+    print(table(accounts))
+    return 5 if any(account.survivors for account in accounts.values()) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,203 @@
+"""What the core must do, worked out once by its second implementation: single steps, starts, locks, kept records.
+
+A mutant is asked the same, in one call for thousands of cases; a byte that differs kills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeguard.program import Program
+from tests.firmware.reference import core, retained
+from tests.firmware.reference.layout import Layout, Records
+from tests.firmware.reference.machine import Machine
+from tests.firmware.reference.policies import random_policy
+from tests.firmware.reference.table import table_of
+from tests.firmware.reference.traces import TEMPERS, Maker, warm
+
+ACTUATORS, SENSORS, RULES, TERMS = 3, 8, 8, 4
+DAMAGED = 0.02
+WARM = 0.5
+"""Share of traces that begin in the middle of a run."""
+UNSOUND = 2
+"""Tables of which every number is taken to its edges."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One step from each of N states, and what must come of it."""
+
+    table: Any
+    before: Records
+    inputs: Records
+    now: Records
+    after: Records
+    outputs: Records
+
+    def holds(self, machine: Machine) -> bool:
+        """Whether the machine does the same."""
+        after, outputs = machine.step(self.table, self.before, self.inputs, self.now)
+        return after.tobytes() == self.after.tobytes() and outputs.tobytes() == self.outputs.tobytes()
+
+
+@dataclass(frozen=True)
+class Starts:
+    """N resets, with retained memory or without."""
+
+    table: Any
+    kept: Records | None
+    now: Records
+    after: Records
+
+    def holds(self, machine: Machine) -> bool:
+        """Whether the machine begins the same."""
+        return machine.begin(self.table, self.kept, self.now).tobytes() == self.after.tobytes()
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """N states written to retained memory, and locked."""
+
+    states: Records
+    kept: Records
+    after: Records
+    locked: Records
+    reasons: Records
+    latches: Records
+
+    def holds(self, machine: Machine) -> bool:
+        """Whether the machine keeps and locks the same."""
+        kept = machine.retain(self.states, self.kept)
+        locked = machine.lock(self.states, self.reasons, self.latches)
+        return kept.tobytes() == self.after.tobytes() and locked.tobytes() == self.locked.tobytes()
+
+
+Cases = list[Steps | Starts | Keeps]
+
+
+def largest_policy(seed: int = 1) -> Program:
+    """A policy that takes all the room of `ACTUATORS` to `TERMS`: the library's sizes."""
+    rng = np.random.default_rng(seed)
+    for number in range(10_000):
+        policy = random_policy(rng, actuators=ACTUATORS, name=f"p{number}")
+        own = policy.microcontroller
+        terms = max((len(rule.terms) for rule in own.rules), default=0)
+        if (len(own.sensors), len(own.rules), terms) == (SENSORS, RULES, TERMS):
+            return policy
+    raise RuntimeError("no policy of that size was drawn")
+
+
+def make_cases(layout: Layout, *, seed: int, tables: int, traces: int, steps: int) -> Cases:
+    """Work out what must come of so many random tables, traces of each, and steps of those."""
+    rng = np.random.default_rng(seed)
+    found: Cases = []
+    for number in range(tables):
+        table = table_of(random_policy(rng, actuators=ACTUATORS, name=f"p{number}"), layout)
+        found += _starts(rng, layout, table)
+        found += _traces(rng, layout, table, traces, steps)
+    for _ in range(UNSOUND):
+        found += _edges(rng, layout, table_of(largest_policy(int(rng.integers(2**31))), layout))
+    return found
+
+
+def _traces(rng: np.random.Generator, layout: Layout, table: Any, traces: int, steps: int) -> Iterator[Steps | Keeps]:
+    temper = np.array(TEMPERS)[rng.integers(len(TEMPERS), size=traces)]
+    maker = Maker(rng, layout, table, temper)
+    state = warm(maker, retained.begin(table, layout.state, None, maker.starts()), WARM)
+    kept = np.zeros(traces, layout.retained)
+    for _ in range(steps):
+        before = maker.damage(state, DAMAGED)
+        now = maker.times(before)
+        inputs = maker.inputs(before, now)
+        state, outputs = core.step(table, before, inputs, now)
+        yield Steps(table, before, inputs, now, state, outputs)
+        reasons = rng.integers(0, 12, size=traces, dtype=np.uint8)
+        latches = rng.integers(0, 16, size=traces, dtype=np.uint8)
+        after = retained.retain(state, kept)
+        yield Keeps(state, kept, after, retained.lock(state, reasons, latches), reasons, latches)
+        kept = _damaged(rng, after)
+
+
+def _damaged(rng: np.random.Generator, kept: Records) -> Records:
+    """Retained memory, some of it with one byte changed, and some with turns about to come round again."""
+    raw = kept.copy().view(np.uint8).reshape(len(kept), -1)
+    rows = np.flatnonzero(rng.random(len(kept)) < 0.1)  # noqa: PLR2004 - a share
+    raw[rows, rng.integers(raw.shape[1], size=len(rows))] ^= rng.integers(1, 256, size=len(rows), dtype=np.uint8)
+    changed = raw.reshape(-1).view(kept.dtype)
+    turns = rng.choice(np.array([0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1], np.uint32), size=(len(kept), 2))
+    turned = changed.copy()
+    turned["record"]["turn"] = turns
+    for place in range(2):
+        turned["record"]["check"][:, place] = retained.check_of(turned["record"][:, place])
+    return np.where(rng.random(len(kept)) < 0.1, turned, changed)  # noqa: PLR2004 - a share
+
+
+def _starts(rng: np.random.Generator, layout: Layout, table: Any, count: int = 200) -> Iterator[Starts]:
+    now = rng.integers(0, 2**40, size=count).astype(np.uint64)
+    yield Starts(table, None, now, retained.begin(table, layout.state, None, now))
+    kept = np.zeros(count, layout.retained)
+    record = kept["record"]
+    shape = record["output"].shape
+    limits = table["actuator"]
+    inside = rng.integers(np.broadcast_to(limits["min"], shape), limits["max"].astype(np.int64) + 1)
+    record["output"] = np.where(rng.random(shape) < 0.8, inside, rng.integers(-(2**31), 2**31, size=shape))  # noqa: PLR2004
+    record["mode"] = rng.integers(0, 5, size=record.shape)
+    record["latches"] = rng.integers(0, 20, size=record.shape)
+    first = rng.integers(0, 2**32, size=count)
+    record["turn"] = np.stack([first, first + rng.choice([-2, -1, 0, 1, 2, 2**31], size=count)], axis=1) % 2**32
+    for place in range(2):
+        record["check"][:, place] = retained.check_of(record[:, place])
+    kept = _damaged(rng, kept)
+    yield Starts(table, kept, now, retained.begin(table, layout.state, kept, now))
+
+
+def _edges(rng: np.random.Generator, layout: Layout, like: Any) -> Iterator[Starts]:
+    """Starts from tables in which one number is the last that is sound, or the first that is not."""
+    now = rng.integers(0, 2**40, size=2).astype(np.uint64)
+    for path, value in _changes(like):
+        table = like.copy()
+        place: Any = table
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        yield Starts(table, None, now, retained.begin(table, layout.state, None, now))
+
+
+def _changes(table: Any) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Every number that soundness asks for, by its way into the table, with the values next to where it ends."""
+    degraded, lost = int(table["degraded_us"]), int(table["lost_us"])
+    plain = {
+        "arm_commands": (0, 1),
+        "degraded_us": (0, 1, lost, lost + 1),
+        "lost_us": (degraded, degraded - 1),
+        "sensors": (0, SENSORS, SENSORS + 1),
+        "rules": (0, RULES, RULES + 1),
+    }
+    for name, values in plain.items():
+        yield from (((name,), value) for value in values)
+    for i, actuator in enumerate(table["actuator"]):
+        least, safe, most = (int(actuator[name]) for name in ("min", "safe", "max"))
+        own = {
+            "min": (safe, safe + 1),
+            "max": (safe, safe - 1),
+            "safe": (least, least - 1, most, most + 1),
+            "rise": (0, 1, -1),
+            "fall": (0, 1, -1),
+            "lead": (0, -1),
+            "authority": (3, 4, 255),
+        }
+        for name, values in own.items():
+            yield from ((("actuator", i, name), value) for value in values)
+        for j in range(RULES):
+            yield from ((("rule", j, "value", i), v) for v in (least, least - 1, most, most + 1))
+    sensors = int(table["sensors"])
+    for j in range(RULES):
+        yield from ((("rule", j, "terms"), value) for value in (0, TERMS, TERMS + 1))
+        for k in range(TERMS):
+            yield from ((("rule", j, "term", k, "sensor"), value) for value in (sensors, 255))
+            yield from ((("rule", j, "term", k, "relation"), value) for value in (3, 4))
