@@ -92,8 +92,20 @@ class Run:
         if self.linked:
             found["link_age"] = Seen(now - self.world.last_heard, now)
             found["link_rejected"] = Seen(self.world.rejected, now)
-            found["mcu_fallback"] = Seen(ACTS_ALONE.get(self.world.mcu_mode), now)
+            found |= self.told(now)
         return {name: seen for name, seen in found.items() if name in self.policy.signals}
+
+    def told(self, now: float) -> dict[str, Seen]:
+        """What the line and the microcontroller say."""
+        world, alone = self.world, ACTS_ALONE.get(self.world.mcu_mode)
+        lasted = world.round_trip
+        return {
+            "link_latency": Seen(lasted, now if lasted is None else world.round_trip_at),
+            "link_drops": Seen(world.dropped + world.lost, now),
+            "link_crc_errors": Seen(world.crc_errors, now),
+            "mcu_fallback": Seen(alone, now),
+            "mcu_latched": Seen(None if alone is None else float(len(world.latches) > 0), now),
+        }
 
     def perceived(self, new: Frame) -> dict[str, Seen]:
         """What comes with a new frame."""

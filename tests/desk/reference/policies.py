@@ -22,8 +22,13 @@ MEASURED = {
     "workers_down": "runtime",
     "link_age": "link",
     "link_rejected": "link",
+    "link_latency": "link",
+    "link_drops": "link",
+    "link_crc_errors": "link",
     "mcu_fallback": "link",
+    "mcu_latched": "link",
 }
+TRUTHS = ("mcu_fallback", "mcu_latched")
 RANGES = ([0, 1], [0, 1], [-1, 2], [-2, 2], [0, "inf"], ["-inf", "inf"])
 GRID = ("-1.0", "-0.0", "0.0", "0.25", "0.5", "0.75", "1.0", "2.0")
 SPANS = ("1 frame", "2 frames", "3 frames", "5 frames", "50ms", "125ms", "250ms", "300ms", "1s")
@@ -62,7 +67,7 @@ class Writer:
         kind = self.one("number", "number", "bool", "class") if source == "context" else "number"
         if name == "answer":
             kind = "class"
-        if name == "mcu_fallback":
+        if name in TRUTHS:
             kind = self.one("number", "bool")
         if kind != "number":
             found["type"] = kind

@@ -183,6 +183,10 @@ class Script:
             world.mcu_mode, world.down = rng.choice(MICROCONTROLLER), rng.choice((0, 0, 1))
             world.rejected, world.failures = rng.choice((0, 0, 1, 2)), rng.choice((0, 0, 1, 2))
             world.last_heard = rng.choice((self.now, self.now, self.now - 0.5, -math.inf))
+            world.latches = rng.choice(((), (), ("stop",), ("memory", "reset")))
+            world.dropped, world.lost, world.crc_errors = (rng.choice((0, 0, 1)) for _ in range(3))
+            world.round_trip = rng.choice((None, 0.0, 0.25, 0.5))
+            world.round_trip_at = self.now - rng.choice((0.0, 0.0, 0.125, 0.5))
         elif self.chance(0.3) and math.isfinite(world.last_heard):
             world.last_heard = self.now
 
