@@ -19,16 +19,17 @@ _LONGEST = 24
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """One camera as asked for. `log`, `link`: None: none."""
+    """One camera as asked for. `log`, `link`, `panel`: None: none."""
 
     name: str
     source: str
     link: str | None = None
     log: Path | None = None
+    panel: str | None = None
 
 
 def plan_cameras(
-    sources: Sequence[str], links: Sequence[str] = (), log: Path | None = None
+    sources: Sequence[str], links: Sequence[str] = (), log: Path | None = None, panels: Sequence[str] = ()
 ) -> tuple[CameraPlan, ...]:
     """Give each source its name, its line and its log; with several, a log's name gets the camera's.
 
@@ -40,15 +41,20 @@ def plan_cameras(
         raise UsageError(
             f"{len(sources)} cameras and {len(links)} lines: give one `--link` for each `--source`, or none"
         )
+    if panels and len(panels) != len(links):
+        raise UsageError(
+            f"{len(links)} lines and {len(panels)} panels: give one `--panel` for each `--link`, or none"
+        )
     several = len(sources) > 1
     if several and (len(set(links)) < len(links) or "auto" in links):
         raise UsageError("each camera has a line of its own: name a different port in every `--link`")
     split = [_split(source) for source in sources]
     names = _names(split)
-    ports: Sequence[str | None] = links or [None] * len(sources)
+    nothing = [None] * len(sources)
+    ports: Sequence[str | None] = links or nothing
     return tuple(
-        CameraPlan(name, source, port, _log_of(log, name) if several else log)
-        for name, (_, source), port in zip(names, split, ports)
+        CameraPlan(name, source, port, _log_of(log, name) if several else log, panel)
+        for name, (_, source), port, panel in zip(names, split, ports, panels or nothing)
     )
 
 

@@ -74,14 +74,14 @@ def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: flo
 
     source = open_source(plan.source, fps=fps)
     stack.callback(source.close)
-    link = _link(loaded.program, plan.link)
+    link = _link(loaded.program, plan.link, plan.panel)
     if link is not None:
         stack.callback(link.close)
     log = _log(stack, loaded.program, plan.log)
     return Post(plan.name, source, _guard(stack, loaded, link, log), link, log)
 
 
-def _link(program: Program, port: str | None) -> Link | None:
+def _link(program: Program, port: str | None, panel: str | None) -> Link | None:
     if port is None:
         return None
     from edgeguard.link import load_device_key, open_link
@@ -97,6 +97,7 @@ def _link(program: Program, port: str | None) -> Link | None:
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
         operator_key=load_device_key(settings.operator_key) if settings.operator_key else None,
+        panel=panel,
         baud=settings.baud,
         valid=settings.lost_after,
     )

@@ -72,6 +72,14 @@ def run(
             "--link", help="Port of the microcontroller; with several cameras one each.", metavar="PORT"
         ),
     ] = None,
+    panel: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--panel",
+            help="Port of the operator's panel that may arm; one for each `--link`.",
+            metavar="PORT",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="SECONDS", min=0.0, help="End after this time.")
     ] = None,
@@ -99,7 +107,7 @@ def run(
     from edgeguard.realtime import collect_when_idle
     from edgeguard.watchdog import Watchdog
 
-    plans = plan_cameras(source, link or [], log)
+    plans = plan_cameras(source, link or [], log, panel or [])
     loaded = load_policy(policy, trust=trusted_keys(trust or []))
     program = loaded.program
     values = constants(program, context or [])

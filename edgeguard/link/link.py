@@ -14,7 +14,7 @@ from edgeguard.errors import LinkError
 from edgeguard.link.operator import OperatorSession
 from edgeguard.link.session import HostSession
 from edgeguard.link.status import LinkState, LinkStatus
-from edgeguard.link.transport import Transport, open_port
+from edgeguard.link.transport import Transport, later_port, open_port
 from edgeguard.program import ActuatorLimit
 from edgeguard.types import Authority
 
@@ -55,11 +55,12 @@ class Link(Protocol):
 
 
 class TransportLink:
-    """A link over a transport."""
+    """A link over a transport. `panel`: a line to an operator's panel, whose frames `poll` hands to and fro."""
 
-    def __init__(self, transport: Transport, session: HostSession) -> None:
+    def __init__(self, transport: Transport, session: HostSession, panel: Transport | None = None) -> None:
         self._transport = transport
         self._session = session
+        self._panel = panel
         self._now = 0.0
 
     @property
@@ -76,6 +77,8 @@ class TransportLink:
         if answer:
             self._transport.write(answer, now)
         self._session.tick(now)
+        if self._panel is not None:
+            self._serve(self._panel, now)
 
     def send(self, command: Mapping[str, float], source: Authority, now: float) -> None:
         """Command every actuator. The heartbeat: every control step, never less often than every 50 ms."""
@@ -112,7 +115,17 @@ class TransportLink:
         if farewell:
             self._transport.write(farewell, self._now)
         self._transport.close()
+        if self._panel is not None:
+            self._panel.close()
         self._session.port_lost()
+
+    def _serve(self, panel: Transport, now: float) -> None:
+        asked = panel.read(now)
+        if asked:
+            self.relay(asked, now)
+        offers = self.take_offers()
+        if offers:
+            panel.write(offers, now)
 
     def _follow_port(self) -> None:
         if not self._transport.connected:
@@ -129,6 +142,7 @@ def link_over(
     policy_hash: bytes,
     actuators: Sequence[ActuatorLimit],
     operator_key: bytes | None = None,
+    panel: Transport | None = None,
     valid: float = 0.100,
     nonce: Callable[[], bytes] = lambda: secrets.token_bytes(8),
 ) -> TransportLink:
@@ -159,7 +173,7 @@ def link_over(
         valid=valid,
         operator=None if operator_key is None else OperatorSession(operator_key, policy_hash, valid),
     )
-    return TransportLink(transport, session)
+    return TransportLink(transport, session, panel)
 
 
 def open_link(
@@ -169,6 +183,7 @@ def open_link(
     policy_hash: bytes,
     actuators: Sequence[ActuatorLimit],
     operator_key: bytes | None = None,
+    panel: str | None = None,
     baud: int = 921_600,
     valid: float = 0.100,
 ) -> TransportLink:
@@ -179,7 +194,8 @@ def open_link(
         key: the device key, 32 bytes (`load_device_key`).
         policy_hash: SHA-256 of the policy file, 32 bytes: `bytes.fromhex(program.digest)`.
         actuators: the policy's envelope, in its order.
-        operator_key: 32 bytes, only where this host may speak for the operator; else a panel does, see `TransportLink`.
+        operator_key: 32 bytes, only where this host may speak for the operator.
+        panel: port of the operator's panel, where another machine does. It need not be there yet.
         baud: speed of a serial line.
         valid: s a command may be old, by the microcontroller's clock, when it arrives.
 
@@ -193,5 +209,6 @@ def open_link(
         policy_hash=policy_hash,
         actuators=actuators,
         operator_key=operator_key,
+        panel=None if panel is None else later_port(panel, baud),
         valid=valid,
     )

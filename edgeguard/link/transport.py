@@ -247,9 +247,26 @@ def open_port(port: str, baud: int) -> Port:
         LinkError: it cannot be opened, `auto` finds no serial device or several, or a bus needs python-can.
 
     """
+    found = Port(_opener(port, baud))
+    try:
+        found.connect()
+    except OSError as bad:
+        raise LinkError(
+            f"cannot open port `{port}`: {bad.strerror or bad}; check the path, the cable and that no other program "
+            "holds it"
+        ) from bad
+    return found
+
+
+def later_port(port: str, baud: int) -> Port:
+    """Return the same port, not opened yet: it is tried at every reading, with growing pauses, until it is there."""
+    return Port(_opener(port, baud, wait=0.0))
+
+
+def _opener(port: str, baud: int, wait: float = CONNECT_WAIT) -> Callable[[], Channel]:
     opener: Callable[[], Channel]
     if port.startswith(("socket://", "unix://")):
-        waits = iter((CONNECT_WAIT,))
+        waits = iter((wait,))
 
         def opener() -> Channel:
             return SocketChannel(port, next(waits, 0.0))
@@ -262,15 +279,7 @@ def open_port(port: str, baud: int) -> Port:
         def opener() -> Channel:  # a device that is plugged in again may get another name
             return SerialChannel(_only_device() if port == "auto" else port, baud)
 
-    found = Port(opener)
-    try:
-        found.connect()
-    except OSError as bad:
-        raise LinkError(
-            f"cannot open port `{port}`: {bad.strerror or bad}; check the path, the cable and that no other program "
-            "holds it"
-        ) from bad
-    return found
+    return opener
 
 
 def _only_device() -> str:

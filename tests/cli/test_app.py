@@ -20,7 +20,7 @@ Call = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 VERBS = [
     "init", "keys new", "keys show", "sign", "verify", "calibrate", "qualify", "policy check", "policy table", "run",
-    "explain", "log verify", "link ping", "link provision",
+    "explain", "log verify", "link ping", "link monitor", "link provision",
 ]  # fmt: skip
 
 

@@ -169,9 +169,9 @@ def test_context_signals_are_given_as_constants_or_refused(call: Call, project: 
 
 
 def test_with_a_link_nothing_is_armed_unless_told_so(call: Call, project: Any) -> None:
-    key = project.root / "guard" / "keys" / "link.key"
-    assert call("link", "provision", key).code == 0
-    project.change_policy("log: {flush: 1s}", "log: {flush: 1s}\nlink: {key: keys/link.key}\nftti: 2s")
+    assert call("link", "provision", project.root / "guard" / "keys" / "arm-7").code == 0
+    line = "link: {key: keys/arm-7.device-key, operator_key: keys/arm-7.operator-key}"
+    project.change_policy("log: {flush: 1s}", f"log: {{flush: 1s}}\n{line}\nftti: 2s")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = f"socket://127.0.0.1:{server.getsockname()[1]}"
         said = call(*project.run("--seconds", 0.2, "--link", port))

@@ -87,6 +87,16 @@ def test_what_cannot_be_told_apart_is_refused(sources: list[str], links: list[st
         plan_cameras(sources, links)
 
 
+def test_each_line_has_a_panel_of_its_own_or_none_has() -> None:
+    plans = plan_cameras(
+        ["camera:0", "camera:1"], ["/dev/ttyA", "/dev/ttyB"], None, ["/dev/ttyC", "unix:///p"]
+    )
+    assert [plan.panel for plan in plans] == ["/dev/ttyC", "unix:///p"]
+    for links in ([], ["/dev/ttyA", "/dev/ttyB"]):
+        with pytest.raises(UsageError, match=rf"{len(links)} lines and 1 panels"):
+            plan_cameras(["camera:0", "camera:1"], links, None, ["/dev/ttyC"])
+
+
 def test_two_cameras_run_side_by_side_with_a_log_each(call: Call, project: Any) -> None:
     log = project.root / "run.log"
     said = call(*project.run("--source", f"second={project.pictures}", "--seconds", 0.5, "--log", log))
@@ -205,7 +215,7 @@ class Guard:
 
 class Link:
     closed = 0
-    status = SimpleNamespace(state="lost")
+    status = SimpleNamespace(state="lost", mcu_mode="unknown", latches=(), stopped=False)
 
     def close(self) -> None:
         self.closed += 1

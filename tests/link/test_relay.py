@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeguard.link import OperatorSession, messages, wire
+from edgeguard.link import OperatorSession, messages, open_link, wire
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink
 from edgeguard.link.relay import ROOM
+from edgeguard.program import ActuatorLimit
 from edgeguard.types import Authority
 
 Mcu = Any
+
+
+@dataclass(slots=True)
+class Line:
+    """The line to a panel, both ends."""
+
+    said: bytes = b""
+    shown: bytes = b""
+    closed: bool = False
+    connected: bool = True
+
+    def read(self, now: float) -> bytes:
+        data, self.said = self.said, b""
+        return data
+
+    def write(self, data: bytes, now: float) -> bool:
+        self.shown += data
+        return True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def request(link: int = wire.OPERATOR_TO_MCU, message: int = wire.COMMAND, key: bytes = bytes(32)) -> bytes:
@@ -122,3 +147,41 @@ def test_what_waits_dies_with_the_port(mcu: Mcu, plain: TransportLink) -> None:
     mcu.connected = False
     plain.poll(0.04)
     assert plain.take_offers() == b""
+
+
+def test_panel_on_a_line_of_its_own_is_served_by_every_poll(mcu: Mcu, plain: TransportLink) -> None:
+    line = Line()
+    served = TransportLink(mcu, plain._session, line)
+    served.poll(0.02)
+    assert line.shown == b""
+    operator = OperatorSession(TEST_OPERATOR_KEY, plain._session.policy)
+    operator.arm(0.02)
+    mcu.flags |= messages.READY
+    mcu.offer()
+    served.poll(0.04)
+    line.said = operator.receive(line.shown, 0.04)
+    served.poll(0.06)
+    assert [asked.action for asked in mcu.asked] == [2]
+    served.close()
+    assert line.closed
+
+
+def test_panel_that_is_not_there_yet_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as mcu, socket.socket(socket.AF_UNIX) as panel:
+        mcu.bind(f"{tmp_path}/mcu")
+        mcu.listen()
+        link = open_link(
+            f"unix://{tmp_path}/mcu",
+            key=TEST_KEY,
+            policy_hash=bytes(32),
+            actuators=(ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0),),
+            panel=f"unix://{tmp_path}/panel",
+        )
+        link.poll(0.0)
+        assert link.status.state == "waiting"
+        panel.bind(f"{tmp_path}/panel")
+        panel.listen()
+        link.poll(10.0)
+        accepted, _ = panel.accept()
+        accepted.close()
+        link.close()
