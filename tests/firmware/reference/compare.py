@@ -6,20 +6,25 @@ A difference is one step from one state; `Difference.literal` prints it, shrunk,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tests.firmware.reference import core
+from tests.firmware.reference import core, retained
 from tests.firmware.reference.layout import Layout, Records
-from tests.firmware.reference.traces import TEMPERS, Maker, warm
+from tests.firmware.reference.shrink import Difference, differ, flat
+from tests.firmware.reference.traces import TEMPERS, Maker, memory, strange_record, warm
 
 MODES, ACTIONS, REFUSALS, REASONS = 4, 7, 13, 12
 OTHER_ACTION = 6
 """Where every action that does not exist is counted."""
 DAMAGED = 0.01
 """Share of steps before which one byte of an unhealthy trace's state is changed."""
+
+
+WARM = 0.85
+"""Share of traces that begin in the middle of a run."""
 
 
 class Core(Protocol):
@@ -29,6 +34,12 @@ class Core(Protocol):
 
     def begin(self, table: Any, retained: Records | None, now: Records) -> Records:
         """States after a reset."""
+
+    def retain(self, states: Records, retained: Records) -> Records:
+        """What would be left in retained memory."""
+
+    def lock(self, states: Records, reasons: Any, latches: Any) -> Records:
+        """The states locked from outside."""
 
     def step(self, table: Any, states: Records, inputs: Records, now: Records) -> tuple[Records, Records]:
         """One step of every trace."""
@@ -54,6 +65,8 @@ class Account:
     """Times the mode or the reason changed, by the new reason."""
     ways: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((MODES, MODES), np.int64))
     """Steps by mode before and after."""
+    begun: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(REASONS, np.int64))
+    """Resets, by the reason after them."""
 
     def add(self, before: Records, inputs: Records, outputs: Records) -> None:
         """Count one step of every trace."""
@@ -69,21 +82,8 @@ class Account:
 
     def merge(self, other: Account) -> None:
         """Count another account's steps here."""
-        for name in ("traces", "steps", "enabled", "moved", "damaged", "asked", "reasons", "ways"):
+        for name in ("traces", "steps", "enabled", "moved", "damaged", "asked", "reasons", "ways", "begun"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-class Difference(NamedTuple):
-    """One step at which the machines differ: from a state that both had."""
-
-    layout: Layout
-    table: Any
-    before: Records
-    inputs: Records
-    now: Records
-    """Each of one entry."""
-    fields: tuple[str, ...]
-    """What differs: `field: reference / C`."""
 
 
 def compare(
@@ -95,26 +95,62 @@ def compare(
     steps: int,
     rules: core.Rules | None = None,
 ) -> tuple[Account, list[Difference]]:
-    """Run so many traces of so many steps through both. Ends at the first step at which any trace differs."""
+    """Run so many traces of so many steps through both, from a reset to a reset.
+
+    Ends at the first step at which any trace differs; those that do are in the list, each shrunk to that step.
+    """
     rng = np.random.default_rng(seed)
     temper = np.array(TEMPERS)[rng.integers(len(TEMPERS), size=traces)]
     maker = Maker(rng, machine.layout, table, temper)
     account = Account(traces=traces)
-    start = maker.starts()
-    state = warm(maker, machine.begin(table, None, start))
-    for _ in range(steps):
+    fresh, found = _resets(machine, maker, account)
+    state = warm(maker, fresh, WARM)
+    for _ in range(0 if found else steps):
         before = maker.damage(state, DAMAGED)
-        account.damaged += int(_differ(before, state).sum())
+        account.damaged += int(differ(before, state).sum())
         now = maker.times(before)
         inputs = maker.inputs(before, now)
         state, outputs = core.step(table, before, inputs, now, rules)
         theirs, answered = machine.step(table, before, inputs, now)
-        wrong = np.flatnonzero(_differ(state, theirs) | _differ(outputs, answered))
+        wrong = np.flatnonzero(differ(state, theirs) | differ(outputs, answered))
         if len(wrong):
-            cases = [(before[i : i + 1], inputs[i : i + 1], now[i : i + 1]) for i in wrong]
-            return account, [difference(machine, table, *case, rules=rules) for case in cases[:50]]
+            cases = [(before[i : i + 1], inputs[i : i + 1], now[i : i + 1]) for i in wrong[:20]]
+            return account, [difference(machine, table, *case, rules=rules) for case in cases]
         account.add(before, inputs, outputs)
-    return account, []
+    return account, found or _locks(machine, maker, state)
+
+
+def _resets(machine: Core, maker: Maker, account: Account) -> tuple[Records, list[Difference]]:
+    """States after a reset that finds anything at all in retained memory; and how writing to it differs."""
+    table, kind, start = maker.table, machine.layout.state, maker.starts()
+    nothing = machine.begin(table, None, start)
+    found = _unlike("begin", retained.begin(table, kind, None, start), nothing)
+    state = warm(maker, nothing, WARM)
+    kept = np.zeros(len(start), machine.layout.retained)
+    for place in (0, 1):
+        record = strange_record(maker, state)
+        record["check"] = retained.check_of(record)
+        kept["record"][:, place] = record
+    for _ in range(3):
+        found += _unlike("retain", retained.retain(state, kept), machine.retain(state, kept))
+        kept = np.where(maker.rng.random(len(start)) < 0.6, machine.retain(state, kept), kept)
+        kept = memory(maker, kept)
+        fresh = retained.begin(table, kind, kept, start)
+        found += _unlike("begin", fresh, machine.begin(table, kept, start))
+        np.add.at(account.begun, fresh["reason"], 1)
+    return fresh, found
+
+
+def _locks(machine: Core, maker: Maker, state: Records) -> list[Difference]:
+    reasons = maker.rng.integers(0, REASONS, size=len(state)).astype(np.uint8)
+    latches = maker.rng.integers(0, 16, size=len(state)).astype(np.uint8)
+    ours, theirs = retained.lock(state, reasons, latches), machine.lock(state, reasons, latches)
+    return _unlike("lock", ours, theirs)
+
+
+def _unlike(call: str, ours: Records, theirs: Records) -> list[Difference]:
+    wrong = np.flatnonzero(differ(ours, theirs))[:3]
+    return [Difference(call, None, None, None, None, None, _fields(ours[i], theirs[i])) for i in wrong]
 
 
 def difference(
@@ -129,28 +165,10 @@ def difference(
     """What differs after one step of one trace; `fields` is empty when nothing does."""
     ours = core.step(table, before, inputs, now, rules)
     theirs = machine.step(table, before, inputs, now)
-    fields = [
-        f"{name}: {a} / {b}"
-        for mine, other in zip(ours, theirs)
-        for (name, a), (_, b) in zip(flat(mine[0]), flat(other[0]))
-        if a != b
-    ]
-    return Difference(machine.layout, table, before, inputs, now, tuple(fields))
+    fields = _fields(ours[0][0], theirs[0][0]) + _fields(ours[1][0], theirs[1][0])
+    return Difference("step", machine.layout, table, before, inputs, now, fields)
 
 
-def flat(record: Any, prefix: str = "") -> list[tuple[str, int]]:
-    """Every number of a record by its name, as `channel[0].output`."""
-    if record.dtype.names:
-        inner = [flat(record[name], f"{prefix}.{name}" if prefix else name) for name in record.dtype.names]
-        return [pair for pairs in inner for pair in pairs]
-    if record.shape:
-        return [pair for i, entry in enumerate(record) for pair in flat(entry, f"{prefix}[{i}]")]
-    return [(prefix, int(record))]
-
-
-def _differ(ours: Records, theirs: Records) -> npt.NDArray[np.bool_]:
-    return np.asarray((_bytes(ours) != _bytes(theirs)).any(axis=1))
-
-
-def _bytes(records: Records) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), -1)
+def _fields(ours: Any, theirs: Any) -> tuple[str, ...]:
+    pairs = zip(flat(ours), flat(theirs))
+    return tuple(f"{name}: {mine} / {other}" for (name, mine), (_, other) in pairs if mine != other)

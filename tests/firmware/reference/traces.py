@@ -22,7 +22,9 @@ LOWEST, HIGHEST = -(2**31), 2**31 - 1
 TEMPERS = (1.0, 0.99, 0.95, 0.8, 0.3)
 STARTS_US = (0, 1, 2**32 - 40_000, 2**32 * 1000 - 40_000, 2**63 - 40_000, 2**64 - 10_000_000)
 """Times at which counters of 32 bits, of us and of ms, are about to turn over, and the ends of the clock itself."""
-GOOD_STEPS_US = (1, 500, 999, 1_000, 1_000, 1_000, 1_001, 2_000, 7_000)
+GOOD_STEPS_US = (0, 1, 500, 999, 1_000, 1_000, 1_000, 1_001, 2_000, 7_000)
+QUICK_STEPS_US = (0, 0, 0, 1, 100, 1_000)
+"""For a table whose actuators could not all be commanded in time with longer ones."""
 SPAN_US = 50_000
 GRAIN_US = 1_000
 SET, ARM, DISARM, RELEASE, OPENED = 1, 2, 3, 4, 5
@@ -46,7 +48,9 @@ class Maker:
 
     def times(self, state: Records) -> Records:
         """When each trace's next step is, us: mostly soon, often at a deadline, seldom before the last step."""
-        now = state["stepped_us"] + self._pick(GOOD_STEPS_US).astype(np.uint64)
+        quick = int(self.table["degraded_us"]) < 3_000 * self.layout.actuators
+        steps = QUICK_STEPS_US if quick else GOOD_STEPS_US
+        now = state["stepped_us"] + self._pick(steps).astype(np.uint64)
         column = self.rng.integers(self.layout.actuators, size=len(now))
         heard = state["channel"]["heard_us"][np.arange(len(now)), column]
         marks = (
@@ -72,7 +76,7 @@ class Maker:
         inputs = np.zeros(len(now), self.layout.inputs)
         self._request(inputs["request"], state, now)
         senses = inputs["senses"]
-        senses["stop_released"] = np.where(self._seldom(0.03), self._pick((0, 0, 0, 2, 255)), 1)
+        senses["stop_released"] = np.where(self._seldom(0.08), self._pick((0, 0, 0, 2, 255)), 1)
         self._measure(senses["measured"], state, now)
         self._sense(senses["sensor"], now)
         return inputs
@@ -170,9 +174,8 @@ class Maker:
         terms = self.table["rule"]["term"]["limit"].astype(np.int64).reshape(-1)
         marks = np.concatenate([terms, table["min"].astype(np.int64), table["max"].astype(np.int64)])
         value = marks[self.rng.integers(len(marks), size=shape)] + self.rng.integers(-1, 2, size=shape)
-        inside = self.rng.integers(
-            table["min"].astype(np.int64), table["max"].astype(np.int64) + 1, size=shape
-        )
+        low, high = table["min"].astype(np.int64), table["max"].astype(np.int64)
+        inside = self.rng.integers(low, np.maximum(low, high) + 1, size=shape)
         value = np.where(self.rng.random(shape) < 0.5, inside, value)
         self._read(reading, value, table["max_age_us"], now)
 
@@ -233,24 +236,55 @@ class Maker:
         return np.asarray((self.rng.random(shape) < share) & (self.rng.random(shape) >= self.temper[:, None]))
 
 
-def warm(maker: Maker, fresh: Records, share: float = 0.5) -> Records:
+def warm(maker: Maker, fresh: Records, share: float) -> Records:
     """Some of the states as they could be in the middle of a run, so that short traces see all of it too."""
     rng, layout, table = maker.rng, maker.layout, maker.table
     state, limits = fresh.copy(), table["actuator"]
     count, shape = len(state), (len(state), layout.actuators)
     low, high = limits["min"].astype(np.int64), limits["max"].astype(np.int64)
     arm = int(table["arm_commands"])
-    lowest = rng.integers(0, arm + 1, size=(count, 1))
+    lowest = np.where(rng.random(count) < 0.6, arm, rng.integers(0, arm + 1, size=count))[:, None]
     for field in ("output", "target"):
         state["channel"][field] = rng.integers(np.broadcast_to(low, shape), high + 1)
     state["channel"]["source"] = rng.integers(0, 4, size=shape)
     state["channel"]["in_time"] = np.maximum(lowest, rng.integers(0, arm + 1, size=shape))
-    silent = rng.integers(0, 1 + np.minimum(int(table["degraded_us"]), 20_000), size=shape).astype(np.uint64)
+    silent = rng.integers(0, 1 + int(table["degraded_us"]) // 2, size=shape).astype(np.uint64)
     state["channel"]["heard_us"] = state["stepped_us"][:, None] - np.minimum(
         silent, state["stepped_us"][:, None]
     )
-    state["mode"] = rng.choice(4, size=count, p=(0.2, 0.5, 0.25, 0.05))
+    state["mode"] = rng.choice(4, size=count, p=(0.15, 0.6, 0.22, 0.03))
     state["reason"] = rng.integers(0, 12, size=count)
-    state["latches"] = np.where(rng.random(count) < 0.85, 0, rng.integers(0, 16, size=count))
+    state["latches"] = np.where(rng.random(count) < 0.8, 0, rng.integers(0, 16, size=count))
     state["session"] = rng.random(count) < 0.95
+    in_order = (state["mode"] == 1) & (rng.random(count) < 0.98)
+    state["latches"][in_order] = 0
+    state["session"][in_order] = 1
     return np.where(rng.random(count) < share, state, fresh)
+
+
+def memory(maker: Maker, retained: Records) -> Records:
+    """Retained memory as resets may find it: `retained` with damage, or nothing but noise."""
+    rng, count = maker.rng, len(retained)
+    records = retained.copy()
+    raw = records.view(np.uint8).reshape(count, -1)
+    rows = np.flatnonzero(rng.random(count) < 0.25)
+    raw[rows, rng.integers(raw.shape[1], size=len(rows))] ^= rng.integers(
+        1, 256, size=len(rows), dtype=np.uint8
+    )
+    noise = np.flatnonzero(rng.random(count) < 0.05)
+    raw[noise] = rng.integers(0, 256, size=(len(noise), raw.shape[1]), dtype=np.uint8)
+    return records
+
+
+def strange_record(maker: Maker, state: Records) -> Records:
+    """One record that says what no core wrote, but for its check: the caller puts that in."""
+    rng, count, layout = maker.rng, len(state), maker.layout
+    record = np.zeros(count, layout.record)
+    shape = (count, layout.actuators)
+    wild = rng.integers(LOWEST, HIGHEST + 1, size=shape)
+    record["turn"] = rng.choice([0, 1, 2, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1], size=count)
+    record["output"] = np.where(rng.random(shape) < 0.9, state["channel"]["output"], wild)
+    record["mode"] = rng.choice([0, 1, 1, 1, 2, 3, 4, 255], size=count)
+    record["latches"] = rng.choice([0, 0, 1, 2, 4, 8, 15, 16, 255], size=count)
+    record["spare"] = rng.random((count, 2)) < 0.05
+    return record
