@@ -20,7 +20,9 @@ CAREFUL = ("-std=c11", "-O1", "-fPIC", "-w", "-fsanitize=undefined", "-fsanitize
 class Workshop:
     """Builds for one table. `changed`: paths of sources, relative to `firmware_stubs`, and their new text."""
 
-    def __init__(self, folder: Path, table: str, sources: Sequence[Path], defines: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, table: str, sources: Sequence[Path], defines: Sequence[str] = ()
+    ) -> None:
         key = hashlib.sha256("\n".join((table, *defines, *map(_digest, sources), _headers())).encode())
         self.folder = folder / key.hexdigest()[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,12 @@ class Workshop:
         return library
 
     def _compile(self, source: Path, text: str, made: Path, options: Sequence[str]) -> bool:
-        folders = [f"-I{self.folder}", f"-I{FIRMWARE / 'core'}", f"-I{FIRMWARE / 'link'}", f"-I{source.parent}"]
+        folders = [
+            f"-I{self.folder}",
+            f"-I{FIRMWARE / 'core'}",
+            f"-I{FIRMWARE / 'link'}",
+            f"-I{source.parent}",
+        ]
         command = ["cc", *options, *self.defines, *folders, "-x", "c", "-", "-c", "-o", str(made)]
         done = subprocess.run(command, input=text.encode(), stderr=subprocess.DEVNULL, check=False)
         return done.returncode == 0

@@ -1,4 +1,4 @@
-"""The ordinary tests of the firmware over a mutant: pytest in a fork that builds the shared library with one source changed.
+"""The ordinary tests of the firmware over a mutant: pytest in a fork that builds the library with one source changed.
 
 The fork is let go after its time; nothing it does is seen here but whether a test failed.
 """
@@ -23,7 +23,15 @@ from firmware_stubs.verify.mutate.builds import FIRMWARE, Workshop
 ROOT = FIRMWARE.parent
 TESTS = ROOT / "tests" / "firmware"
 SLOW = ("test_envelope.py",)
-NEVER = ("test_process", "test_board", "test_proof", "test_flips", "test_firmware_mutants", "test_fuzz", "test_two_")
+NEVER = (
+    "test_process",
+    "test_board",
+    "test_proof",
+    "test_flips",
+    "test_firmware_mutants",
+    "test_fuzz",
+    "test_two_",
+)
 """Tests of other artefacts, or that build the core themselves: the second implementation is asked by cases.py."""
 SECONDS = 180
 
@@ -32,7 +40,10 @@ def test_files() -> list[str]:
     """Files of tests, the quick ones first."""
     own = [path for path in sorted(TESTS.glob("test_*.py")) if not path.name.startswith(NEVER)]
     quick = [str(path) for path in own if path.name not in SLOW]
-    vectors = [str(ROOT / "tests" / "link" / "test_vectors.py"), str(ROOT / "tests" / "link" / "test_vectors_wire.py")]
+    vectors = [
+        str(ROOT / "tests" / "link" / "test_vectors.py"),
+        str(ROOT / "tests" / "link" / "test_vectors_wire.py"),
+    ]
     return [*vectors, *quick, *(str(path) for path in own if path.name in SLOW)]
 
 
@@ -65,7 +76,7 @@ def run(folder: Path, changed: Mapping[Path, str], name: str) -> bool:
     """Whether every test passes. A mutant that ends the process, or does not end, fails."""
 
     def tests() -> bool:
-        hil.mcu.build = hil.firmware.build = builder(folder, changed, name)  # type: ignore[assignment]
+        hil.mcu.build = hil.firmware.build = builder(folder, changed, name)
         options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:randomly"]
         return pytest.main([*options, *test_files()]) == pytest.ExitCode.OK
 
