@@ -104,6 +104,19 @@ def test_ping_measures_a_real_process(program: Program) -> None:
         assert mcu.mode == "silent"
 
 
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_line_that_nobody_reads_keeps_no_processor_busy(program: Program) -> None:
+    with ProcessMcu(program) as mcu:
+        time.sleep(5.0)  # 20 HELLO a second, until the pty's 4 kB are full and nothing goes out any more
+        before = processor_seconds(mcu.pid)
+        time.sleep(1.0)
+        assert processor_seconds(mcu.pid) - before < 0.25
+
+
 def test_process_ends_with_its_owner(program: Program) -> None:
     mcu = ProcessMcu(program)
     mcu.close()

@@ -156,8 +156,6 @@ void eg_board_run(void) {
             ticked_us = now_us;
             tick(retained);
         }
-        if (!transmit()) {
-            eg_port_sleep();
-        }
+        eg_port_sleep(transmit());
     }
 }

@@ -34,8 +34,8 @@ void eg_port_drive(uint32_t actuator, eg_drive drive);
 /* Keeps the hardware watchdog quiet for another 200 ms at most. Called only after a sound step. */
 void eg_port_feed_watchdog(void);
 
-/* Until a byte came or a millisecond passed. */
-void eg_port_sleep(void);
+/* Until a byte came or a millisecond passed; with something `waiting` to be sent, until there may be room for it. */
+void eg_port_sleep(bool waiting);
 
 /* Runs the board for ever. The port's `main` has started the hardware, and the watchdog last. */
 noreturn void eg_board_run(void);

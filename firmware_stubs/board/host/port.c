@@ -131,7 +131,7 @@ void eg_port_sense(eg_senses *senses, uint64_t now_us) {
             /* the rest of a line that is too long */
         }
     }
-    if (got == 0) {
+    if ((got == 0) || ((got < 0) && (errno != EAGAIN) && (errno != EINTR))) {
         exit(EXIT_SUCCESS); /* whoever started this process is gone */
     }
 }
@@ -146,7 +146,9 @@ void eg_port_drive(uint32_t actuator, eg_drive drive) {
 void eg_port_feed_watchdog(void) {
 }
 
-void eg_port_sleep(void) {
+/* With something waiting, too: a line that nobody reads stays full, and must not keep the processor busy. */
+void eg_port_sleep(bool waiting) {
+    (void)waiting;
     struct pollfd watched[2] = {{.fd = line, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
     (void)ppoll(watched, 2u, &(struct timespec){.tv_nsec = POLL_NS}, NULL);
 }

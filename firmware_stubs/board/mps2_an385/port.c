@@ -130,10 +130,10 @@ void eg_port_feed_watchdog(void) {
     WATCHDOG->clear = 1u;
 }
 
-/* An interrupt that came since the last look at the rings still ends the sleep. */
-void eg_port_sleep(void) {
+/* An interrupt that came since the last look at the rings still ends the sleep. None says that there is room to send. */
+void eg_port_sleep(bool waiting) {
     __asm volatile("cpsid i" ::: "memory");
-    if (eg_ring_empty(&link_received) && eg_ring_empty(&sense_received)) {
+    if (!waiting && eg_ring_empty(&link_received) && eg_ring_empty(&sense_received)) {
         __asm volatile("wfi" ::: "memory");
     }
     __asm volatile("cpsie i" ::: "memory");
