@@ -126,7 +126,7 @@ def _resets(machine: Core, maker: Maker, account: Account) -> tuple[Records, lis
     nothing = machine.begin(table, None, start)
     found = _unlike("begin", retained.begin(table, kind, None, start), nothing)
     state = warm(maker, nothing, WARM)
-    kept = np.zeros(len(start), machine.layout.retained)
+    kept, fresh = np.zeros(len(start), machine.layout.retained), nothing
     for place in (0, 1):
         record = strange_record(maker, state)
         record["check"] = retained.check_of(record)

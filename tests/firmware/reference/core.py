@@ -133,7 +133,7 @@ class _Step:
 
     def _silence(self) -> Times:
         """us since each actuator's last command, modulo 2**64."""
-        return self.now[:, None] - self.channel["heard_us"]
+        return np.asarray(self.now[:, None] - self.channel["heard_us"])
 
     def _enabled(self) -> Mask:
         return np.asarray(self.state["mode"] == Mode.ENABLED)
@@ -264,7 +264,7 @@ class _Step:
         target = self.channel["target"].astype(np.int64)
         held = np.clip(target, self.measured - limits["lead"], self.measured + limits["lead"])
         commanded = np.where(limits["feedback_age_us"] > 0, held, target)
-        return np.where(enabled, commanded, fallback)
+        return np.asarray(np.where(enabled, commanded, fallback))
 
     def _move(self) -> None:
         """Outputs move along rise and fall, at most every `GRAIN_US`, and never catch up with a leap."""

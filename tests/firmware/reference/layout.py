@@ -5,7 +5,7 @@ Nothing here decides. `check_layout` refuses a library whose structs lie otherwi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -120,8 +120,9 @@ def _struct(fields: Fields) -> np.dtype[Any]:
 
 def _offsets(kind: np.dtype[Any], base: int = 0) -> Iterator[int]:
     """Where each plain field lies, depth first; of an array of structs those of the first and then its stride."""
+    fields: Mapping[str, tuple[Any, ...]] = kind.fields or {}
     for name in kind.names or ():
-        inner, offset = (kind.fields or {})[name][:2]
+        inner, offset = fields[name][:2]
         element = inner.base
         if element.names:
             yield from _offsets(element, base + offset)

@@ -74,13 +74,13 @@ class Machine:
 
     def retain(self, states: Records, retained: Records) -> Records:
         """What would be left in retained memory: (N,)."""
-        after = retained.copy()
+        after: Records = retained.copy()
         self._lib.eg_traces_retain(_count(states), _at(states), _at(after))
         return after
 
     def lock(self, states: Records, reasons: Records, latches: Records) -> Records:
         """The states locked from outside."""
-        after = states.copy()
+        after: Records = states.copy()
         self._lib.eg_traces_lock(_count(states), _at(after), _at(reasons), _at(latches))
         return after
 

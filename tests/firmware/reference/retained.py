@@ -63,7 +63,7 @@ def latest(retained: Records) -> tuple[Records, Mask]:
 
 def retain(state: Records, retained: Records) -> Records:
     """Retained memory after the state was written to it: over the record that is not the newest."""
-    after = retained.copy()
+    after: Records = retained.copy()
     record, kept = latest(retained)
     turn = np.where(kept, record["turn"] + np.uint32(1), np.uint32(0)).astype(np.uint32)
     new = np.zeros(len(state), record.dtype)
@@ -86,7 +86,7 @@ def check_of(record: Records) -> Words:
 
 def lock(state: Records, reasons: npt.NDArray[np.uint8], latches: npt.NDArray[np.uint8]) -> Records:
     """The states after a lock from outside: LOCKOUT until the next reset."""
-    after = state.copy()
+    after: Records = state.copy()
     after["mode"] = Mode.LOCKOUT
     after["reason"] = reasons
     after["latches"] |= latches

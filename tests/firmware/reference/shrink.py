@@ -88,7 +88,8 @@ def put_at(record: Records, path: Path, value: int) -> None:
     place: Any = record
     for name in names:
         place = place[name]
-    place[(0, *index)] = value
+    at = (0, *index)
+    place[at] = value
 
 
 def put(records: Records, name: str, value: int) -> None:

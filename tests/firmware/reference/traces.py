@@ -44,7 +44,7 @@ class Maker:
 
     def starts(self) -> Records:
         """When each trace begins, us."""
-        return self._pick(STARTS_US).astype(np.uint64) + self._up_to(5_000_000)
+        return np.asarray(self._pick(STARTS_US).astype(np.uint64) + self._up_to(5_000_000))
 
     def times(self, state: Records) -> Records:
         """When each trace's next step is, us: mostly soon, often at a deadline, seldom before the last step."""
@@ -67,7 +67,7 @@ class Maker:
             now = np.where(take, at, now)
         back = self._seldom(0.02) & (self.rng.random(len(now)) < 0.3)
         now = np.where(back, state["stepped_us"] - self._pick((1, 1_000, 10**6)).astype(np.uint64), now)
-        return now.astype(np.uint64)
+        return np.asarray(now.astype(np.uint64))
 
     # ---- inputs
 
@@ -192,13 +192,13 @@ class Maker:
     # ---- damage
 
     def damage(self, state: Records, share: float) -> Records:
-        """The states with one byte of some of them changed, and how many of them."""
+        """The states, one byte of some of them changed."""
         raw = state.copy().view(np.uint8).reshape(len(state), -1)
         rows = np.flatnonzero(self.rng.random(len(state)) < share * (1.01 - self.temper))
         raw[rows, self.rng.integers(raw.shape[1], size=len(rows))] ^= self.rng.integers(
             1, 256, size=len(rows), dtype=np.uint8
         )
-        return raw.reshape(-1).view(state.dtype)
+        return np.asarray(raw.reshape(-1).view(state.dtype))
 
     # ---- dice
 
@@ -217,7 +217,7 @@ class Maker:
         shape = inside.shape
         marks = self._picks(shape, (low, high, low * 0, output, low * 0 + LOWEST, low * 0 + HIGHEST))
         near = np.clip(marks + self.rng.integers(-1, 2, size=shape), LOWEST, HIGHEST)
-        return np.where(self.rng.random(shape) < 0.5, inside, near)
+        return np.asarray(np.where(self.rng.random(shape) < 0.5, inside, near))
 
     def _noise(self, shape: tuple[int, ...]) -> Floats:
         return self.rng.random(shape) - 0.5
@@ -265,7 +265,7 @@ def warm(maker: Maker, fresh: Records, share: float) -> Records:
 def memory(maker: Maker, retained: Records) -> Records:
     """Retained memory as resets may find it: `retained` with damage, or nothing but noise."""
     rng, count = maker.rng, len(retained)
-    records = retained.copy()
+    records: Records = retained.copy()
     raw = records.view(np.uint8).reshape(count, -1)
     rows = np.flatnonzero(rng.random(count) < 0.25)
     raw[rows, rng.integers(raw.shape[1], size=len(rows))] ^= rng.integers(
