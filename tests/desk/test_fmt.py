@@ -148,6 +148,23 @@ def test_expressions_are_written_canonically() -> None:
     )
 
 
+def test_expressions_of_the_microcontroller_are_written_canonically_and_its_notes_are_text() -> None:
+    laid_out(
+        """
+        microcontroller:
+          fallback:
+            - {when: ground<3.0&&(sink>0.5), command: {climb: -0.2}, note: a<b&&c}
+            - {when: '(4.0)>=ground', command: {climb: -0.25}}
+        """,
+        """
+        microcontroller:
+          fallback:
+            - {when: ground < 3.0 && sink > 0.5, command: {climb: -0.2}, note: a<b&&c}
+            - {when: 4.0 >= ground,              command: {climb: -0.25}}
+        """,
+    )
+
+
 def test_a_broken_expression_stays_as_it_is() -> None:
     laid_out("rules:\n  - {id: a,   when: a<<1}\n", "rules:\n  - {id: a, when: a<<1}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,28 @@ def test_terms_say_what_the_condition_says(
     holds = all(_COMPARES[term.relation](values[term.sensor], term.limit) for term in found)
     expected = Truth.TRUE if holds else Truth.FALSE
     assert interpreter.truth(node, {"ground": ground, "falling": falling}) is expected
+
+
+_JUNK = st.recursive(
+    st.sampled_from(
+        ["true", "7", "-1e9", "''", "ground < 3.0", "'ground < || 3'", "fast", "[0, 1]", "100ms"]
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.dictionaries(
+            st.sampled_from(
+                ["stop", "sensors", "fallback", "when", "command", "ground", "range", "max_age", "climb"]
+            ),
+            inner,
+            max_size=4,
+        ).map(lambda entries: "{" + ", ".join(f"{k}: {v}" for k, v in entries.items()) + "}"),
+    ),
+    max_leaves=12,
+)
+
+
+@given(_JUNK, _JUNK)
+def test_whatever_stands_there_is_read_or_refused_in_words(section: str, feedback: str) -> None:
+    head = TEXT.split("microcontroller:", maxsplit=1)[0].replace("{lead: 0.5, max_age: 50ms}", feedback)
+    with contextlib.suppress(PolicyError):
+        emit(program(f"{head}microcontroller: {section}\n"))

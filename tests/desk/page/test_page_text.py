@@ -267,3 +267,29 @@ def test_a_slider_reaches_as_far_as_conditions_look(
 ) -> None:
     spec = SignalSpec("speed", "context", low, high, 1.0, nominal=nominal)
     assert slider_range(spec, marks) == wanted
+
+
+# --- what the microcontroller does by itself ---
+
+
+def test_the_document_says_what_the_microcontroller_does_by_itself(everything: DraftPolicy) -> None:
+    told = markdown(everything)
+    assert "There is an emergency stop" in told
+    assert "| `brake` | anybody | within 0.25 of where it is | 50ms |" in told
+    assert "| `gap` | m | 0 to 40 | 100ms |" in told
+    assert '| `gap < 2.0 * 1.5 && 1.0 <= speed` | 0.75 | 0 | a wall &lt;near&gt; "it" |' in told
+    assert "|  | none holds | 1 | 0 | the safe values |" in told
+
+
+def test_a_document_of_a_policy_without_a_word_about_it_has_no_such_tables(hostile: DraftPolicy) -> None:
+    assert "icrocontroller" not in markdown(hostile).replace("at the microcontroller", "")
+
+
+def test_a_rule_without_a_condition_stands_last_and_needs_no_safe_values(
+    load: Callable[[str], DraftPolicy],
+) -> None:
+    own = "microcontroller: {fallback: [{command: {brake: 0.5}, note: slowly}]}\n"
+    told = markdown(load(HOSTILE + own))
+    assert "| otherwise | 0.5 | slowly |" in told
+    assert "none holds |" not in told.split("## Rules of the microcontroller")[1].split("## ")[0]
+    assert "There is no emergency stop" in told
