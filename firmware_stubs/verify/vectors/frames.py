@@ -229,6 +229,11 @@ def _resynchronisation() -> Iterator[Vector]:
     yield vector("garbage between two frames", COMMAND.raw + NO_START + NEXT.raw, [COMMAND.event, NEXT.event])
     yield vector("start bytes before a frame", b"\xfd" * 5 + COMMAND.raw, [COMMAND.event])
     yield vector("one start byte and nothing else", b"\xfd", [], held=1)
+    yield vector("a length beyond every message is dropped at once", b"\xfd\x28", [])
+    yield vector("an unknown incompatibility flag is dropped at once", b"\xfd\x20\x03", [])
+    yield vector("a compatibility flag is dropped at once", b"\xfd\x20\x01\x01", [])
+    yield vector("a message that there is not is dropped with its header", b"\xfd\x20\x01" + bytes(7), [])
+    yield vector("what is dropped ends at the next start byte", b"\xfd\xff\xfd\x20", [], held=2)
     yield vector(
         "a MAVLink 1 frame before ours",
         bytes.fromhex("fe09004d0100") + bytes(11) + COMMAND.raw,

@@ -57,6 +57,11 @@ def _open_once(s: Sequence) -> None:
     raw = s.open()
     s.receive(raw, "the same OPEN", BAD_NONCE)
     s.command()
+    s.wait(33)
+    s.open()
+    session = s.session.hex()
+    status = {"message": "STATUS", "fields": {"session": session, "counter": 1, "counter_echo": 0}}
+    s.wait(1, sent=[status, {"message": "OFFER", "fields": {"session": session}}])
 
 
 @sequence()

@@ -212,6 +212,7 @@ def _any_lost(s: Sequence) -> None:
 def _stopped(s: Sequence) -> None:
     """The emergency stop latches: release first, and not while it is pressed; then arm as from the beginning"""
     s.enable()
+    s.wait(7)
     s.stop(
         pressed=True,
         mode="fallback_only",
