@@ -166,9 +166,9 @@ def main() -> int:
     """Run the campaign; 0 when nothing differs."""
     parser = argparse.ArgumentParser(prog="compare-machines", description=__doc__)
     parser.add_argument("--traces", type=int, default=FULL_RUN, help="in total, at least")
-    parser.add_argument("--steps", type=int, default=16, help="a trace")
+    parser.add_argument("--steps", type=int, default=12, help="a trace")
     parser.add_argument(
-        "--policies", type=int, default=48, help="generated ones, besides those of the repository"
+        "--policies", type=int, default=32, help="generated ones, besides those of the repository"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -114,7 +114,7 @@ class Machine:
 
 
 def _at(records: Any) -> ctypes.c_void_p:
-    return ctypes.c_void_p(np.asarray(records).__array_interface__["data"][0])
+    return ctypes.c_void_p(np.asarray(records).ctypes.data)
 
 
 def _count(records: Records) -> ctypes.c_size_t:

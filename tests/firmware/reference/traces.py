@@ -207,9 +207,8 @@ class Maker:
         return values[self.rng.integers(len(choices), size=len(self.temper))]
 
     def _picks(self, shape: tuple[int, ...], choices: tuple[Any, ...]) -> Ints:
-        stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
-        which = self.rng.integers(len(choices), size=(1, *shape))
-        return np.asarray(np.take_along_axis(stacked, which, axis=0)[0].astype(np.int64))
+        which = self.rng.integers(len(choices), size=shape, dtype=np.uint8)
+        return np.choose(which, [np.asarray(choice, np.int64) for choice in choices])
 
     def _near(self, low: Any, high: Any, output: Any) -> Ints:
         low, high, output = (np.asarray(v, np.int64) for v in (low, high, output))
