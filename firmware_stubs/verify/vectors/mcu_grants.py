@@ -196,8 +196,18 @@ def _lost(s: Sequence) -> None:
 
 
 @sequence()
-def _any_lost(s: Sequence) -> None:
-    """One actuator without commands is enough"""
+def _first_lost(s: Sequence) -> None:
+    """One actuator without commands is enough: the first"""
+    s.enable()
+    for _ in range(5):
+        s.command(actuator=1, source=RULES)
+        s.wait(20)
+    s.wait(1, mode="fallback_only", reason=2)
+
+
+@sequence()
+def _last_lost(s: Sequence) -> None:
+    """One actuator without commands is enough: the last"""
     s.enable()
     for _ in range(5):
         s.command()
