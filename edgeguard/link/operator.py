@@ -112,6 +112,7 @@ class OperatorSession:
             return b""
         if before is None or before.session != offer.session:
             self._counter = 0
+            self._look_again()
         elif (offer.mcu_ms - before.mcu_ms) % (2 * _HALF) >= _HALF:
             self.rejected += 1  # older than the last of its session
             return b""
@@ -155,10 +156,16 @@ class OperatorSession:
             self._until.pop(Action.ARM, None)
         if not offer.latches:
             self._until.pop(Action.RELEASE, None)
-        elif Action.RELEASE in self._until and offer.latches & ~self._seen:
-            del self._until[Action.RELEASE]
-            self.note = "release: something else latched meanwhile: look, and release again"
+        elif offer.latches & ~self._seen:
+            self._look_again()
         return next((action for action in _ORDER if action in self._until and _grants(offer, action)), None)
+
+    def _look_again(self) -> None:
+        """What the operator saw is not what is there: it was another session, or something else has latched since."""
+        if self._until.pop(Action.RELEASE, None) is not None:
+            self.note = (
+                "release: something else latched, or the line was opened anew: look, and release again"
+            )
 
     def _obstacle(self, action: Action) -> str:
         offer = self._offer

@@ -17,6 +17,7 @@ from edgeguard.link.operator import ARM_WINDOW, COUNTER_MAX, OperatorSession
 POLICY = sha256(b"the policy").digest()
 HASH = int.from_bytes(POLICY[:4], "little")
 COMMAND = Struct("<8sIIIiHHBBBB")
+LOOK_AGAIN = "release: something else latched, or the line was opened anew: look, and release again"
 READY = messages.FLAG_ALWAYS | messages.READY
 
 
@@ -126,9 +127,16 @@ def test_what_latches_after_the_operator_looked_is_not_released(panel: Panel) ->
     panel.hears(latches=1)
     panel.session.release(0.0)
     assert panel.hears(0.1, latches=5) == []
-    assert panel.session.note == "release: something else latched meanwhile: look, and release again"
+    assert panel.session.note == LOOK_AGAIN
     panel.session.release(0.2)
     assert [asked.action for asked in panel.hears(0.3, latches=5)] == [Action.RELEASE]
+
+
+def test_what_was_shown_in_another_session_is_not_released(panel: Panel) -> None:
+    panel.hears(latches=0x0F, session=b"session0")  # it may be a recording
+    panel.session.release(0.0)
+    assert panel.hears(0.1, latches=1) == []
+    assert panel.session.note == LOOK_AGAIN
 
 
 @pytest.mark.parametrize("heard", [False, True])
