@@ -151,6 +151,18 @@ def test_as_much_as_the_microcontroller_holds_is_accepted_and_emitted() -> None:
     assert table.count(".relation = 2u") == 32
 
 
+@pytest.mark.parametrize("age", ["1ms", "300ms"])
+def test_a_reading_may_count_for_as_long_as_a_step_or_as_the_interval_that_is_stated(age: str) -> None:
+    made = program(TEXT.replace("max_age: 60ms", f"max_age: {age}") + "ftti: 300ms\n")
+    assert made.microcontroller.sensors[1].max_age == float(age[:-2]) / 1000
+
+
+def test_without_a_stated_interval_a_reading_counts_for_ten_seconds_at_most() -> None:
+    assert program(TEXT.replace("max_age: 60ms", "max_age: 10s")).microcontroller.sensors[1].max_age == 10.0
+    with pytest.raises(PolicyError, match="EG1333"):
+        program(TEXT.replace("max_age: 60ms", "max_age: 10.001s"))
+
+
 def test_the_description_says_it_all() -> None:
     told = describe(program())
     assert told["microcontroller"] == {

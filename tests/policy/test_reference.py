@@ -9,7 +9,18 @@ from edgeguard.desk.codes import FINDINGS
 from edgeguard.policy import parse, parse_calibration
 from edgeguard.policy.codes import CODES
 from edgeguard.policy.running import Model, Pace, Qualification, Realtime, Worker
-from edgeguard.policy.schema import Fallback, Policy, Rule, SignalDeclaration
+from edgeguard.policy.schema import (
+    Actuator,
+    Fallback,
+    Feedback,
+    Link,
+    LocalRule,
+    Microcontroller,
+    Policy,
+    Rule,
+    Sensor,
+    SignalDeclaration,
+)
 from edgeguard.policy.sources import MODEL_SIGNALS, OTHER_SIGNALS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text()
@@ -50,6 +61,22 @@ def test_every_key_of_workers_schedules_and_models_is_on_the_page() -> None:
     for model, title in (*models, (Qualification, "Qualification")):
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}`" in section(title), name
+
+
+def test_example_of_the_microcontroller_is_valid_and_every_key_of_its_is_on_the_page() -> None:
+    part = re.search(r"```yaml\n(.*?)```", section("Microcontroller"), re.DOTALL)
+    assert part is not None
+    text = f"""edgeguard: 1
+policy: {{name: parts, version: 1}}
+signals: {{speed: {{from: context, range: [0, 60], max_age: 150ms}}}}
+{part[1]}"""
+    document = parse(text.encode(), file="page.yaml")
+    assert len(document.local) == 3
+    for model in (Microcontroller, Sensor, LocalRule, Feedback):
+        for name in model.model_fields:
+            assert f"`{name}`" in section("Microcontroller"), name
+    for name in (*Actuator.model_fields, *Link.model_fields):
+        assert f"`{name}`" in section("Sections"), name
 
 
 def test_example_calibration_of_the_page_is_valid() -> None:
