@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,8 @@ from edgeguard.link import wire
 from edgeguard.program import Program
 from hil.firmware import build
 from hil.mcu import VirtualMcu
-from tests.firmware.conftest import Peer
 
+Peer = Any
 FULL = 0xFFFF
 FRAME_MAX, PAYLOAD_MAX = 64, 39
 MORE = 0

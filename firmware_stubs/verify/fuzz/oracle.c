@@ -17,6 +17,7 @@ typedef struct {
     uint8_t nonce[8];
     uint8_t session[8];
     uint64_t opened;
+    eg_parser parser;
 } picture;
 
 static const eg_table *const TABLE = &eg_policy_table;
@@ -96,13 +97,23 @@ static void outputs_moved_rightly(const eg_device *d, uint64_t now_us) {
 
 /* ---- which signed frame explains what changed ------------------------------------------------------------------ */
 
+/* Whether the parser held this frame's payload, and only the end of the frame was missing. */
+static bool was_waiting(const signed_frame *f) {
+    for (uint32_t at = EG_HEADER; at + EG_COMMAND_SIZE <= before.parser.used; at++) {
+        if (memcmp(&before.parser.buffer[at], f->payload, EG_COMMAND_SIZE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const signed_frame *explained(const eg_device *d) {
     for (uint32_t k = 0u; (d->opened == before.opened) && (k < EG_KEYS); k++) {
         REQUIRE(d->heard[k] >= before.heard[k]);
         for (uint32_t i = 0u; (d->heard[k] != before.heard[k]) && (i < frame_count); i++) {
             signed_frame *f = &frames[i];
             if (!f->open && !f->used && (f->key == k) && (f->counter == d->heard[k]) &&
-                (memcmp(f->session, d->session, 8u) == 0)) {
+                (memcmp(f->session, d->session, 8u) == 0) && was_waiting(f)) {
                 f->used = true;
                 return f;
             }
@@ -236,6 +247,7 @@ void oracle_before(const eg_device *d) {
     before.state = d->pair.state;
     before.outputs = d->outputs;
     before.opened = d->opened;
+    before.parser = d->parser;
     memcpy(before.heard, d->heard, sizeof before.heard);
     memcpy(before.nonce, d->nonce, 8u);
     memcpy(before.session, d->session, 8u);

@@ -9,6 +9,7 @@
 
 /* One frame that the right key signed. An OPEN has `open` set, and its nonce in `session`. */
 typedef struct {
+    uint8_t payload[EG_COMMAND_SIZE]; /* of a command: two may differ and have one counter */
     uint8_t session[8];
     uint32_t key;
     uint32_t counter;

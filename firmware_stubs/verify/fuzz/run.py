@@ -129,7 +129,7 @@ def fuzz(target: Target, clang: str, seconds: int, seed: int) -> Result:
     if target.mavgen and not generate_mavlink(folder / "mavlink"):
         return Result(target.name, reason=f"no pymavlink: {INSTALL_MAVGEN}")
     known = set(findings.iterdir())
-    compile_target(target, clang, folder / target.name, ["-O1", "-fsanitize=fuzzer", *SANITIZERS])
+    compile_target(target, clang, folder / target.name, ["-O2", "-fsanitize=fuzzer", *SANITIZERS])
     limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={SLOWEST}"]
     command = [
         *(str(folder / target.name), *limits, f"-seed={seed}", "-print_final_stats=1"),

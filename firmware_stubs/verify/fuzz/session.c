@@ -150,6 +150,7 @@ static void send_command(input *in, uint8_t how, const wish *wanted) {
                          .actuator = f.payload[29],
                          .action = f.payload[30]};
     memcpy(note.session, f.payload, 8u);
+    memcpy(note.payload, f.payload, EG_COMMAND_SIZE);
     oracle_signed(&note);
     w.signed_count++;
     sign_and_deliver(&f, in, how);

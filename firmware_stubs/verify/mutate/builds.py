@@ -13,7 +13,7 @@ from pathlib import Path
 
 FIRMWARE = Path(__file__).resolve().parents[2]
 PLAIN = ("-std=c11", "-O2", "-fPIC", "-w")
-CAREFUL = ("-std=c11", "-O1", "-fPIC", "-w", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
+CAREFUL = ("-std=c11", "-O0", "-fPIC", "-w", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 """As the tests build it: what C leaves undefined ends the program."""
 
 
@@ -37,24 +37,39 @@ class Workshop:
 
     def library(self, changed: Mapping[Path, str], name: str) -> Path | None:
         """Shared library with these sources changed, or None where one does not compile."""
-        objects = []
-        for source in self.sources:
-            made = self.folder / f"{source.stem}.o"
-            if source in changed:
-                made = self.folder / f"{source.stem}-{name}.o"
-                if not self._compile(source, changed[source], made, CAREFUL):
-                    return None
-            elif not made.exists():
-                part = self.folder / f"{source.stem}-{os.getpid()}.part.o"
-                if not self._compile(source, source.read_text(), part, CAREFUL):
-                    raise RuntimeError(f"`{source}` does not compile as it is")
-                part.rename(made)
-            objects.append(str(made))
+        objects = [str(self._object(source)) for source in self.sources if source not in changed]
+        texts = []
+        for source, text in changed.items():
+            written = self.folder / f"{source.stem}-{name}.c"
+            written.write_text(text)
+            texts.append(str(written))
         library = self.folder / f"lib-{name}.so"
-        subprocess.run(["cc", "-shared", "-o", str(library), *objects], check=True)
-        for source in changed:
-            (self.folder / f"{source.stem}-{name}.o").unlink()
-        return library
+        command = [
+            "cc",
+            "-shared",
+            *CAREFUL,
+            *self.defines,
+            *self._folders(),
+            "-o",
+            str(library),
+            *objects,
+            *texts,
+        ]
+        done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+        return library if done.returncode == 0 else None
+
+    def _object(self, source: Path) -> Path:
+        """Object of a source as it is, made once."""
+        made = self.folder / f"{source.stem}.o"
+        if not made.exists():
+            part = self.folder / f"{source.stem}-{os.getpid()}.part.o"
+            if not self._compile(source, source.read_text(), part, CAREFUL):
+                raise RuntimeError(f"`{source}` does not compile as it is")
+            part.rename(made)
+        return made
+
+    def _folders(self) -> list[str]:
+        return [f"-I{self.folder}", f"-I{FIRMWARE / 'core'}", f"-I{FIRMWARE / 'link'}"]
 
     def _compile(self, source: Path, text: str, made: Path, options: Sequence[str]) -> bool:
         folders = [

@@ -1,13 +1,12 @@
 """Break the firmware in every small way, one change at a time, and see a test fail each time: `make mutate-firmware`.
 
 A mutant of the core is asked the second implementation's cases first, then the tests; one of the link the tests.
-One that compiles to the very code of the original, or of another mutant, is not counted.
+One that nothing notices and that compiles to the very code of the original is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import time
@@ -41,7 +40,7 @@ class Account:
     killed_by_tests: Counter[str] = field(default_factory=Counter)
     survivors: list[Mutant] = field(default_factory=list)
     alike: int = 0
-    """Compile to what the original compiles to, or to what another mutant does."""
+    """Compile to what the original compiles to."""
     broken: int = 0
     """Do not compile."""
 
@@ -80,33 +79,34 @@ class Campaign:
         return mutants((FIRMWARE / name).read_text(), self.groups)
 
     def judge(self, name: str, chosen: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
-        """Each mutant with `broken`, `alike`, `cases`, `tests` or `survived`."""
+        """Each mutant with `broken`, `cases`, `tests`, `alike` or `survived`."""
         source = FIRMWARE / name
         text = source.read_text()
-        seen = {_hash(self.whole.code(source, text))}
+        original = self.whole.code(source, text)
         for mutant in chosen:
             changed = mutant.applied(text)
-            code = self.whole.code(source, changed)
-            if code is None:
-                yield mutant, "broken"
-            elif _hash(code) in seen:
-                yield mutant, "alike"
-            else:
-                seen.add(_hash(code))
-                yield mutant, self._fate(source, changed)
+            fate = self._first_fate(source, changed)
+            if not fate:
+                fate = (
+                    "alike"
+                    if self.whole.code(source, changed) == original
+                    else self._last_fate(source, changed)
+                )
+            yield mutant, fate
 
-    def _fate(self, source: Path, text: str) -> str:
-        if source.parent.name == "core":
-            library = self.core.library({source: text}, "mutant")
-            if library is None:
-                return "broken"
-            good = self._agrees(library)
-            library.unlink()
-            if not good:
-                return "cases"
-        if self.tests and not suite.run(OUT / "tests", {source: text}, "mutant"):
-            return "tests"
-        return "survived"
+    def _first_fate(self, source: Path, text: str) -> str:
+        """`broken` or `cases`; empty where the cases notice nothing."""
+        workshop = self.core if source.parent.name == "core" else self.whole
+        library = workshop.library({source: text}, "mutant")
+        if library is None:
+            return "broken"
+        good = workshop is self.whole or self._agrees(library)
+        library.unlink()
+        return "" if good else "cases"
+
+    def _last_fate(self, source: Path, text: str) -> str:
+        noticed = self.tests and not suite.run(OUT / "tests", {source: text}, "mutant")
+        return "tests" if noticed else "survived"
 
     def _agrees(self, library: Path) -> bool:
         """Whether a library gives what the second implementation gives, in a process of its own."""
@@ -116,10 +116,6 @@ class Campaign:
             return all(case.holds(machine) for case in self.cases)
 
         return suite.forked(question, SECONDS)
-
-
-def _hash(code: bytes | None) -> str:
-    return hashlib.sha256(code or b"").hexdigest()
 
 
 def run(campaign: Campaign, name: str, chosen: list[Mutant]) -> Account:
