@@ -110,8 +110,9 @@ void eg_init(const eg_table *table, eg_state *state, const eg_retained *retained
         }
     }
     if (!table_is_sound(table)) {
+        const uint8_t latches = state->latches; /* not the table's to forget */
         start(table, state, now_us);
-        eg_lock(state, EG_TABLE_INVALID, 0u);
+        eg_lock(state, EG_TABLE_INVALID, latches);
     }
 }
 

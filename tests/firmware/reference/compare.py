@@ -126,11 +126,7 @@ def _resets(machine: Core, maker: Maker, account: Account) -> tuple[Records, lis
     nothing = machine.begin(table, None, start)
     found = _unlike("begin", retained.begin(table, kind, None, start), nothing)
     state = warm(maker, nothing, WARM)
-    kept, fresh = np.zeros(len(start), machine.layout.retained), nothing
-    for place in (0, 1):
-        record = strange_record(maker, state)
-        record["check"] = retained.check_of(record)
-        kept["record"][:, place] = record
+    kept, fresh = _strange(maker, state), nothing
     for _ in range(3):
         found += _unlike("retain", retained.retain(state, kept), machine.retain(state, kept))
         kept = np.where(maker.rng.random(len(start)) < 0.6, machine.retain(state, kept), kept)
@@ -139,6 +135,28 @@ def _resets(machine: Core, maker: Maker, account: Account) -> tuple[Records, lis
         found += _unlike("begin", fresh, machine.begin(table, kept, start))
         np.add.at(account.begun, fresh["reason"], 1)
     return fresh, found
+
+
+def _strange(maker: Maker, state: Records) -> Records:
+    """Retained memory whose records pass their checks, whatever they say."""
+    kept = np.zeros(len(state), maker.layout.retained)
+    for place in (0, 1):
+        record = strange_record(maker, state)
+        record["check"] = retained.check_of(record)
+        kept["record"][:, place] = record
+    return kept
+
+
+def unlike_resets(machine: Core, table: Any, seed: int) -> list[Difference]:
+    """How starts differ with a table that need not be sound, with and without retained memory."""
+    maker = Maker(np.random.default_rng(seed), machine.layout, table, np.full(16, TEMPERS[-1]))
+    kind, start = machine.layout.state, maker.starts()
+    nothing = machine.begin(table, None, start)
+    kept = memory(maker, _strange(maker, nothing))
+    return [
+        *_unlike("begin", retained.begin(table, kind, None, start), nothing),
+        *_unlike("begin", retained.begin(table, kind, kept, start), machine.begin(table, kept, start)),
+    ]
 
 
 def _locks(machine: Core, maker: Maker, state: Records) -> list[Difference]:

@@ -36,6 +36,7 @@ def begin(table: Table, kind: np.dtype[Any], retained: Records | None, now: Time
     if retained is not None:
         _resume(table, state, retained)
     if not sound_table(table):
+        state["channel"]["output"] = table["actuator"]["safe"]
         state["mode"] = Mode.LOCKOUT
         state["reason"] = Reason.TABLE_INVALID
     return state
