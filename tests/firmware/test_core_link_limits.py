@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edgeguard.link import wire
+from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.program import Program
 from hil.firmware import build
 from hil.mcu import VirtualMcu
@@ -130,3 +131,55 @@ def test_packed_frame_is_what_python_packs(
 @pytest.fixture
 def make_payload() -> Callable[[int], bytes]:
     return lambda size: bytes((17 * i + 1) & 0xFF for i in range(size))
+
+
+def test_little_is_taken_at_a_time_and_nothing_is_lost(
+    program: Program, make_peer: Callable[[Program], Peer]
+) -> None:
+    """Whatever room the line has, the same bytes leave in the same order."""
+    library = ctypes.CDLL(str(build(program, "lib", sanitize=True)))
+    library.eg_device_take.restype = ctypes.c_size_t
+    whole, piecewise = make_peer(program), make_peer(program)
+    taken = []
+    for peer in (whole, piecewise):
+        peer.open()
+        peer.wait(0.1)
+    for room in (0, 1, 2, 3, 63, 64, 4096):
+        out = (ctypes.c_uint8 * 4096)()
+        count = library.eg_device_take(piecewise.mcu._device, out, ctypes.c_size_t(room))
+        assert count <= room
+        taken.append(bytes(out)[:count])
+    assert [len(piece) for piece in taken[:6]] == [0, 1, 2, 3, 63, 64]
+    assert b"".join(taken) == whole.mcu.take()
+
+
+@pytest.mark.parametrize("link", range(4))
+@pytest.mark.parametrize(
+    ("message", "size"),
+    [(wire.HELLO, 36), (wire.OPEN, 34), (wire.COMMAND, 32), (wire.STATUS, 39), (wire.OFFER, 20)],
+)
+def test_frame_that_is_not_for_the_microcontroller_is_refused_for_its_direction(
+    mcu: VirtualMcu, peer: Peer, message: int, size: int, link: int, make_payload: Callable[[int], bytes]
+) -> None:
+    key = TEST_KEY if link in wire.OF_THE_HOST else TEST_OPERATOR_KEY
+    own = (message, link) in ((wire.OPEN, 0), (wire.COMMAND, 0), (wire.COMMAND, 2))
+    payload = make_payload(size - 1) + b"\x00"
+    frame = wire.RawFrame(message=message, payload=payload, system=255, component=1, link=link)
+    mcu.feed(wire.pack(frame, sequence=0, stamp=0, key=key))
+    assert mcu.facts.rejected == 1
+    assert mcu.facts.refusal == ("flags-wrong" if own else "direction-wrong")
+
+
+def test_inputs_that_change_between_the_two_computations_are_noticed(lib: ctypes.CDLL) -> None:
+    """As a fault in between would: here the first answer is written over the request that the second one reads."""
+    sizes = dict.fromkeys(("pair", "inputs", "second"), 4096)
+    room = {name: (ctypes.c_uint8 * size)() for name, size in sizes.items()}
+    table = ctypes.c_void_p(ctypes.addressof(ctypes.c_uint8.in_dll(lib, "eg_policy_table")))
+    step = lib.eg_pair_step
+    step.restype = ctypes.c_bool
+    now = ctypes.c_uint64(1000)
+    lib.eg_pair_init(table, room["pair"], None, now)
+    apart = (ctypes.c_uint8 * 4096)()
+    assert step(table, room["pair"], room["inputs"], now, apart, room["second"])
+    lib.eg_pair_init(table, room["pair"], None, now)
+    assert not step(table, room["pair"], room["inputs"], now, room["inputs"], room["second"])
