@@ -78,6 +78,13 @@ def test_a_finding_names_values_at_which_it_is_so() -> None:
     assert said["EG1406"] == "rule `near` holds while every signal is nominal: `distance` 0"
 
 
+def test_a_finding_about_a_rule_of_the_microcontroller_names_the_range_or_the_rule_above() -> None:
+    never = found(*_given("local-comparison-never-true"))[0]
+    assert (never.message, never.hint) == ("`sink > 12.0` is never true", "`sink` is -10 to 10")
+    shadowed = found(*_given("local-rule-shadowed"))[0]
+    assert shadowed.message == "this rule never acts: whenever it holds, the one at line 14 does"
+
+
 def test_a_constant_comparison_names_the_ranges() -> None:
     (finding,) = found(*_given("threshold-outside-the-range"))
     assert (finding.message, finding.hint) == ("`speed > 80.0` is never true", "`speed` is 0 to 60")
