@@ -25,7 +25,7 @@ from edgeguard.program import (
 )
 from edgeguard.types import Authority, Command
 from hil.firmware import build
-from tests.firmware.reference import campaign, machine, tables
+from tests.firmware.reference import campaign, core, machine, tables
 from tests.firmware.reference.compare import Account, compare, difference, unlike_resets
 from tests.firmware.reference.core import Rules
 from tests.firmware.reference.gates import GateRun
@@ -107,6 +107,50 @@ def _agree(program: Program, folder: Path, *, seed: int) -> None:
     assert run.commands == 25 * len(program.envelope)
 
 
+@pytest.fixture(scope="module")
+def climbing(rich: Program, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """The policy of the worked example of docs/reference/policy-semantics.md, S13; without rates, goals are outputs."""
+    rules = tuple(
+        LocalRule(line, "", (Term(0, Relation.BELOW, near),), Command({"climb": value}))
+        for line, (near, value) in enumerate(((0.3, 0.0), (3.0, -0.3)))
+    )
+    own = Microcontroller(stop=False, sensors=(SensorSpec("ground", 0.0, 40.0, 0.1),), rules=rules)
+    climb = ActuatorLimit("climb", -1.5, 2.0, float("inf"), float("inf"), -0.7)
+    program = replace(rich, envelope=(climb,), microcontroller=own)
+    return Machine(compile_core(program, tmp_path_factory.mktemp("climb")))
+
+
+@pytest.mark.parametrize(
+    ("mode", "ground", "age_ms", "latches", "goal"),
+    [
+        (2, 20.0, 10, 0, -0.7),
+        (2, 2.9, 10, 0, -0.3),
+        (2, 3.0, 10, 0, -0.7),
+        (2, 2.9999999, 10, 0, -0.7),
+        (2, 0.2, 100, 0, 0.0),
+        (2, 0.2, 101, 0, -0.7),
+        (2, 40.0, 10, 0, -0.7),
+        (2, -0.1, 10, 0, -0.7),
+        (2, 0.2, 10, 1, -0.7),
+        (0, 0.2, 10, 0, -0.7),
+        (3, 0.2, 10, 0, -0.7),
+    ],
+)
+def test_both_machines_carry_out_the_worked_example(
+    climbing: Machine, mode: int, ground: float, age_ms: int, latches: int, goal: float
+) -> None:
+    now, table = np.array([2_000_000], np.uint64), climbing.table()
+    before = climbing.begin(table, None, now)
+    before["mode"], before["latches"] = mode, latches
+    inputs = np.zeros(1, climbing.layout.inputs)
+    reading = inputs["senses"]["sensor"]
+    later = now + np.uint64(1_000)
+    reading["value"], reading["valid"] = round(ground * 1e6), 1
+    reading["at_us"] = later - np.uint64(age_ms * 1_000)
+    for one in (core.step, climbing.step):
+        assert one(table, before, inputs, later)[1]["value"][0, 0] == round(goal * 1e6)
+
+
 def test_a_table_that_is_not_sound_locks_both_out(whole: Machine) -> None:
     unsound = 0
     for table in tables.many(np.random.default_rng(4), whole.table(), 150):
@@ -164,7 +208,7 @@ def test_a_difference_is_printed_as_its_smallest_step(patched: Patched) -> None:
 
 
 def test_a_core_that_differs_from_its_pair_is_noticed(patched: Patched) -> None:
-    changed = patched("eg_pair.c", "*second = eg_step(table, &other, inputs, now_us)", "*second = *first")
+    changed = patched("eg_pair.c", "*second = eg_step(", "*second = (eg_outputs){0};\n    (void)eg_step(")
     with pytest.raises(LinkError, match="the core and its pair differ in"):
         compare(changed, changed.table(), seed=8, traces=50, steps=2)
 

@@ -1,6 +1,6 @@
 """The campaign of `make compare-machines`: every policy of the repository and many generated ones, both machines.
 
-Exit status 1 when anything differs, or when the traces did not reach what they are there to reach.
+Exit status 5 when anything differs, or when the traces did not reach what they are there to reach.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeguard.errors import LinkError
 from edgeguard.program import Program
 from tests.firmware.reference import tables
 from tests.firmware.reference.compare import Account, compare, difference, unlike_resets
@@ -161,6 +162,14 @@ def _row(name: str, cells: Any) -> str:
 
 def main() -> int:
     """Run the campaign; 0 when nothing differs."""
+    try:
+        return _run()
+    except LinkError as error:
+        print(f"compare-machines: {error}", file=sys.stderr)
+        return 1
+
+
+def _run() -> int:
     parser = argparse.ArgumentParser(prog="compare-machines", description=__doc__)
     parser.add_argument("--traces", type=int, default=FULL_RUN, help="in total, at least")
     parser.add_argument("--steps", type=int, default=12, help="a trace")
@@ -186,7 +195,7 @@ def main() -> int:
         *(f"not reached: {m}" for m in missing),
     ]:
         print(line)
-    return 1 if campaign.differences or campaign.gates.problems or missing else 0
+    return 5 if campaign.differences or campaign.gates.problems or missing else 0
 
 
 if __name__ == "__main__":

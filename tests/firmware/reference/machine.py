@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,18 @@ def compile_core(program: Program, folder: Path, *, core: Path = SOURCES / "core
 
     Raises:
         PolicyError: the policy does not fit the microcontroller.
-        LinkError: the compiler fails; its output is in the message.
+        LinkError: there is no compiler, or it fails; its output is in the message.
     """
+    compiler = os.environ.get("CC", "cc")
+    if shutil.which(compiler) is None:
+        raise LinkError(
+            f"the core is built with `{compiler}`, which is not installed: on Debian or Ubuntu "
+            "`apt-get install gcc libc6-dev`"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "policy_table.h").write_text(emit(program), encoding="ascii")
     sources = [*sorted(core.glob("*.c")), SOURCES / "board" / "lib" / "eg_lib_traces.c"]
-    command = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-fPIC", "-shared", f"-I{folder}", f"-I{core}"]
+    command = [compiler, "-std=c11", "-O2", "-fPIC", "-shared", f"-I{folder}", f"-I{core}"]
     done = subprocess.run(
         [*command, "-o", str(folder / LIBRARY), *map(str, sources)],
         capture_output=True,
