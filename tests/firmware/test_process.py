@@ -62,6 +62,11 @@ def connect(mcu: ProcessMcu, program: Program) -> TransportLink:
     )
 
 
+def is_open(link: TransportLink) -> bool:
+    link.poll(time.monotonic())
+    return link.status.state == "open"
+
+
 @pytest.fixture(scope="module")
 def process_mcu(program: Program) -> Iterator[ProcessMcu]:
     with ProcessMcu(program) as mcu:
@@ -141,7 +146,7 @@ def test_hostile_bytes_do_not_break_the_sanitized_firmware(program: Program) -> 
                 continue
         os.close(line)
         link = connect(mcu, program)
-        wait_for(lambda: link.poll(time.monotonic()) or link.status.state == "open")
+        wait_for(lambda: is_open(link))
         assert ping(link, 0.5).status.crc_errors >= 0
         link.close()
 
