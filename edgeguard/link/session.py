@@ -212,6 +212,9 @@ class HostSession:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _hear(self, offer: Offer, operator: OperatorSession, now: float) -> bytes:
+        if not self._session or offer.session != self._session:
+            self.rejected += 1
+            return b""
         self.received += 1
         answer = operator.hear(offer, now)
         self.sent += bool(answer)

@@ -207,6 +207,18 @@ def test_offer_that_is_forged_or_another_message_on_its_link_is_refused(
     assert open_session.status.rejected == 3
 
 
+def test_offer_of_another_session_is_refused(mcu: Mcu, open_session: TransportLink) -> None:
+    open_session.arm(0.0)
+    mcu.offer(session=b"another.", flags=0x80 | messages.READY)
+    open_session.poll(0.02)
+    assert (mcu.asked, open_session.status.rejected) == ([], 1)
+    open_session.poll(0.2)
+    assert open_session.status.state == "waiting"
+    mcu.offer(session=b"", flags=0x80 | messages.READY)
+    open_session.poll(0.22)
+    assert (mcu.asked, open_session.status.rejected) == ([], 2)
+
+
 def test_silence_ends_the_session(mcu: Mcu, open_session: TransportLink) -> None:
     open_session.poll(0.1)
     assert open_session.status.state == "open"
