@@ -121,7 +121,8 @@ mcu-faults: $(VENV)/.installed-dev  ## hosts that are killed, hang, flood or mis
 	@$(PY) -m bench.mcu_faults --count $(or $(COUNT),100) $(ARGS)
 
 vectors: $(VENV)/.installed-dev compiler  ## write the link's conformance vectors anew, and ask other decoders
-	@$(PY) tools/link-vectors $(ARGS)
+	@$(PY) tools/link-vectors
+	@$(RUN)/pytest -q tests/link/test_vectors*.py tests/link/test_protocol_page.py $(ARGS)
 	@$(PY) tools/check-wire-with-node
 
 bench-link: $(VENV)/.installed-dev compiler  ## the line: round trips, throughput, and what a command costs
