@@ -58,8 +58,8 @@ def rich() -> Program:
 
 @pytest.fixture(scope="module")
 def whole(rich: Program) -> Machine:
-    """The library of the firmware as `hil` builds and tests use it."""
-    return Machine(build(rich, "lib"))
+    """The library of the firmware as `hil` builds it, with the sanitizer of undefined behaviour."""
+    return Machine(build(rich, "lib", sanitize=True))
 
 
 @pytest.fixture
