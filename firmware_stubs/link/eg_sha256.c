@@ -31,8 +31,14 @@ static void schedule(uint32_t w[64], const uint8_t block[64]) {
 static void compress(uint32_t state[8], const uint8_t block[64]) {
     uint32_t w[64];
     schedule(w, block);
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    uint32_t a = state[0];
+    uint32_t b = state[1];
+    uint32_t c = state[2];
+    uint32_t d = state[3];
+    uint32_t e = state[4];
+    uint32_t f = state[5];
+    uint32_t g = state[6];
+    uint32_t h = state[7];
     for (uint32_t t = 0u; t < 64u; t++) {
         const uint32_t big1 = rotr(e, 6u) ^ rotr(e, 11u) ^ rotr(e, 25u);
         const uint32_t t1 = h + big1 + ((e & f) ^ (~e & g)) + K[t] + w[t];

@@ -25,7 +25,7 @@ static const dialect_row DIALECT[] = {
 };
 
 static const dialect_row *find(uint32_t message) {
-    for (size_t i = 0u; i < (sizeof DIALECT / sizeof DIALECT[0]); i++) {
+    for (size_t i = 0u; i < (sizeof(DIALECT) / sizeof(DIALECT[0])); i++) {
         if (DIALECT[i].message == message) {
             return &DIALECT[i];
         }
