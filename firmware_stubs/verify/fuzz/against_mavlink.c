@@ -144,8 +144,7 @@ static uint32_t make(input *in, uint8_t raw[RAW_ROOM]) {
     const uint8_t link = ((how & 0x08u) != 0u) ? take8(in) : (uint8_t)((kind >> 4) % 4u);
     const uint32_t total = sealed(raw, length, link, how, in);
     if ((how & 0x40u) != 0u) {
-        const uint32_t place = take8(in) % total;
-        raw[place] ^= take8(in);
+        take_change(in, raw, total);
     }
     return total;
 }

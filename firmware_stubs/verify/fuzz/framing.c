@@ -49,11 +49,15 @@ static void receive(uint8_t byte) {
 static size_t sign_one(input *in, uint8_t out[EG_FRAME_MAX]) {
     eg_frame *frame = &issued[issued_count];
     const uint8_t kind = take8(in);
-    *frame = (eg_frame){.message = EG_HELLO + (kind % 5u), .system = take8(in), .component = take8(in)};
+    *frame = (eg_frame){.message = EG_HELLO + (kind % 5u)};
+    frame->system = take8(in);
+    frame->component = take8(in);
     frame->link = (kind >> 4) % 4u;
     frame->length = size_of(frame->message);
     take_bytes(in, frame->payload, frame->length);
-    return eg_pack(frame, take8(in), ((uint64_t)take32(in) << 16) | take8(in), &FUZZ_KEYS, out);
+    const uint8_t sequence = take8(in);
+    const uint64_t stamp = (uint64_t)take32(in) << 16;
+    return eg_pack(frame, sequence, stamp | take8(in), &FUZZ_KEYS, out);
 }
 
 /* A frame that was signed, and then changed: must not come out. Or cut: may, when what follows happens to complete it. */

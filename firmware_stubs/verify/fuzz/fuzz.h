@@ -44,6 +44,12 @@ static inline void take_bytes(input *in, uint8_t *out, uint32_t count) {
     }
 }
 
+/* Changes one byte. C does not say in which order two calls in one expression are made: hence a function. */
+static inline void take_change(input *in, uint8_t *data, size_t length) {
+    const size_t place = take8(in) % length;
+    data[place] ^= take8(in);
+}
+
 /* Not the public test keys: a frame of the vectors in a corpus must not look as if this run had signed it. */
 static const eg_keys FUZZ_KEYS = {.key = {"a key that only fuzz targets use", "and one more, for the operator s"}};
 

@@ -207,6 +207,11 @@ static void mode_is_explained(const eg_device *d, const signed_frame *f, bool st
     REQUIRE(is == d->pair.state.mode);
     REQUIRE((was != (uint8_t)EG_LOCKOUT) || (is == (uint8_t)EG_LOCKOUT));
     REQUIRE((is != (uint8_t)EG_SILENT) || (was == (uint8_t)EG_SILENT));
+    REQUIRE(!stepped || !stop_is_pressed(d) || ((d->outputs.latches & EG_LATCH_STOP) != 0u));
+    for (uint32_t i = 0u; stepped && (was == (uint8_t)EG_ENABLED) && (i < EG_ACTUATORS); i++) {
+        REQUIRE(position_is_known(d, i, now_us) ||
+                ((d->outputs.latches & (EG_LATCH_FEEDBACK | EG_LATCH_STOP)) != 0u));
+    }
     REQUIRE((is != (uint8_t)EG_FALLBACK_ONLY) || (was == is) || (was == (uint8_t)EG_ENABLED));
     if (is != (uint8_t)EG_ENABLED) {
         return;

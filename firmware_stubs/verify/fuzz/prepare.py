@@ -132,8 +132,10 @@ def _against_mavlink() -> dict[str, bytes]:
 # ---- programs for the whole device -----------------------------------------------------------------------------------
 
 TIME, OPEN, SET, ASK, OPERATOR, SENSE, REPLAY, RESET, ENABLE, REST = 1, 4, 5, 8, 9, 10, 12, 13, 14, 15
-ENABLED = bytes([ENABLE, 3, *([4, 128] * 10)])
+ENABLED = bytes([ENABLE, 3, 7, 7, *([4, 128] * 10)])
 STEP_20_MS = bytes([TIME, 5])
+FRAMES_OF_GOING = 23
+"""The place in the ring of the next frame after `going`: 13 of enabling, and two in each of five steps."""
 COMMANDS = bytes([SET, 0x10, 4, 200, SET | 0x10, 0x10, 4, 60])
 
 
@@ -162,6 +164,10 @@ def _session() -> dict[str, bytes]:
         "reflected": going + bytes([REST, 0]) + bytes([part for i in range(64) for part in (REPLAY, 0, i)]),
         "backwards": going + bytes([REST, 0xFF, 99]) + STEP_20_MS + COMMANDS,
         "times": going + b"".join(bytes([TIME, span]) + COMMANDS for span in spans),
+        "stale": going + bytes([ASK, 0x40, 1, 1, 0]) + STEP_20_MS * 6 + bytes([REPLAY, 0, FRAMES_OF_GOING]),
+        "other-policy": going + bytes([SET, 0x11, 4, 200, 16, 1]) + STEP_20_MS,
+        "latched": going + bytes([SENSE, 0x40, 0, TIME, 3, SENSE, 0x41, RESET, 4]) + STEP_20_MS + ENABLED,
+        "led": going + bytes([SENSE, 0, 1, 0, SET, 0x10, 0, TIME, 3, TIME, 3]),
         "rules": going
         + bytes([SENSE, 1, 4, 5, 0, SENSE, 3, 4, 200, 0])
         + bytes([TIME, 0x80 | 11])

@@ -88,7 +88,7 @@ static void sign_and_deliver(eg_frame *frame, input *in, uint8_t how) {
     size_t length = eg_pack(frame, (uint8_t)w.ringed, w.now_us / 10u, &w.identity.keys, raw);
     remember(raw, length);
     if ((how & 0x80u) != 0u) { /* arrives broken */
-        raw[take8(in) % length] ^= (uint8_t)(take8(in) | 1u);
+        take_change(in, raw, length);
     } else if ((how & 0x40u) != 0u) { /* arrives cut */
         length = take8(in) % length;
     }
@@ -103,7 +103,7 @@ static void send_open(input *in, uint8_t how) {
     f.payload[32] = EG_PROTOCOL;
     f.payload[33] = EG_FLAG_ALWAYS;
     if ((how & 0x01u) != 0u) {
-        f.payload[take8(in) % EG_OPEN_SIZE] ^= take8(in);
+        take_change(in, f.payload, EG_OPEN_SIZE);
     }
     signed_frame note = {.open = true};
     memcpy(note.session, f.payload, 8u);
@@ -137,7 +137,7 @@ static void send_command(input *in, uint8_t how, const wish *wanted) {
     f.payload[30] = wanted->action;
     f.payload[31] = EG_FLAG_ALWAYS;
     for (uint32_t changes = how & 0x07u; changes > 0u; changes--) { /* any field may be any value: it is signed so */
-        f.payload[take8(in) % EG_COMMAND_SIZE] ^= take8(in);
+        take_change(in, f.payload, EG_COMMAND_SIZE);
     }
     signed_frame note = {.key = wanted->key,
                          .counter = (uint32_t)eg_load(&f.payload[8], 4u),
@@ -231,7 +231,7 @@ static void replay(input *in, uint8_t how) {
     uint8_t raw[EG_FRAME_MAX];
     memcpy(raw, w.ring[which], w.length[which]);
     if (((how & 0x01u) != 0u) && (w.length[which] > 0u)) {
-        raw[take8(in) % w.length[which]] ^= take8(in);
+        take_change(in, raw, w.length[which]);
     }
     deliver(raw, w.length[which]);
 }
@@ -240,7 +240,7 @@ static void reset(input *in, uint8_t how) {
     eg_retained kept = w.device.kept;
     w.now_us = ((how & 0x01u) != 0u) ? 0u : w.now_us;
     if ((how & 0x02u) != 0u) {
-        ((uint8_t *)&kept)[take8(in) % sizeof kept] ^= (uint8_t)(take8(in) | 1u);
+        take_change(in, (uint8_t *)&kept, sizeof kept);
     }
     boot(((how & 0x0Cu) == 0u) ? NULL : &kept, (uint8_t)(((how & 0x10u) != 0u) ? 0u : 1u));
 }
@@ -268,7 +268,9 @@ static void act(input *in) {
             break;
         }
         case 8u: {
-            const wish other = {op / 16u % EG_KEYS, (uint8_t)(take8(in) % 8u), (uint8_t)(take8(in) % 5u), 0u, 0};
+            wish other = {.key = op / 16u % EG_KEYS};
+            other.action = take8(in) % 8u;
+            other.source = take8(in) % 5u;
             send_command(in, how, &other);
             break;
         }
