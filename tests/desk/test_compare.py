@@ -244,6 +244,11 @@ def test_a_rule_for_the_microcontroller_is_not_stricter_for_being_new() -> None:
     )
 
 
+def test_it_is_told_how_many_rules_there_are() -> None:
+    comparison = compared(WHOLE + OWN, WHOLE + OWN.split("    - {when: gap < 4", maxsplit=1)[0])
+    assert [d.text for d in comparison.differences] == ["`microcontroller.fallback` is 1 rule, was 2 rules"]
+
+
 def test_rules_in_another_order_are_other_rules() -> None:
     rows = OWN.splitlines(keepends=True)
     swapped = "".join([*rows[:-2], rows[-1], rows[-2]])

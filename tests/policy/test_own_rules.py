@@ -26,6 +26,7 @@ let:
   near:  {is: 3.0, unit: m}
   twice: near * 2.0
   fast:  sinking > 2.0
+  deep:  ground * 0.5
 signals:
   ground:  {from: context, unit: km, range: [0, 500], max_age: 100ms}
   sinking: {from: context, unit: m/s, range: [-10, 10], max_age: 100ms, nominal: 0}
@@ -113,6 +114,7 @@ def test_a_signal_and_a_sensor_of_one_name_have_nothing_to_do_with_each_other() 
     [
         ("sinking > 1.0", "it reads only its own `sensors`"),
         ("fast", "it reads only its own `sensors`"),
+        ("falling < deep", "it reads only its own `sensors`"),
         ("authority == model", "it reads only its own `sensors`"),
         ("ground < calibrated.ground", "the microcontroller has no calibration"),
         ("groud < 1.0", "did you mean `ground`"),
@@ -122,6 +124,22 @@ def test_what_it_cannot_know_is_refused_with_the_reason(when: str, hint: str) ->
     with pytest.raises(PolicyError, match="EG1203") as caught:
         with_rule(when)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("ground + 1.0 > 2.0", "a sensor is compared as it is, without arithmetic"),
+        ("-ground > 2.0", "a sensor is compared as it is, without arithmetic"),
+        ("1.0 < 2.0", "this reads no sensor"),
+        ("ground < ground", "this compares two measured values"),
+        ("ground < 1.0 || ground > 2.0", "a local rule has no `||`"),
+    ],
+)
+def test_what_the_table_has_no_room_for_is_refused_with_the_reason(when: str, message: str) -> None:
+    with pytest.raises(PolicyError, match="EG1332") as caught:
+        with_rule(when)
+    assert message in str(caught.value)
 
 
 def test_a_host_rule_that_reads_a_sensor_is_told_whose_it_is() -> None:
