@@ -115,6 +115,8 @@ class SocketChannel:
             raise OSError(str(bad)) from bad
         self._socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(0.0)
+        # As little as the system gives: a command that waits behind a slow reader is too old when it arrives.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BACKLOG)
         if not unix:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command waits for no other
         try:
