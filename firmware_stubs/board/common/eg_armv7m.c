@@ -13,7 +13,7 @@
 #define PERIPHERALS 0x40000000u
 #define PERIPHERALS_SIZE 29u
 
-extern uint32_t eg_stack_top, eg_data_start, eg_data_end, eg_data_load, eg_bss_start, eg_bss_end;
+extern uint32_t eg_stack_top, eg_data_start, eg_data_end, eg_data_load, eg_bss_start, eg_bss_end, eg_kept_start;
 
 /* Written before reset by whoever provisions the board; a real part has it in one-time memory and a random source. */
 extern const eg_identity eg_provision;
@@ -53,9 +53,17 @@ static void protect(uint32_t region, uint32_t base, uint32_t size, uint32_t attr
     *MPU_ATTRIBUTES = attributes | ((size - 1u) << 1) | 1u;
 }
 
+/* The eighths of the data between the variables and what survives a reset, as the bits that take them out of a region. */
+static uint32_t gap(uint32_t data, uint32_t data_size) {
+    const uint32_t eighth = 1u << (data_size - 3u);
+    const uint32_t first = (((uint32_t)&eg_bss_end - data) + (eighth - 1u)) / eighth;
+    const uint32_t end = ((uint32_t)&eg_kept_start - data) / eighth;
+    return ((1u << end) - (1u << first)) << 8;
+}
+
 void eg_protect_memory(uint32_t code, uint32_t code_size, uint32_t data, uint32_t data_size) {
     protect(0u, code, code_size, CODE_READ_ONLY);
-    protect(1u, data, data_size, DATA_NEVER_RUN);
+    protect(1u, data, data_size, DATA_NEVER_RUN | gap(data, data_size));
     protect(2u, PERIPHERALS, PERIPHERALS_SIZE, DEVICE_NEVER_RUN);
     *MPU_CONTROL = MPU_ENABLE;
     __asm volatile("dsb\nisb" ::: "memory");

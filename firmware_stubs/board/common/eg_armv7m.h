@@ -13,7 +13,8 @@ void eg_reset(void);
 void eg_stopped(void);
 
 /* From now on only code runs, and nobody writes it; only data and peripherals can be written, and what is none of the
- * three cannot be read either. Below the stack lies nothing, so that a stack that grows out of its room faults.
+ * three cannot be read either. Below the stack lies nothing, so that a stack that grows out of its room faults;
+ * between the variables and what survives a reset lies a gap, so that a write that runs away faults before it gets there.
  * Sizes are powers of two, given as exponents; a region begins at a multiple of its size. */
 void eg_protect_memory(uint32_t code, uint32_t code_size, uint32_t data, uint32_t data_size);
 

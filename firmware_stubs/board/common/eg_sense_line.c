@@ -7,7 +7,7 @@
 #define CONTACT_OPEN 0u
 
 /* Stands for the level of a pin, which no reset of the core changes. Whatever is no CONTACT_CLOSED is open.
- * Its own section, so that it lies where a rig finds it: right above the stack. */
+ * Its own section, so that it lies where a rig finds it: first of what survives a reset. */
 __attribute__((section(".contact"))) static uint32_t contact;
 
 /* CRC-8, polynomial 0x07, start 0xFF: all bytes 0 do not pass. */
