@@ -45,16 +45,16 @@ class Bench:
     def __init__(self, elf: Path | None = None) -> None:
         """`elf`: a build of the firmware in a folder of `hil.firmware`; absent: built for `PROGRAM`."""
         self.firmware: Firmware = study(elf or build(PROGRAM, "qemu"))
-        self._lives: list[tuple[Machine, Golden, Chances]] = []
+        self.lives: list[tuple[Machine, Golden, Chances]] = []
         for script in SCRIPTS:
             machine = Machine(self.firmware.elf, PAGE, rooms=self.firmware.rooms)
             golden = live(machine, script, self.firmware.named())
-            self._lives.append((machine, golden, Chances(self.firmware, golden)))
+            self.lives.append((machine, golden, Chances(self.firmware, golden)))
 
     def run(self, seed: int, number: int) -> tuple[Injection, Golden, Outcome]:
         """Run the flip that a seed and a number stand for."""
         rng = random.Random(f"{seed}:{number}")
-        machine, golden, chances = self._lives[rng.randrange(len(self._lives))]
+        machine, golden, chances = self.lives[rng.randrange(len(self.lives))]
         flip = chances.draw(rng)
         outcome = live_on(machine, golden, flip, self.firmware.used)
         verdict: Verdict = judge(golden, outcome)

@@ -127,7 +127,7 @@ class Facts(ctypes.Structure):
             (
                 *("instructions", "us", "resets", "faults", "refused", "overruns"),
                 *("flipped", "flip_pc", "flip_address", "flip_before"),
-                *("log_used", "segments_used", "traced", "records_used", "fault_pc", "fault_from"),
+                *("log_used", "segments_used", "traced", "records_used", "fault_pc", "fault_from", "gaps"),
             )
         )
     )
@@ -147,6 +147,8 @@ class Facts(ctypes.Structure):
     records_used: int
     fault_pc: int
     fault_from: int
+    gaps: int
+    """Eighths of the data that memory protection takes away, a bit each."""
 
 
 @final

@@ -75,7 +75,7 @@ def judge(golden: Golden, outcome: Outcome) -> Verdict:
     noticed = tuple(_noticed(outcome))
     if after == before and not noticed:
         return Verdict(MASKED)
-    found = [reason for reason in _breaches(golden.script, outcome, after, end_us) if reason]
+    found = list(breaches(golden.script, outcome, after, end_us))
     if found:
         return Verdict(BREACH, tuple(found))
     if noticed:
@@ -129,13 +129,14 @@ def _same(limit: ActuatorLimit, before: Track, after: Track, end_us: int, first_
 # ---- breaches --------------------------------------------------------------------------------------------------------
 
 
-def _breaches(script: Script, outcome: Outcome, after: Sequence[Track], end_us: int) -> Iterator[str]:
+def breaches(script: Script, outcome: Outcome, after: Sequence[Track], end_us: int) -> Iterator[str]:
+    """Say where the output stages left the envelope; nothing if they never did."""
     resets = tuple(change.us for change in outcome.log if change.actuator == RESET)
+    spans = tuple(_without_authority(script, outcome.asked_us, resets, end_us))
     for limit, track in zip(PROGRAM.envelope, after):
-        yield _outside(limit, track)
-        yield _too_fast(limit, track)
-        for first, last in _without_authority(script, outcome.asked_us, resets, end_us):
-            yield _not_safe(limit, track, first, last, _due(outcome, resets, first))
+        found = [_outside(limit, track), _too_fast(limit, track)]
+        found += [_not_safe(limit, track, first, last, _due(outcome, resets, first)) for first, last in spans]
+        yield from (reason for reason in found if reason)
 
 
 def _outside(limit: ActuatorLimit, track: Track) -> str:

@@ -365,6 +365,7 @@ void fl_load(fl_machine *m, const fl_snapshot *s) {
     m->log_used = s->log_used;
     m->flip_at = FL_NEVER;
     m->flipped = m->traced = m->sent_used = m->records_used = 0u;
+    m->flip_pc = m->flip_address = m->flip_before = m->fault_pc = m->fault_from = 0u;
     for (uint32_t i = 0u; i < FL_REGISTERS; i++) {
         set(m, REGISTERS[i], s->registers[i]);
     }

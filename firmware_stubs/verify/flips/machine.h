@@ -118,7 +118,7 @@ typedef struct {
     uint64_t instructions, us;
     uint32_t resets, faults, refused, overruns;
     uint32_t flipped, flip_pc, flip_address, flip_before;
-    uint32_t log_used, segments_used, traced, records_used, fault_pc, fault_from;
+    uint32_t log_used, segments_used, traced, records_used, fault_pc, fault_from, gaps;
 } fl_facts_row;
 
 /* view.c: each copies to `out`, which has room for all there can be, and returns how many. */

@@ -55,5 +55,6 @@ void fl_facts(const fl_machine *m, fl_facts_row *out) {
         .records_used = m->records_used,
         .fault_pc = m->fault_pc,
         .fault_from = m->fault_from,
+        .gaps = m->gaps_made,
     };
 }
