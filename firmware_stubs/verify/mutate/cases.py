@@ -179,6 +179,10 @@ def _starts(rng: np.random.Generator, layout: Layout, table: Table, count: int =
 
 def _table_edges(rng: np.random.Generator, layout: Layout, like: Table) -> Iterator[Starts]:
     """Starts from tables in which one number is the last that is sound, or the first that is not."""
+    kept = np.zeros(2, layout.retained)
+    kept["record"]["output"] = like["actuator"]["max"] // 2
+    kept["record"]["mode"], kept["record"]["latches"] = 1, 5
+    kept["record"]["check"][1] = retained.check_of(kept["record"][1])  # and the first has none that is sound
     now = rng.integers(0, 2**40, size=2).astype(np.uint64)
     for path, value in _changes(like):
         table = like.copy()
@@ -186,7 +190,7 @@ def _table_edges(rng: np.random.Generator, layout: Layout, like: Table) -> Itera
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
-        yield Starts(table, None, now, retained.begin(table, layout.state, None, now))
+        yield Starts(table, kept, now, retained.begin(table, layout.state, kept, now))
 
 
 def _changes(table: Table) -> Iterator[tuple[tuple[Any, ...], int]]:
