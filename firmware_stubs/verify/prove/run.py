@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_stubs.verify.prove import controls, prover, tables
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parents[1] / "core"
-OUT = HERE.parents[2] / "out" / "prove"
 CHECKED = ("memory", "retained", "arithmetic")
 """Proofs with the prover's own checks of overflow, bounds, pointers and shifts; `memory` over the untouched core."""
 PROOFS = (
@@ -32,6 +33,13 @@ CONTROLS_TABLE = "extreme-rules"
 SECONDS = 900
 
 
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    program: Path
+    work: Path
+    cpu: int
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prove, print a line a proof, and return the exit code: 0 all as it must be, 1 something is not, 2 no prover."""
     asked = _arguments(arguments)
@@ -40,9 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except prover.MissingError as reason:
         print(f"prove-firmware: {reason}", file=sys.stderr)
         return 2
-    shutil.rmtree(OUT, ignore_errors=True)
     try:
-        bad = list(_run(program, asked))
+        with tempfile.TemporaryDirectory() as name:
+            bad = list(_run(_Bench(program, Path(name), asked.cpu), asked))
     except (controls.StaleError, tables.NoTableError) as reason:
         print(f"prove-firmware: {reason}", file=sys.stderr)
         return 1
@@ -70,46 +78,44 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(program: Path, asked: argparse.Namespace) -> Iterator[str]:
-    extremes = tables.write_extremes(OUT / "tables")
+def _run(bench: _Bench, asked: argparse.Namespace) -> Iterator[str]:
+    extremes = tables.write_extremes(bench.work / "tables")
     if not asked.only_controls:
-        policies, none = tables.write_policies(OUT / "tables")
+        named = ("sign_gate",) if asked.slice else tuple(asked.table or ())
+        policies, none = tables.write_policies(bench.work / "tables", named)
         for name, reason in none.items():
             print(f"{name}: no table, as it should be: {reason}")
         found = {**policies, **extremes}
-        wanted = ["sign_gate"] if asked.slice else (asked.table or list(found))
-        for name in wanted:
+        for name in named or found:
             if name not in found:
                 raise tables.NoTableError(f"there is no table `{name}`; there are: {', '.join(found)}")
-            yield from _prove(program, asked, name, found[name])
+            yield from _prove(bench, asked, name, found[name])
     if not asked.no_controls:
-        yield from _refute(program, asked, extremes[CONTROLS_TABLE])
+        yield from _refute(bench, asked, extremes[CONTROLS_TABLE])
 
 
-def _prove(program: Path, asked: argparse.Namespace, name: str, table: Path) -> Iterator[str]:
+def _prove(bench: _Bench, asked: argparse.Namespace, name: str, table: Path) -> Iterator[str]:
     for proof in SLICE if asked.slice else (asked.proof or PROOFS):
-        verdict = _ask(program, table, proof, None, asked.cpu)
+        verdict = _ask(bench, table, proof, None)
         print(f"{name:16} {proof:16} {verdict.answer:10} {verdict.seconds:7.1f} s  {verdict.why}", flush=True)
         if verdict.answer != "proved":
             yield f"{name}: `{proof}` is {verdict.answer}"
 
 
-def _refute(program: Path, asked: argparse.Namespace, table: Path) -> Iterator[str]:
+def _refute(bench: _Bench, asked: argparse.Namespace, table: Path) -> Iterator[str]:
     for control in controls.CONTROLS:
         if asked.slice and control.name not in SLICE_CONTROLS:
             continue
-        verdict = _ask(program, table, control.proof, control, asked.cpu)
+        verdict = _ask(bench, table, control.proof, control)
         took = f"{verdict.answer:10} {verdict.seconds:7.1f} s"
         print(f"control: {control.name:44} {control.proof:16} {took}  {verdict.why}", flush=True)
         if verdict.answer != "refuted":
             yield f"control `{control.name}` is {verdict.answer}"
 
 
-def _ask(
-    program: Path, table: Path, proof: str, control: controls.Control | None, cpu: int
-) -> prover.Verdict:
-    core = OUT / "core"
+def _ask(bench: _Bench, table: Path, proof: str, control: controls.Control | None) -> prover.Verdict:
+    core = bench.work / "core"
     shutil.rmtree(core, ignore_errors=True)
     controls.copy_core(CORE, core, control, abstract=proof != "memory")
     source = HERE / ("pair.c" if proof == "copies" else "properties.c")
-    return prover.ask(program, source, (core, table), proof, checked=proof in CHECKED, cpu=cpu)
+    return prover.ask(bench.program, source, (core, table), proof, checked=proof in CHECKED, cpu=bench.cpu)

@@ -41,8 +41,8 @@ class Row:
         )
 
 
-def write_policies(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Write the table of each policy; the folders by name, and for those without one the reason.
+def write_policies(folder: Path, only: tuple[str, ...] = ()) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write the table of each policy, or of `only` these; the folders by name, and the reason of those without one.
 
     Raises:
         NoTableError: a policy is refused for another reason than its times.
@@ -50,6 +50,8 @@ def write_policies(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     found: dict[str, Path] = {}
     none: dict[str, str] = {}
     for policy in sorted((ROOT / "policies").glob("*.yaml")):
+        if only and policy.stem not in only:
+            continue
         where = folder / policy.stem
         where.mkdir(parents=True, exist_ok=True)
         command = [
