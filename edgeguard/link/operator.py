@@ -70,7 +70,12 @@ class OperatorSession:
         self._until[Action.ARM] = now + ARM_WINDOW
 
     def release(self, now: float) -> None:
-        """Release the latches that the newest OFFER shows. One that comes after that was not seen, and stays."""
+        """Release the latches that the newest OFFER shows. One that comes after that was not seen, and stays.
+
+        Ends a request to arm: who has released has not armed yet, and what was asked before was asked of a machine
+        that was latched.
+        """
+        self._until.pop(Action.ARM, None)
         self._seen = 0 if self._offer is None else self._offer.latches
         if not self._seen:
             self.note = "release: the microcontroller has shown nothing to release"

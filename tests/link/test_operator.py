@@ -148,10 +148,18 @@ def test_what_was_never_shown_is_not_released(panel: Panel, heard: bool) -> None
     assert panel.hears(0.1, latches=1) == []
 
 
-def test_release_comes_before_arm(panel: Panel) -> None:
+def test_release_ends_a_request_to_arm_that_was_made_before_it(panel: Panel) -> None:
     panel.hears(latches=1)
     panel.session.arm(0.0)
     panel.session.release(0.0)
+    assert [asked.action for asked in panel.hears(0.1, latches=1, flags=READY)] == [Action.RELEASE]
+    assert panel.hears(0.2, flags=READY) == []
+
+
+def test_release_comes_before_an_arm_that_was_asked_for_after_it(panel: Panel) -> None:
+    panel.hears(latches=1)
+    panel.session.release(0.0)
+    panel.session.arm(0.0)
     assert [asked.action for asked in panel.hears(0.1, latches=1, flags=READY)] == [Action.RELEASE]
     assert [asked.action for asked in panel.hears(0.2, flags=READY)] == [Action.ARM]
 
