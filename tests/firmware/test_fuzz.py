@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from firmware_stubs.verify.fuzz import prepare, run
+from firmware_stubs.verify.fuzz.replays import Replays, passes
 
 HOSTILE = Path(__file__).parents[1] / "hostile" / "link"
-FOLDERS = (f"-I{run.FIRMWARE / 'core'}", f"-I{run.FIRMWARE / 'link'}", f"-I{run.HERE}")
-OPTIONS = ("-std=gnu11", "-O1", "-w", "-fsanitize=undefined", "-fno-sanitize-recover=all")
-CC = os.environ.get("CC", "cc").split()
 SECONDS = 3
 """For each target."""
 
@@ -44,37 +40,9 @@ DEFECTS = (
 )
 
 
-class Replay:
-    """The targets as ordinary programs, with one source changed at will."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        prepare.write_table(folder)
-        self.objects: dict[str, Path] = {}
-        self.count = 0
-
-    def build(self, target: str, changed: dict[str, str] | None = None) -> Path:
-        found = next(t for t in run.targets() if t.name == target)
-        self.count += 1
-        program = self.folder / f"{target}-{self.count}"
-        sources = [*(str(run.HERE / name) for name in (*found.own, "replay.c"))]
-        sources += [str(run.FIRMWARE / name) for name in found.firmware]
-        objects = [str(self._object(Path(source), changed or {})) for source in sources]
-        subprocess.run([*CC, *OPTIONS, *objects, "-o", str(program)], check=True)
-        return program
-
-    def _object(self, source: Path, changed: dict[str, str]) -> Path:
-        text = changed.get(str(source))
-        made = self.folder / f"{source.stem}{'' if text is None else f'-{self.count}'}.o"
-        if text is not None or not made.exists():
-            command = [*CC, *OPTIONS, f"-I{self.folder}", *FOLDERS, "-x", "c", "-", "-c", "-o", str(made)]
-            subprocess.run(command, input=(text or source.read_text()).encode(), check=True)
-        return made
-
-
 @pytest.fixture(scope="module")
-def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
-    return Replay(tmp_path_factory.mktemp("replay"))
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Replays:
+    return Replays(tmp_path_factory.mktemp("replay"))
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +53,15 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def passes(program: Path, files: list[Path]) -> bool:
-    done = subprocess.run([str(program), *map(str, files)], capture_output=True, check=False)
-    return done.returncode == 0
-
-
 @pytest.mark.parametrize("target", ["framing", "session"])
 def test_every_input_that_fuzzing_once_stopped_at_and_every_seed_holds(
-    replay: Replay, seeds: Path, target: str
+    replay: Replays, seeds: Path, target: str
 ) -> None:
     files = [*sorted(HOSTILE.glob(f"*.{target}")), *sorted((seeds / target).iterdir())]
     assert len(files) > 10
-    assert passes(replay.build(target), files)
+    program = replay.build(target)
+    assert program is not None
+    assert passes(program, files)
 
 
 def test_hostile_inputs_are_named_after_a_target() -> None:
@@ -106,13 +71,14 @@ def test_hostile_inputs_are_named_after_a_target() -> None:
 
 @pytest.mark.parametrize(("name", "old", "new"), DEFECTS)
 def test_defect_is_noticed_from_the_seeds_alone(
-    replay: Replay, seeds: Path, name: str, old: str, new: str
+    replay: Replays, seeds: Path, name: str, old: str, new: str
 ) -> None:
     source = run.FIRMWARE / name
     text = source.read_text()
     assert text.count(old) >= 1, "the defect's place has changed: write it anew"
     target = "framing" if name.endswith("eg_wire.c") else "session"
-    program = replay.build(target, {str(source): text.replace(old, new)})
+    program = replay.build(target, {source: text.replace(old, new)})
+    assert program is not None
     assert not passes(program, sorted((seeds / target).iterdir()))
 
 

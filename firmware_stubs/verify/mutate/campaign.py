@@ -1,6 +1,7 @@
 """Break the firmware in every small way, one change at a time, and see a test fail each time: `make mutate-firmware`.
 
-A mutant of the core is asked the second implementation's cases first, then the tests; one of the link the tests.
+A mutant of the core is asked the second implementation's cases first, one of the link the claims of the fuzz targets
+over their seeds; whichever nothing notices so far, then, the ordinary tests.
 One that nothing notices and that compiles to the very code of the original is not counted.
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull  # what a mutant breaks is no example to remember
 
 from edgeguard.policy.emit_c import emit
+from firmware_stubs.verify.fuzz.prepare import write_seeds
+from firmware_stubs.verify.fuzz.replays import Replays, passes
 from firmware_stubs.verify.mutate import cases, suite
 from firmware_stubs.verify.mutate.builds import FIRMWARE, Workshop
 from firmware_stubs.verify.mutate.operators import Mutant, enumerations, mutants
@@ -27,6 +30,8 @@ OUT = FIRMWARE.parent / "out" / "mutate"
 CORE = ("core/eg_core.c", "core/eg_envelope.c", "core/eg_pair.c", "core/eg_retained.c")
 LINK = ("link/eg_device.c", "link/eg_report.c", "link/eg_wire.c", "link/eg_sha256.c")
 HEADERS = ("core/eg_core.h", "link/eg_device.h", "link/eg_wire.h")
+CLAIMS = ("framing", "session")
+"""Fuzz targets whose claims mutants of the link must break."""
 SEED, TABLES, TRACES, STEPS = 1, 24, 300, 12
 SECONDS = 10
 """Until a mutant that does not end counts as killed."""
@@ -37,6 +42,7 @@ class Account:
     """What became of one file's mutants. Each is counted once."""
 
     killed_by_cases: Counter[str] = field(default_factory=Counter)
+    """Or by the claims."""
     killed_by_tests: Counter[str] = field(default_factory=Counter)
     survivors: list[Mutant] = field(default_factory=list)
     alike: int = 0
@@ -65,6 +71,9 @@ class Campaign:
         self.cases = cases.make_cases(
             Machine(control).layout, seed=SEED, tables=TABLES, traces=TRACES, steps=STEPS
         )
+        self.replays = Replays(OUT / "claims")
+        for target in CLAIMS:
+            write_seeds(target, OUT / "seeds" / target)
         headers = "".join((FIRMWARE / name).read_text() for name in HEADERS)
         self.groups = enumerations(headers)
 
@@ -72,7 +81,10 @@ class Campaign:
         """Whether the original passes all that mutants are asked."""
         library = self.core.library({}, "control")
         assert library is not None  # noqa: S101 - as above
-        return self._agrees(library) and (not self.tests or suite.run(OUT / "tests", {}, "control"))
+        claims = self._claims_hold(self.replays, {})
+        return (
+            claims and self._agrees(library) and (not self.tests or suite.run(OUT / "tests", {}, "control"))
+        )
 
     def mutants(self, name: str) -> list[Mutant]:
         """Every mutant of one file, relative to `firmware_stubs`."""
@@ -95,14 +107,26 @@ class Campaign:
             yield mutant, fate
 
     def _first_fate(self, source: Path, text: str) -> str:
-        """`broken` or `cases`; empty where the cases notice nothing."""
-        workshop = self.core if source.parent.name == "core" else self.whole
-        library = workshop.library({source: text}, "mutant")
+        """`broken` or `cases`; empty where neither the cases nor the claims notice anything."""
+        changed = {source: text}
+        if source.parent.name != "core":
+            if self.replays.build("session", changed) is None:
+                return "broken"
+            return "" if self._claims_hold(self.replays, changed) else "cases"
+        library = self.core.library(changed, "mutant")
         if library is None:
             return "broken"
-        good = workshop is self.whole or self._agrees(library)
+        good = self._agrees(library)
         library.unlink()
         return "" if good else "cases"
+
+    @staticmethod
+    def _claims_hold(replays: Replays, changed: dict[Path, str]) -> bool:
+        for target in CLAIMS:
+            program = replays.build(target, changed)
+            if program is None or not passes(program, sorted((OUT / "seeds" / target).iterdir()), SECONDS):
+                return False
+        return True
 
     def _last_fate(self, source: Path, text: str) -> str:
         noticed = self.tests and not suite.run(OUT / "tests", {source: text}, "mutant")
@@ -142,9 +166,7 @@ def run(campaign: Campaign, name: str, chosen: list[Mutant]) -> Account:
 
 def table(accounts: dict[str, Account]) -> str:
     """What became of all of them, by file and by operator."""
-    lines = [
-        "| file | mutants | killed by the second implementation | by the tests | left | alike | do not compile |"
-    ]
+    lines = ["| file | mutants | killed by cases or claims | by the tests | left | alike | do not compile |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, a in accounts.items():
         counted = a.killed() + len(a.survivors)
