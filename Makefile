@@ -103,16 +103,16 @@ prove-firmware: $(VENV)/.installed-dev  ## envelope, slew, stop, deadlines and m
 	@$(PY) tools/prove-firmware $(ARGS)
 
 fuzz-firmware: $(VENV)/.installed-dev compiler  ## framing and session under libFuzzer for SECONDS (600) a target
-	@$(PY) tools/fuzz-firmware --seconds $(or $(SECONDS),600) $(ARGS)
+	@tools/fuzz-firmware --seconds $(or $(SECONDS),600) $(ARGS)
 
 mutate-firmware: $(VENV)/.installed-dev compiler  ## break the core in every small way, and see a test fail each time
-	@$(PY) tools/mutate-firmware $(ARGS)
+	@tools/mutate-firmware $(ARGS)
 
 compare-machines: $(VENV)/.installed-dev compiler  ## the core in C against its second implementation, TRACES (1000000)
 	@$(PY) tools/compare-machines --traces $(or $(TRACES),1000000) $(ARGS)
 
 flip-bits: $(VENV)/.installed-dev  ## COUNT (10000) bit flips in memory and registers of the real ARM firmware
-	@$(PY) tools/flip-bits --count $(or $(COUNT),10000) $(ARGS)
+	@tools/flip-bits --count $(or $(COUNT),10000) $(ARGS)
 
 line-faults: $(VENV)/.installed-dev compiler  ## every fault of the line, COUNT (100000) tries each
 	@$(PY) tools/line-faults --count $(or $(COUNT),100000) $(ARGS)
@@ -121,9 +121,9 @@ mcu-faults: $(VENV)/.installed-dev  ## hosts that are killed, hang, flood or mis
 	@$(PY) -m bench.mcu_faults --count $(or $(COUNT),100) $(ARGS)
 
 vectors: $(VENV)/.installed-dev compiler  ## write the link's conformance vectors anew, and ask other decoders
-	@$(PY) tools/link-vectors
+	@tools/link-vectors
 	@$(RUN)/pytest -q tests/link/test_vectors*.py tests/link/test_protocol_page.py $(ARGS)
-	@$(PY) tools/check-wire-with-node
+	@tools/check-wire-with-node
 
 bench-link: $(VENV)/.installed-dev compiler  ## the line: round trips, throughput, and what a command costs
 	@$(PY) -m bench.link $(ARGS)

@@ -37,7 +37,7 @@ static bool rule_is_sound(const eg_table *table, const eg_rule *rule) {
 
 static bool table_is_sound(const eg_table *table) {
     bool sound = (table->arm_commands > 0u) && (table->degraded_us > 0u) && (table->lost_us >= table->degraded_us) &&
-                 (table->sensors <= EG_SENSORS_ROOM) && (table->rules <= EG_RULES_ROOM) && actuators_are_sound(table);
+                 (table->stop <= 1u) && (table->sensors <= EG_SENSORS_ROOM) && (table->rules <= EG_RULES_ROOM) && actuators_are_sound(table);
     for (uint32_t i = 0u; sound && (i < table->rules); i++) {
         sound = rule_is_sound(table, &table->rule[i]);
     }

@@ -74,6 +74,7 @@ static int32_t led(const eg_actuator *limits, const eg_reading *measured, int32_
     if (limits->feedback_age_us == 0u) {
         return target;
     }
+    /* The position is usable and the target inside min..max: so is what is nearest to it in low..high, and it fits. */
     const int64_t low = (int64_t)measured->value - limits->lead;
     const int64_t high = (int64_t)measured->value + limits->lead;
     int64_t goal = target;
@@ -81,12 +82,6 @@ static int32_t led(const eg_actuator *limits, const eg_reading *measured, int32_
         goal = low;
     } else if (goal > high) {
         goal = high;
-    }
-    /* The position is usable, so that low..high and min..max overlap: the cast loses nothing after the clamp. */
-    if (goal < limits->min) {
-        goal = limits->min;
-    } else if (goal > limits->max) {
-        goal = limits->max;
     }
     return (int32_t)goal;
 }

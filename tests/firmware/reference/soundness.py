@@ -43,6 +43,7 @@ def sound_table(table: Table) -> bool:
     if int(table["sensors"]) > len(sensors) or int(table["rules"]) > len(rules):
         return False
     whole = int(table["arm_commands"]) > 0 and 0 < int(table["degraded_us"]) <= int(table["lost_us"])
+    whole = whole and int(table["stop"]) <= 1
     actuators = (
         (limits["min"] <= limits["safe"])
         & (limits["safe"] <= limits["max"])
