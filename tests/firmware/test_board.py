@@ -116,6 +116,7 @@ def host(mcu: Mcu, program: Program) -> Iterator[Host]:
         operator_key=TEST_OPERATOR_KEY,
         policy_hash=bytes.fromhex(program.digest),
         actuators=program.envelope,
+        valid=1.0,
     )
     try:
         own = program.microcontroller
@@ -237,6 +238,7 @@ def test_hung_core_is_reset_by_the_watchdog(program: Program, kind: str) -> None
     ("register", "value"),
     [
         pytest.param(SP, 0x2000_0010, id="stack-runs-out-of-its-room"),
+        pytest.param(SP, 0x2000_8000, id="gap-below-what-survives-a-reset"),
         pytest.param(PC, 0x2000_2000, id="data-does-not-run"),
         pytest.param(PC, 0x6000_0000, id="nothing-there"),
     ],
