@@ -170,16 +170,34 @@ def test_frame_that_is_not_for_the_microcontroller_is_refused_for_its_direction(
     assert mcu.facts.refusal == ("flags-wrong" if own else "direction-wrong")
 
 
+class Pair:
+    """`eg_pair` and its calls, over plain memory."""
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        self._lib = lib
+        lib.eg_pair_step.restype = ctypes.c_bool
+        self._table = ctypes.c_void_p(ctypes.addressof(ctypes.c_uint8.in_dll(lib, "eg_policy_table")))
+        self.memory = (ctypes.c_uint8 * 4096)()
+        self.inputs = (ctypes.c_uint8 * 4096)()
+        self.first, self._second = (ctypes.c_uint8 * 4096)(), (ctypes.c_uint8 * 4096)()
+        lib.eg_pair_init(self._table, self.memory, None, ctypes.c_uint64(1000))
+
+    def step(self, first: ctypes.Array[ctypes.c_uint8]) -> bool:
+        now = ctypes.c_uint64(1000)
+        done = self._lib.eg_pair_step(self._table, self.memory, self.inputs, now, first, self._second)
+        return bool(done)
+
+
 def test_inputs_that_change_between_the_two_computations_are_noticed(lib: ctypes.CDLL) -> None:
     """As a fault in between would: here the first answer is written over the request that the second one reads."""
-    sizes = dict.fromkeys(("pair", "inputs", "second"), 4096)
-    room = {name: (ctypes.c_uint8 * size)() for name, size in sizes.items()}
-    table = ctypes.c_void_p(ctypes.addressof(ctypes.c_uint8.in_dll(lib, "eg_policy_table")))
-    step = lib.eg_pair_step
-    step.restype = ctypes.c_bool
-    now = ctypes.c_uint64(1000)
-    lib.eg_pair_init(table, room["pair"], None, now)
-    apart = (ctypes.c_uint8 * 4096)()
-    assert step(table, room["pair"], room["inputs"], now, apart, room["second"])
-    lib.eg_pair_init(table, room["pair"], None, now)
-    assert not step(table, room["pair"], room["inputs"], now, room["inputs"], room["second"])
+    pair = Pair(lib)
+    assert pair.step(pair.first)
+    assert not pair.step(pair.inputs)
+
+
+def test_copies_that_differ_where_no_output_shows_it_are_noticed(lib: ctypes.CDLL) -> None:
+    """The target of the second actuator, while nobody may act on it."""
+    pair = Pair(lib)
+    assert pair.step(pair.first)
+    pair.memory[48] ^= 1
+    assert not pair.step(pair.first)

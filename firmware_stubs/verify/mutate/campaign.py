@@ -58,8 +58,9 @@ class Account:
 class Campaign:
     """One run over some files. `tests`: ask the ordinary tests as well where the cases notice nothing."""
 
-    def __init__(self, *, tests: bool = True) -> None:
+    def __init__(self, *, tests: bool = True, files: list[str] | None = None) -> None:
         self.tests = tests
+        self.files = files or suite.test_files()
         self.table = emit(cases.largest_policy())
         core = [
             path for path in suite.sources() if path.parent.name == "core" or path.stem == "eg_lib_traces"
@@ -83,7 +84,9 @@ class Campaign:
         assert library is not None  # noqa: S101 - as above
         claims = self._claims_hold(self.replays, {})
         return (
-            claims and self._agrees(library) and (not self.tests or suite.run(OUT / "tests", {}, "control"))
+            claims
+            and self._agrees(library)
+            and (not self.tests or suite.run(OUT / "tests", {}, "control", self.files))
         )
 
     def mutants(self, name: str) -> list[Mutant]:
@@ -129,7 +132,7 @@ class Campaign:
         return True
 
     def _last_fate(self, source: Path, text: str) -> str:
-        noticed = self.tests and not suite.run(OUT / "tests", {source: text}, "mutant")
+        noticed = self.tests and not suite.run(OUT / "tests", {source: text}, "mutant", self.files)
         return "tests" if noticed else "survived"
 
     def _agrees(self, library: Path) -> bool:
@@ -164,6 +167,12 @@ def run(campaign: Campaign, name: str, chosen: list[Mutant]) -> Account:
     return account
 
 
+def left_before(name: str) -> set[str]:
+    """Return the mutants of a file that the run before left, as they print."""
+    lines = (OUT / f"{Path(name).stem}.jsonl").read_text().splitlines()
+    return {entry["mutant"] for entry in map(json.loads, lines) if entry["fate"] == "survived"}
+
+
 def table(accounts: dict[str, Account]) -> str:
     """What became of all of them, by file and by operator."""
     lines = ["| file | mutants | killed by cases or claims | by the tests | left | alike | do not compile |"]
@@ -189,12 +198,14 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help="as `core/eg_core.c`; all of core and link if none is named")
     parser.add_argument("--every", type=int, default=1, help="one mutant of so many")
     parser.add_argument("--lines", help="first-last: only mutants of these lines")
+    parser.add_argument("--left", action="store_true", help="only what the run before left")
+    parser.add_argument("--tests", nargs="+", metavar="FILE", help="these instead of all tests of the firmware")
     parser.add_argument(
         "--cases-only", action="store_true", help="do not run the tests: what is left is only listed"
     )
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    campaign = Campaign(tests=not arguments.cases_only)
+    campaign = Campaign(tests=not arguments.cases_only, files=arguments.tests)
     if not campaign.control():
         print("mutate-firmware: the unchanged firmware does not pass; nothing was judged")
         return 1
@@ -202,7 +213,11 @@ def main() -> int:
     accounts: dict[str, Account] = {}
     for name in arguments.files or (*CORE, *LINK):
         began = time.monotonic()
-        chosen = [m for m in campaign.mutants(name) if first <= m.line <= last][:: arguments.every]
+        left = left_before(name) if arguments.left else None
+        chosen = [
+            m for m in campaign.mutants(name) if first <= m.line <= last and (left is None or str(m) in left)
+        ]
+        chosen = chosen[:: arguments.every]
         accounts[name] = run(campaign, name, chosen)
         print(f"{name}: {len(chosen)} changes in {time.monotonic() - began:.0f} s", flush=True)
     print(table(accounts))
