@@ -4,6 +4,7 @@
 #include "eg_device.h"
 
 #include "eg_report.h"
+#include "eg_retained.h"
 #include "eg_sha256.h"
 
 #define DATA_ID 0xE600u
@@ -66,12 +67,27 @@ static bool keys_are_public(const eg_keys *keys) {
 
 /* ---- the core, twice ------------------------------------------------------------------------------------------- */
 
-/* Copies that differ: which one is damaged is not known, so neither acts. What was kept has a check of its own. */
-static void step_or_lock(eg_device *d, const eg_inputs *inputs, uint64_t now_us, eg_outputs *again) {
-    if (!eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again)) {
-        eg_pair_init(&eg_policy_table, &d->pair, &d->kept, now_us);
-        eg_pair_lock(&d->pair, EG_STATE_INVALID, EG_LATCH_MEMORY);
-        (void)eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again);
+/* Copies that differ: which one is damaged is not known, so neither acts. What was kept has a check of its own; with
+ * nothing sound kept there is nothing to begin anew from. Returns false if nothing may be driven. */
+static bool step_or_lock(eg_device *d, const eg_inputs *inputs, uint64_t now_us, eg_outputs *again) {
+    if (eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again)) {
+        return true;
+    }
+    if (eg_latest(&d->kept) == NULL) {
+        return false;
+    }
+    eg_pair_init(&eg_policy_table, &d->pair, &d->kept, now_us);
+    eg_pair_lock(&d->pair, EG_STATE_INVALID, EG_LATCH_MEMORY);
+    return eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again);
+}
+
+/* No output stage takes these pairs; the board lets the watchdog reset it, and begins with what it kept before. */
+static void give_up(eg_device *d) {
+    d->given_up = 1u;
+    d->outputs.mode = (uint8_t)EG_LOCKOUT;
+    d->outputs.reason = (uint8_t)EG_STATE_INVALID;
+    for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
+        d->again.value[i] = d->outputs.value[i];
     }
 }
 
@@ -80,7 +96,10 @@ static void step(eg_device *d, const eg_request *request, uint64_t now_us) {
     const uint8_t latches = d->outputs.latches;
     const eg_inputs inputs = {.request = *request, .senses = d->senses};
     eg_outputs again;
-    step_or_lock(d, &inputs, now_us, &again);
+    if ((d->given_up != 0u) || !step_or_lock(d, &inputs, now_us, &again)) {
+        give_up(d);
+        return;
+    }
     for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
         d->again.value[i] = (int32_t)~(uint32_t)again.value[i];
     }

@@ -62,6 +62,7 @@ typedef struct {
     uint8_t session[8];
     uint8_t sequence;
     uint8_t refusal; /* the last */
+    uint8_t given_up; /* not 0: nothing is driven any more, and the watchdog is to end that */
     eg_identity identity;
     uint8_t send[EG_SEND_BUFFER];
 } eg_device;

@@ -28,8 +28,10 @@ size_t eg_port_report(const uint8_t *data, size_t length);
 /* Enters what was measured since the last call, and whether the emergency stop's contact is closed now. */
 void eg_port_sense(eg_senses *senses, uint64_t now_us);
 
-/* Drives one actuator's output stage. The stage takes `value` only while `check` is its complement. */
-void eg_port_drive(uint32_t actuator, eg_drive drive);
+/* Gives one word of an eg_drive to an actuator's output stage, which takes the value only while the check is its
+ * complement. All values come first, then all checks: what one fault sends to the wrong stage fits nothing there. */
+typedef enum { EG_DRIVE_VALUE = 0, EG_DRIVE_CHECK = 1 } eg_drive_word;
+void eg_port_drive(uint32_t actuator, eg_drive_word which, uint32_t word);
 
 /* Keeps the hardware watchdog quiet for another 200 ms at most. Called only after a sound step. */
 void eg_port_feed_watchdog(void);

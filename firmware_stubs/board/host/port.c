@@ -137,9 +137,10 @@ void eg_port_sense(eg_senses *senses, uint64_t now_us) {
 }
 
 /* There is no output stage: the records are what a rig moves its vehicle by. */
-void eg_port_drive(uint32_t actuator, eg_drive drive) {
+void eg_port_drive(uint32_t actuator, eg_drive_word which, uint32_t word) {
     (void)actuator;
-    (void)drive;
+    (void)which;
+    (void)word;
 }
 
 /* The operating system has no watchdog for one process; a rig sees that the records stop. */

@@ -121,9 +121,12 @@ void eg_port_sense(eg_senses *senses, uint64_t now_us) {
     eg_sense_take(&line, &sense_received, senses, now_us);
 }
 
-void eg_port_drive(uint32_t actuator, eg_drive drive) {
-    OUTPUTS[actuator].value = drive.value;
-    OUTPUTS[actuator].check = drive.check;
+void eg_port_drive(uint32_t actuator, eg_drive_word which, uint32_t word) {
+    if (which == EG_DRIVE_VALUE) {
+        OUTPUTS[actuator].value = word;
+    } else {
+        OUTPUTS[actuator].check = word;
+    }
 }
 
 void eg_port_feed_watchdog(void) {
