@@ -127,22 +127,6 @@ static void lock_is_sound(void) {
     claim(state_keeps_the_rules(&state, now_us) && (state.mode == (uint8_t)EG_LOCKOUT), "a locked state is sound");
 }
 
-/* What a reset finds again is what `eg_retain` wrote. */
-static void remembered(void) {
-    eg_state old;
-    eg_state state;
-    eg_retained memory_of_old;
-    uint64_t now_us;
-    given(state_keeps_the_rules(&old, now_us));
-    eg_retain(&old, &memory_of_old);
-    eg_init(&T, &state, &memory_of_old, now_us);
-    const uint8_t reset = (old.mode == (uint8_t)EG_ENABLED) ? EG_LATCH_RESET : 0u;
-    claim(state.latches == (old.latches | reset), "a reset keeps every latch, and latches one while the host acts");
-    for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
-        claim(state.channel[i].output == old.channel[i].output, "a reset moves no output");
-    }
-}
-
 static void envelope(void) {
     any_step();
     for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {

