@@ -200,6 +200,10 @@ class VirtualMcu:
         """Overwrite an output in memory, as a bit flip would."""
         self._lib.eg_lib_corrupt_output(self._device, self._names.index(actuator), round(value * SCALE))
 
+    def corrupt_kept(self) -> None:
+        """Damage what the core would begin anew from."""
+        self._lib.eg_lib_corrupt_kept(self._device)
+
     def transport(self) -> VirtualTransport:
         """Line to this microcontroller for `edgeguard.link.link_over`, in its virtual time."""
         return VirtualTransport(self)

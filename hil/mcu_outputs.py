@@ -68,10 +68,13 @@ class Recorder:
             parts = line.split()
             if len(parts) != 4:
                 continue
-            us = int(parts[0])
+            try:
+                us, value = int(parts[0]), float(parts[2])
+            except ValueError:  # garbled on its way, as by a fault that a rig made
+                continue
             if foreign_clock:
                 self._tune(us)
-            record = OutputRecord(us / 1e6 + self._offset, parts[1], float(parts[2]), parts[3])
+            record = OutputRecord(us / 1e6 + self._offset, parts[1], value, parts[3])
             with self._lock:
                 self._records.append(record)
                 self._latest[record.actuator] = record

@@ -11,11 +11,13 @@ import pytest
 from hil.flips import Bench
 from hil.flips_machine import CODE_SIZE, RAM, RAM_SIZE, RESET, Change, Machine, missing
 from hil.flips_oracle import BREACH, DETECTED, MASKED, Track, breaches, judge, tracks
-from hil.flips_places import REGISTER, REGISTERS
+from hil.flips_places import REGISTER, REGISTERS, STACKED
 from hil.flips_scenario import DIES, LIVES, PAGE, PROGRAM, Flip, Golden, Outcome, live, live_on
 
 SEED = 2
-SLICE = 150
+SLICE = 100
+DEPTH = 360
+"""Bytes of stack in use, or a few more, while both copies are stepped."""
 PAIR_ROOM = 1
 
 emulated = pytest.mark.skipif(bool(missing()), reason=missing() or "it runs")
@@ -156,6 +158,18 @@ def test_pointer_that_bends_before_both_computations_does_not_bend_both(
 
 
 @emulated
+def test_word_on_the_stack_that_bends_by_one_shifts_no_value(
+    bench: Bench, pair_steps: tuple[Machine, Golden, list[int]]
+) -> None:
+    machine, golden, stays = pair_steps
+    at = next(at for at in stays if at > golden.first_after(400_000))
+    for where in range(0, DEPTH, 4):
+        flip = Flip(at, STACKED, where, 1, "stack")
+        verdict = judge(golden, live_on(machine, golden, flip, bench.firmware.used))
+        assert verdict.kind != BREACH, f"{flip} {verdict.reasons}"
+
+
+@emulated
 def test_what_survives_a_reset_lies_behind_a_gap_that_nothing_may_touch(bench: Bench) -> None:
     eighth = RAM_SIZE // 8
     named = bench.firmware.named()
@@ -172,3 +186,23 @@ def test_what_survives_a_reset_lies_behind_a_gap_that_nothing_may_touch(bench: B
 def test_actuators_of_the_rig_have_every_kind_of_rate() -> None:
     assert {limit.feedback is None for limit in PROGRAM.envelope} == {True, False}
     assert any(limit.fall == float("inf") for limit in PROGRAM.envelope)
+
+
+@emulated
+def test_core_that_has_nothing_sound_to_begin_anew_from_drives_nothing_until_the_watchdog_resets_it(
+    bench: Bench,
+) -> None:
+    machine, golden, _ = bench.lives[0]
+    moment = next(m for m in golden.moments if m.us == 400_000)
+    pieces = {place.name: place.pieces for place in bench.firmware.places}
+    machine.load(moment.snapshot)
+    for offset, size in pieces["retained"][:1] + pieces["core, second copy"]:
+        for at in range(offset, offset + size, 4):
+            machine.poke(RAM + at, 0x5A5A5A5A)
+    machine.run(moment.us + 400_000)
+    log = (*golden.log[: moment.logged], *machine.log()[moment.logged :])
+    later = [change for change in log if change.us > moment.us + 1_000]
+    assert later[0].actuator == RESET
+    assert machine.facts().refused > 100
+    outcome = outcome_of(*log, asked_us=golden.asked_us, flip_us=moment.us, until_us=moment.us + 400_000)
+    assert found(outcome) == []

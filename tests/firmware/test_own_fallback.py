@@ -356,6 +356,18 @@ def test_lockout_of_damaged_memory_stays_latched_over_a_reset(peer: Peer) -> Non
     assert (peer.mcu.mode, peer.mcu.facts.latches) == ("silent", ("memory", "reset"))
 
 
+def test_core_with_nothing_sound_to_begin_anew_from_gives_no_pair_that_a_stage_would_take(peer: Peer) -> None:
+    peer.enable()
+    peer.mcu.corrupt_kept()
+    peer.mcu.corrupt_output("throttle", 0.1)
+    for _ in range(3):
+        peer.wait(0.001)
+        assert (peer.mcu.mode, peer.mcu.facts.reason) == ("lockout", "state-invalid")
+        for actuator in ("brake", "throttle"):
+            value, check = peer.mcu.drive(actuator)
+            assert check != value ^ 0xFFFF_FFFF
+
+
 def test_loss_of_power_starts_at_the_safe_values(peer: Peer) -> None:
     peer.enable()
     peer.command(brake=0.0)

@@ -19,6 +19,7 @@ void eg_lib_stop(eg_device *d, uint32_t pressed);
 uint32_t eg_lib_accepted(const eg_device *d);
 uint64_t eg_lib_heard(const eg_device *d);
 void eg_lib_corrupt_output(eg_device *d, uint32_t actuator, int32_t value);
+void eg_lib_corrupt_kept(eg_device *d);
 void eg_lib_sha256(const uint8_t *data, size_t length, uint8_t *digest);
 
 size_t eg_lib_size(void) {
@@ -120,6 +121,12 @@ void eg_lib_corrupt_output(eg_device *d, uint32_t actuator, int32_t value) {
     if (actuator < EG_ACTUATORS) {
         d->pair.state.channel[actuator].output = value;
     }
+}
+
+/* Bit flips in both kept records: no sound one is left. */
+void eg_lib_corrupt_kept(eg_device *d) {
+    d->kept.record[0].check = ~d->kept.record[0].check;
+    d->kept.record[1].check = ~d->kept.record[1].check;
 }
 
 void eg_lib_sha256(const uint8_t *data, size_t length, uint8_t *digest) {
