@@ -54,10 +54,16 @@ static void new_nonce(eg_device *d) {
     derive(d, d->identity.seed, EG_SEED_SIZE, number, sizeof number, d->nonce);
 }
 
+/* One byte over and over, as in memory that was erased and never written: nobody's key, so everybody's. */
+static bool is_blank(const uint8_t *key) {
+    return eg_equal(&key[0], &key[1], EG_KEY_SIZE - 1u);
+}
+
 /* Keys that anybody may know, or one key for both roles. */
 static bool keys_are_public(const eg_keys *keys) {
     bool found = eg_equal(keys->key[EG_HOST_KEY], keys->key[EG_OPERATOR_KEY], EG_KEY_SIZE);
     for (uint32_t i = 0u; i < EG_KEYS; i++) {
+        found = found || is_blank(keys->key[i]);
         for (uint32_t j = 0u; j < EG_KEYS; j++) {
             found = found || eg_equal(keys->key[i], TEST_KEY[j], EG_KEY_SIZE);
         }
@@ -67,10 +73,18 @@ static bool keys_are_public(const eg_keys *keys) {
 
 /* ---- the core, twice ------------------------------------------------------------------------------------------- */
 
+/* A step of both copies, of this pair and under this table: pointers that bend on the way are found afterwards. */
+static bool step_pair(eg_device *d, const eg_inputs *inputs, uint64_t now_us, eg_outputs *again) {
+    static const eg_table *const volatile table = &eg_policy_table; /* read anew each time */
+    d->pair.stepped_under = NULL;
+    const bool agree = eg_pair_step(table, &d->pair, inputs, now_us, &d->outputs, again);
+    return agree && (d->pair.stepped_under == table);
+}
+
 /* Copies that differ: which one is damaged is not known, so neither acts. What was kept has a check of its own; with
  * nothing sound kept there is nothing to begin anew from. Returns false if nothing may be driven. */
 static bool step_or_lock(eg_device *d, const eg_inputs *inputs, uint64_t now_us, eg_outputs *again) {
-    if (eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again)) {
+    if (step_pair(d, inputs, now_us, again)) {
         return true;
     }
     if (eg_latest(&d->kept) == NULL) {
@@ -78,7 +92,7 @@ static bool step_or_lock(eg_device *d, const eg_inputs *inputs, uint64_t now_us,
     }
     eg_pair_init(&eg_policy_table, &d->pair, &d->kept, now_us);
     eg_pair_lock(&d->pair, EG_STATE_INVALID, EG_LATCH_MEMORY);
-    return eg_pair_step(&eg_policy_table, &d->pair, inputs, now_us, &d->outputs, again);
+    return step_pair(d, inputs, now_us, again);
 }
 
 /* No output stage takes these pairs; the board lets the watchdog reset it, and begins with what it kept before. */

@@ -74,7 +74,8 @@ typedef struct {
 } eg_drive;
 
 /* After a reset. `retained` is what the last `kept` left, NULL where there is no such memory. `stop_released` as in
- * eg_senses. A release build given a public test key, or the same key twice, locks out. */
+ * eg_senses. A release build given a public test key, a key that was never written (one byte over and over), or the same
+ * key twice, locks out. */
 void eg_device_init(eg_device *device, const eg_identity *identity, const eg_retained *retained, uint8_t stop_released,
                     uint64_t now_us);
 

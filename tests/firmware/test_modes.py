@@ -208,9 +208,11 @@ def test_lockout_ends_only_with_a_reset(peer: Peer) -> None:
         (TEST_OPERATOR_KEY, bytes(range(32))),
         (bytes(range(32)), TEST_KEY),
         (bytes(range(32)), bytes(range(32))),
+        (bytes(32), bytes(range(32))),
+        (bytes(range(32)), b"\xff" * 32),
     ],
 )
-def test_release_build_refuses_a_public_key_and_one_key_for_both(
+def test_release_build_refuses_a_public_key_a_blank_one_and_one_key_for_both(
     program: Program, key: bytes, operator_key: bytes
 ) -> None:
     released = VirtualMcu(program, release=True, key=key, operator_key=operator_key)
@@ -218,7 +220,10 @@ def test_release_build_refuses_a_public_key_and_one_key_for_both(
 
 
 def test_release_build_takes_two_keys_of_its_own(program: Program) -> None:
-    assert VirtualMcu(program, release=True, key=bytes(range(32)), operator_key=bytes(32)).mode == "silent"
+    assert (
+        VirtualMcu(program, release=True, key=bytes(range(32)), operator_key=bytes(31) + b"\x01").mode
+        == "silent"
+    )
 
 
 def test_host_link_arms_and_commands(mcu: VirtualMcu, link: TransportLink) -> None:
