@@ -1,11 +1,12 @@
 """The fuzz targets as ordinary programs over files, with one source of the firmware changed at will. Needs no clang.
 
-Writes only into the folder it is given. A file that breaks a claim ends the program, and that is all that is asked.
+Writes only into the folder it is given, and clears it first. A file that breaks a claim ends the program, and that is all that is asked.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ class Replays:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # what another state of the sources left is of no use
+        folder.mkdir(parents=True)
         prepare.write_table(folder)
 
     def build(self, target: str, changed: Mapping[Path, str] | None = None) -> Path | None:

@@ -127,7 +127,7 @@ class Campaign:
     def _claims_hold(replays: Replays, changed: dict[Path, str]) -> bool:
         for target in CLAIMS:
             program = replays.build(target, changed)
-            if program is None or not passes(program, sorted((OUT / "seeds" / target).iterdir()), SECONDS):
+            if program is None or not passes(program, sorted((OUT / "seeds" / target).iterdir())):
                 return False
         return True
 
@@ -199,7 +199,9 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="one mutant of so many")
     parser.add_argument("--lines", help="first-last: only mutants of these lines")
     parser.add_argument("--left", action="store_true", help="only what the run before left")
-    parser.add_argument("--tests", nargs="+", metavar="FILE", help="these instead of all tests of the firmware")
+    parser.add_argument(
+        "--tests", nargs="+", metavar="FILE", help="these instead of all tests of the firmware"
+    )
     parser.add_argument(
         "--cases-only", action="store_true", help="do not run the tests: what is left is only listed"
     )

@@ -198,6 +198,7 @@ def _changes(table: Table) -> Iterator[tuple[tuple[Any, ...], int]]:
     degraded, lost = int(table["degraded_us"]), int(table["lost_us"])
     plain = {
         "arm_commands": (0, 1),
+        "stop": (0, 1, 2, 255),
         "degraded_us": (0, 1, lost, lost + 1),
         "lost_us": (degraded, degraded - 1),
         "sensors": (0, SENSORS, SENSORS + 1),

@@ -31,6 +31,7 @@ NEVER = (
     "test_firmware_mutants",
     "test_fuzz",
     "test_two_",
+    "test_rebuild",
 )
 """Tests of other artefacts, or that build the core themselves: the second implementation is asked by cases.py."""
 SECONDS = 900
