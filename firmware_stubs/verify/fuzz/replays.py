@@ -1,6 +1,7 @@
 """The fuzz targets as ordinary programs over files, with one source of the firmware changed at will. Needs no clang.
 
-Writes only into the folder it is given, and clears it first. A file that breaks a claim ends the program, and that is all that is asked.
+Writes only into the folder it is given, and clears it first. A file that breaks a claim ends the program: no more is
+asked.
 """
 
 from __future__ import annotations
