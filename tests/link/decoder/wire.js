@@ -150,8 +150,8 @@
 
         plausible() {
             const held = this.held;
-            const wanted = [(b) => b === START, (b) => b <= LONGEST, (b) => b === 1, (b) => b === 0];
-            if (!wanted.every((right, i) => held.length <= i || right(held[i]))) return false;
+            if (held[0] !== START || (held.length > 1 && held[1] > LONGEST)) return false;
+            if ((held.length > 2 && held[2] !== 1) || (held.length > 3 && held[3] !== 0)) return false;
             if (held.length < 10) return true;
             const kind = byNumber(unlittle(held.slice(7, 10)));
             return kind !== undefined && kind.size === held[1];
