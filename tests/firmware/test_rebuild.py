@@ -66,3 +66,12 @@ def test_another_table_builds_anew_though_it_is_older(program: Program, tmp_path
     (tmp_path / "policy_table.h").write_text(emit(program))
     before = make("lib", tmp_path).read_bytes()
     assert make("lib", tmp_path, f"TABLE={older}").read_bytes() != before
+
+
+def test_part_draws_a_seed_of_its_own_and_the_emulated_one_does_not(program: Program, tmp_path: Path) -> None:
+    if shutil.which("arm-none-eabi-gcc") is None or shutil.which("make") is None:
+        pytest.skip("needs arm-none-eabi-gcc and make")
+    random_source = (0x5006_0800).to_bytes(4, "little")
+    (tmp_path / "policy_table.h").write_text(emit(program))
+    assert random_source not in make("netduino", tmp_path).read_bytes()
+    assert random_source in make("netduino", tmp_path, "EMULATED=").read_bytes()

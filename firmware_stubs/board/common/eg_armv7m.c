@@ -18,8 +18,8 @@ extern uint32_t eg_stack_top, eg_data_start, eg_data_end, eg_data_load, eg_bss_s
 /* Written before reset by whoever provisions the board; a real part has it in one-time memory and a random source. */
 extern const eg_identity eg_provision;
 
-/* Survives a watchdog reset, so that no seed is used twice. It does not survive a loss of power: whoever starts the
- * emulator writes a new seed each time. On a real part the count must be kept where power does not matter. */
+/* Survives a watchdog reset, so that no seed is used twice. It does not survive a loss of power: there the port's random
+ * words make the seed new, and whoever starts the emulator, which has none, writes a new seed each time. */
 __attribute__((section(".noinit"))) static uint32_t boots;
 
 static eg_identity identity;
@@ -69,8 +69,11 @@ void eg_protect_memory(uint32_t code, uint32_t code_size, uint32_t data, uint32_
     __asm volatile("dsb\nisb" ::: "memory");
 }
 
-const eg_identity *eg_provisioned(void) {
+const eg_identity *eg_provisioned(const uint32_t random[EG_RANDOM_WORDS]) {
     identity = eg_provision;
+    for (uint32_t i = 0u; i < EG_SEED_SIZE; i++) {
+        identity.seed[i] ^= (uint8_t)(random[i / 4u] >> (8u * (i % 4u)));
+    }
     boots++;
     for (uint32_t i = 0u; i < 4u; i++) {
         identity.seed[i] ^= (uint8_t)(boots >> (8u * i));

@@ -18,8 +18,9 @@ void eg_stopped(void);
  * Sizes are powers of two, given as exponents; a region begins at a multiple of its size. */
 void eg_protect_memory(uint32_t code, uint32_t code_size, uint32_t data, uint32_t data_size);
 
-/* The provisioned keys, with a seed of this boot: the provisioned one, and the count of resets in it. */
-const eg_identity *eg_provisioned(void);
+/* The provisioned keys, with a seed of this boot: the provisioned one, and in it `random` and the count of resets. */
+#define EG_RANDOM_WORDS (EG_SEED_SIZE / 4u)
+const eg_identity *eg_provisioned(const uint32_t random[EG_RANDOM_WORDS]);
 
 /* A 32-bit counter at 1 MHz as 64 bits. It wraps after 71 minutes; the main loop asks far more often. */
 uint64_t eg_widened(uint32_t now_us);

@@ -1,6 +1,6 @@
 /* Board port: Netduino Plus 2 (STM32F405, Cortex-M4), which QEMU has as `netduinoplus2`. USART 1 is the link, USART 2
  * prints records of the outputs, USART 3 takes measurements (../common/eg_sense_line.h). The outputs are words in RAM.
- * EG_EMULATED leaves out what QEMU lacks: its clock tree reads as zero, and timer 2 counts at 1 GHz. */
+ * EG_EMULATED leaves out what QEMU lacks: clock tree and random source read as zero, and timer 2 counts at 1 GHz. */
 #include "eg_armv7m.h"
 #include "eg_ring.h"
 #include "eg_sense_line.h"
@@ -36,6 +36,10 @@ typedef struct {
     volatile uint32_t control, pll, configuration;
 } clock_registers;
 
+typedef struct {
+    volatile uint32_t control, state, data;
+} random_registers;
+
 /* An output stage for each actuator: it takes `value` only while `check` is its complement. In RAM, where a DMA channel
  * of the product's would take them from. */
 typedef struct {
@@ -51,8 +55,10 @@ typedef struct {
 #define GPIO_B ((gpio_registers *)0x40020400u)
 #define CLOCK ((clock_registers *)0x40023800u)
 #define CLOCK_TO_AHB1 ((volatile uint32_t *)0x40023830u)
+#define CLOCK_TO_AHB2 ((volatile uint32_t *)0x40023834u)
 #define CLOCK_TO_APB1 ((volatile uint32_t *)0x40023840u)
 #define CLOCK_TO_APB2 ((volatile uint32_t *)0x40023844u)
+#define RANDOM ((random_registers *)0x50060800u)
 #define FLASH_ACCESS ((volatile uint32_t *)0x40023C00u)
 #define SYSTICK_CONTROL ((volatile uint32_t *)0xE000E010u)
 #define SYSTICK_RELOAD ((volatile uint32_t *)0xE000E014u)
@@ -65,6 +71,9 @@ typedef struct {
 #define USART_RUN ((1u << 13) | (1u << 3) | (1u << 2)) /* on, send, receive */
 #define USART_RECEIVE_INTERRUPT (1u << 5)
 #define SYSTICK_RUN_AND_INTERRUPT 7u
+#define RANDOM_RUN (1u << 2)
+#define RANDOM_READY 1u
+#define RANDOM_FAULTS ((1u << 2) | (1u << 1)) /* of its seed, of its clock */
 #define USART1_INTERRUPT 37u
 #define USART3_INTERRUPT 39u
 #define WATCHDOG_START 0xCCCCu
@@ -117,8 +126,20 @@ uint64_t eg_port_clock_us(void) {
     return eg_widened(TIMER->counter);
 }
 
+/* The part's random source, at the PLL's 48 MHz; its first word is not to be used. One that does not start, or that
+ * finds itself at fault, is the watchdog's to end: without a new seed nobody may open a session. */
 const eg_identity *eg_port_identity(void) {
-    return eg_provisioned();
+    uint32_t random[EG_RANDOM_WORDS] = {0u};
+#ifndef EG_EMULATED
+    *CLOCK_TO_AHB2 |= 1u << 6;
+    RANDOM->control = RANDOM_RUN;
+    for (uint32_t i = 0u; i <= EG_RANDOM_WORDS; i++) {
+        while ((RANDOM->state & (RANDOM_READY | RANDOM_FAULTS)) != RANDOM_READY) {
+        }
+        random[i % EG_RANDOM_WORDS] = RANDOM->data;
+    }
+#endif
+    return eg_provisioned(random);
 }
 
 eg_retained *eg_port_retained(void) {
