@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.report import table
+from edgeguard.errors import EdgeguardError
 from edgeguard.link import link_over, open_link
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink
@@ -205,6 +207,14 @@ def text(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
+    try:
+        return _run(arguments)
+    except EdgeguardError as bad:
+        print(f"link: {bad}", file=sys.stderr)
+        return bad.exit_code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.link", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of round trips; a fifth of it a rate")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.report import table
+from edgeguard.errors import EdgeguardError
 from hil.mcu import start_mcu
 from hil.profile import PROFILE, ROOT
 
@@ -182,13 +183,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--load", type=int, default=0, help="processes that compute beside")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     options = parser.parse_args(arguments)
+    if options.count < 1 or options.load < 0:
+        parser.error("`--count` must be at least 1, `--load` at least 0")
     from edgeguard.policy import compile_draft
 
     program = compile_draft(PROFILE.policy).program
     lost = program.link.lost_after if program.link is not None else 0.150
-    with busy(options.load):
-        found = campaign(options.mcu, program, options.count)
-        core = hangs(program, max(1, options.count // HANGS)) if options.mcu == "qemu" else []
+    try:
+        with busy(options.load):
+            found = campaign(options.mcu, program, options.count)
+            core = hangs(program, max(1, options.count // HANGS)) if options.mcu == "qemu" else []
+    except EdgeguardError as bad:
+        print(f"mcu_faults: {bad}", file=sys.stderr)
+        return bad.exit_code
     rows = [row(name, times) for name, times in found.items()]
     if core:
         rows.append(row("the core itself hangs: reset, silent", core))

@@ -38,11 +38,13 @@ def build(program: Program, target: str, *, sanitize: bool = False, release: boo
 
     """
     artefact = ARTEFACTS[target]
-    compiler = "arm-none-eabi-gcc" if artefact.endswith(".elf") else os.environ.get("CC", "cc")
+    for_arm = artefact.endswith(".elf")
+    compiler = "arm-none-eabi-gcc" if for_arm else os.environ.get("CC", "cc")
     if shutil.which(compiler.split()[0]) is None or shutil.which("make") is None:
+        packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi" if for_arm else "gcc libc6-dev"
         raise LinkError(
             f"the microcontroller's firmware is built with `{compiler}` and `make`, and one of them is not installed: "
-            "on Debian or Ubuntu `apt-get install gcc make libc6-dev`"
+            f"on Debian or Ubuntu `apt-get install make {packages}`"
         )
     table = emit(program)
     variant = f"{target}{'-san' if sanitize else ''}{'-release' if release else ''}"

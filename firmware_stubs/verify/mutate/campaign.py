@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -193,7 +195,7 @@ def table(accounts: dict[str, Account]) -> str:
 
 
 def main() -> int:
-    """Run what was asked for; 5 when a mutant survives, 1 when the control fails."""
+    """Run what was asked for; 5 when a mutant survives, 1 when the control fails, 2 without a compiler."""
     parser = argparse.ArgumentParser(prog="mutate-firmware", description=__doc__)
     parser.add_argument("files", nargs="*", help="as `core/eg_core.c`; all of core and link if none is named")
     parser.add_argument("--every", type=int, default=1, help="one mutant of so many")
@@ -206,6 +208,13 @@ def main() -> int:
         "--cases-only", action="store_true", help="do not run the tests: what is left is only listed"
     )
     arguments = parser.parse_args()
+    if unknown := set(arguments.files) - {*CORE, *LINK}:
+        parser.error(f"there is no `{min(unknown)}`: choose of {', '.join((*CORE, *LINK))}")
+    if arguments.every < 1 or not re.fullmatch(r"\d+-\d+", arguments.lines or "0-0"):
+        parser.error("`--every` must be at least 1, and `--lines` like 10-40")
+    if shutil.which("cc") is None:
+        print("mutate-firmware: `cc` is not installed: on Debian or Ubuntu `apt-get install gcc libc6-dev`")
+        return 2
     OUT.mkdir(parents=True, exist_ok=True)
     campaign = Campaign(tests=not arguments.cases_only, files=arguments.tests)
     if not campaign.control():
