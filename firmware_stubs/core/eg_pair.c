@@ -9,10 +9,11 @@ _Static_assert(sizeof(eg_channel) == 24u, "eg_channel has padding");
 _Static_assert(sizeof(eg_state) == (24u + (sizeof(eg_channel) * EG_ACTUATORS)), "eg_state has padding");
 _Static_assert(sizeof(eg_outputs) == (8u + (4u * EG_ACTUATORS)), "eg_outputs has padding");
 
-/* Reading a struct as bytes, and writing it so, is what C allows for any object. */
+/* Complemented, and at each place differently: seen through a pointer that bends by some bytes, the copies do not agree.
+ * Reading a struct as bytes, and writing it so, is what C allows for any object. */
 static void flip(const uint8_t *from, uint8_t *to, size_t size) {
     for (size_t i = 0u; i < size; i++) {
-        to[i] = (uint8_t)(from[i] ^ 0xFFu);
+        to[i] = (uint8_t)(from[i] ^ 0xFFu ^ (i + (i >> 8)));
     }
 }
 
@@ -44,6 +45,7 @@ bool eg_pair_step(const eg_table *table, eg_pair *pair, const eg_inputs *inputs,
     *first = eg_step(table, &pair->state, inputs, now_us);
     *second = eg_step(table_again, &other, inputs_again, now_us);
     flip((const uint8_t *)&other, pair->complement, sizeof other);
+    pair->stepped_under = table;
     const bool states = same((const uint8_t *)&pair->state, (const uint8_t *)&other, sizeof other);
     return states && same((const uint8_t *)first, (const uint8_t *)second, sizeof *first);
 }

@@ -9,6 +9,7 @@
 typedef struct {
     eg_state state;
     uint8_t complement[sizeof(eg_state)];
+    const eg_table *stepped_under; /* written by each step: the caller sees that it was this pair, and under which table */
 } eg_pair;
 
 /* As eg_init, for both copies. */

@@ -16,8 +16,8 @@ from hil.flips_scenario import DIES, LIVES, PAGE, PROGRAM, Flip, Golden, Outcome
 
 SEED = 2
 SLICE = 100
-DEPTH = 360
-"""Bytes of stack in use, or a few more, while both copies are stepped."""
+DEPTH = 240
+"""Bytes of stack to look at while both copies are stepped."""
 PAIR_ROOM = 1
 
 emulated = pytest.mark.skipif(bool(missing()), reason=missing() or "it runs")
@@ -150,9 +150,9 @@ def test_pointer_that_bends_before_both_computations_does_not_bend_both(
 ) -> None:
     machine, golden, stays = pair_steps
     first = next(i for i, at in enumerate(stays) if at > golden.first_after(400_000))
-    for stay in stays[first : first + 4]:
-        for register in range(4, 12):
-            flip = Flip(stay, REGISTER, register, 1 << 2, REGISTERS[register])
+    for at in (stays[first] - 8, stays[first] - 2, stays[first], stays[first + 1], stays[first + 2]):
+        for register in range(12):
+            flip = Flip(at, REGISTER, register, 1 << 2, REGISTERS[register])
             verdict = judge(golden, live_on(machine, golden, flip, bench.firmware.used))
             assert verdict.kind != BREACH, f"{flip} {verdict.reasons}"
 

@@ -34,7 +34,7 @@ static bool equal_bytes(const uint8_t *a, const uint8_t *b, uint32_t size) {
 static bool complement_bytes(const uint8_t *a, const uint8_t *b, uint32_t size) {
     bool complement = true;
     for (uint32_t i = 0u; i < size; i++) {
-        complement = complement && (a[i] == (uint8_t)~b[i]);
+        complement = complement && (a[i] == (uint8_t)(b[i] ^ 0xFFu ^ (i + (i >> 8))));
     }
     return complement;
 }
