@@ -310,6 +310,8 @@ class Guard:
             self._link.release(now)
         if mode in _ARMED and (before not in _ARMED or Event.ARM in events):
             self._link.arm(now)
+        elif mode not in _ARMED and before in _ARMED:
+            self._link.withdraw()  # a stop must not be followed by an authority that was asked for before it
 
     def _send(self, gated: Gated, now: float) -> None:
         if self._link is not None:

@@ -49,6 +49,10 @@ class Link(Protocol):
         """The operator has seen what latched, and releases it: as `arm`, of which it is no part."""
         ...
 
+    def withdraw(self) -> None:
+        """A request to arm that is still pending ends: the host itself may not act any more."""
+        ...
+
     def close(self) -> None:
         """Give the host's authority up, as well as can be, and let go of the line."""
         ...
@@ -95,6 +99,10 @@ class TransportLink:
     def release(self, now: float) -> None:
         """The operator has seen what latched, and releases it."""
         self._session.release(now)
+
+    def withdraw(self) -> None:
+        """A request to arm that is still pending ends. See `Link.withdraw`."""
+        self._session.withdraw()
 
     def take_offers(self) -> bytes:
         """Frames that a panel with the operator's key must see, at most 8 of them; for its `OperatorSession`.

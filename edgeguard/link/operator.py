@@ -89,6 +89,10 @@ class OperatorSession:
         self._until.pop(Action.ARM, None)
         self._until[Action.DISARM] = now + ARM_WINDOW
 
+    def withdraw(self) -> None:
+        """Forget a request to arm: whoever asked for it has thought better of it."""
+        self._until.pop(Action.ARM, None)
+
     def cancel(self) -> None:
         """Forget every request, as when the port vanished: another device may come back."""
         self._until.clear()

@@ -169,6 +169,11 @@ class HostSession:
         else:
             self.operator.release(now)
 
+    def withdraw(self) -> None:
+        """Forget a request to arm that is still pending."""
+        if self.operator is not None:
+            self.operator.withdraw()
+
     def disarm(self, now: float) -> bytes:
         """Frame that gives the host's authority up; empty without a session. Ends a request to arm, too."""
         if self.operator is not None:

@@ -226,6 +226,15 @@ def test_release_build_takes_two_keys_of_its_own(program: Program) -> None:
     )
 
 
+def test_request_to_arm_that_is_withdrawn_arms_nobody(mcu: VirtualMcu, link: TransportLink) -> None:
+    link.arm(0.0)
+    link.withdraw()
+    for step in range(1, 60):
+        link.poll(step * 0.02)
+        link.send({"brake": 1.0, "throttle": 0.0}, Authority.SAFE_STATE, step * 0.02)
+    assert (mcu.mode, link.status.ready) == ("silent", True)
+
+
 def test_host_link_arms_and_commands(mcu: VirtualMcu, link: TransportLink) -> None:
     link.arm(0.0)
     for step in range(60):

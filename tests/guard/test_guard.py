@@ -130,6 +130,7 @@ class FakeLink:
     polled: int = 0
     armed: int = 0
     released: int = 0
+    withdrawn: int = 0
     closed: bool = False
 
     def poll(self, now: float) -> None:
@@ -140,6 +141,9 @@ class FakeLink:
 
     def release(self, now: float) -> None:
         self.released += 1
+
+    def withdraw(self) -> None:
+        self.withdrawn += 1
 
     def send(self, command: Mapping[str, float], source: Authority, now: float) -> None:
         self.sent.append((command, source))
@@ -469,6 +473,15 @@ def test_arming_releases_nothing_and_is_asked_for_again_only_by_the_operator() -
     drive.guard.operator(Event.ARM)  # the microcontroller fell back by itself, and the host was never told
     drive.step()
     assert (drive.link.armed, drive.link.released) == (2, 0)
+
+
+def test_stop_ends_a_request_to_arm_the_microcontroller() -> None:
+    drive = Drive().arm()
+    drive.step()
+    assert drive.link.withdrawn == 0
+    drive.guard.operator(Event.STOP)
+    drive.step()
+    assert drive.link.withdrawn == 1
 
 
 def test_giving_control_back_releases_no_latch() -> None:
