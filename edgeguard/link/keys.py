@@ -78,9 +78,13 @@ def provision(name: str | Path) -> Provisioned:
     it. All are readable by their owner only.
 
     Raises:
-        LinkError: one of the files exists or cannot be written; then none is left behind.
+        LinkError: `name` is a folder, or one of the files exists or cannot be written; then none is left behind.
 
     """
+    if Path(name).is_dir():
+        raise LinkError(
+            f"`{name}` is a folder: name the microcontroller, too, like `{Path(name) / 'device-7'}`"
+        )
     device, operator, seed = (secrets.token_bytes(size) for size in (KEY_SIZE, KEY_SIZE, SEED_SIZE))
     device_path, operator_path, page_path = (
         Path(f"{name}.{kind}") for kind in ("device-key", "operator-key", "provision.bin")
@@ -115,8 +119,12 @@ def _write(path: Path, content: bytes, what: str) -> None:
     """Write a new file for its owner only. Raises: LinkError."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+        except OSError:
+            path.unlink()  # half a secret is of no use, and in the way
+            raise
     except (OSError, ValueError) as bad:
         raise LinkError(f"cannot write {what} `{path}`: {_why(bad)}; choose another path") from bad
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,19 @@ def test_provisioning_overwrites_nothing_and_leaves_nothing_half_done(tmp_path: 
     with pytest.raises(LinkError, match=r"cannot write file .*file exists"):
         provision(tmp_path / "arm-7")
     assert (there.read_text(), list(tmp_path.iterdir())) == ("precious", [there])
+
+
+def test_full_disk_leaves_no_half_of_a_secret(tmp_path: Path) -> None:
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40, hard))
+        with pytest.raises(LinkError, match="cannot write"):
+            provision(tmp_path / "device-7")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_fingerprint_tells_keys_apart_and_no_key() -> None:
