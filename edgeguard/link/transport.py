@@ -253,9 +253,10 @@ def open_port(port: str, baud: int) -> Port:
     try:
         found.connect()
     except OSError as bad:
+        # pyserial repeats the port in its own words; what a name server says has a negative number.
+        why = os.strerror(bad.errno) if bad.errno is not None and bad.errno > 0 else bad.strerror or bad
         raise LinkError(
-            f"cannot open port `{port}`: {bad.strerror or bad}; check the path, the cable and that no other program "
-            "holds it"
+            f"cannot open port `{port}`: {why}; check the path, the cable and that no other program holds it"
         ) from bad
     return found
 

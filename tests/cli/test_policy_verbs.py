@@ -63,6 +63,13 @@ def test_a_table_that_cannot_be_written_is_a_clear_message(call: Call, project: 
     assert (said.code, "cannot write" in said.err) == (2, True)
 
 
+def test_policy_that_the_microcontroller_cannot_hold_is_named_by_its_file(call: Call, project: Any) -> None:
+    text = project.policy.read_text()
+    project.policy.write_text(text.replace("use_answer: {min: 0, max: 1,", "use_answer: {min: 0, max: 5000,"))
+    said = call("policy", "table", project.policy, "-o", project.policy.with_name("a.h"))
+    assert (said.code, f"{project.policy}:1:1: EG1304: `use_answer`: min, max" in said.err) == (3, True)
+
+
 def test_calibrating_writes_signed_thresholds_where_the_policy_looks(call: Call, project: Any) -> None:
     target = project.policy.with_name("calibration.json")
     target.unlink()

@@ -80,6 +80,19 @@ def test_full_disk_leaves_no_half_of_a_secret(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
+@pytest.mark.parametrize("name", ["", ".", "arms"])
+def test_provisioning_a_folder_asks_for_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arms").mkdir()
+    with pytest.raises(
+        LinkError, match=r"is a folder: name the microcontroller, too, like `(arms/)?device-7`"
+    ):
+        provision(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["arms"]
+
+
 def test_fingerprint_tells_keys_apart_and_no_key() -> None:
     assert fingerprint(TEST_KEY) == "21f0ba8446b3986a"
     assert fingerprint(TEST_KEY) not in TEST_KEY.hex()

@@ -85,7 +85,9 @@ def test_commands_must_be_valid_for_a_time(mcu: Mcu, valid: float) -> None:
 
 
 def test_missing_port_is_a_clear_error() -> None:
-    with pytest.raises(LinkError, match=r"cannot open port `/dev/does-not-exist`: .*check the path"):
+    with pytest.raises(
+        LinkError, match=r"cannot open port `/dev/does-not-exist`: No such file or directory; check the path"
+    ):
         open_link("/dev/does-not-exist", key=TEST_KEY, policy_hash=bytes(32), actuators=(BRAKE,))
 
 

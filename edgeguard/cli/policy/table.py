@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeguard.cli.output import PolicyArgument, write_text
+from edgeguard.errors import PolicyError
 
 
 def register(group: typer.Typer) -> None:
@@ -26,5 +28,9 @@ def table(
     from edgeguard.policy.emit_c import emit
 
     program = compile_draft(file).program
-    write_text(output, emit(program), source=file)
+    try:
+        header = emit(program)
+    except PolicyError as bad:  # of a compiled policy, which does not know its file
+        raise PolicyError(tuple(replace(found, file=str(file)) for found in bad.diagnostics)) from None
+    write_text(output, header, source=file)
     typer.echo(f"{output}: table of {program.name} version {program.version}, policy {program.digest[:16]}")
