@@ -25,14 +25,18 @@ static bool same(const uint8_t *a, const uint8_t *b, size_t size) {
     return difference == 0u;
 }
 
+void eg_pair_renew(eg_pair *pair) {
+    flip((const uint8_t *)&pair->state, pair->complement, sizeof pair->state);
+}
+
 void eg_pair_init(const eg_table *table, eg_pair *pair, const eg_retained *retained, uint64_t now_us) {
     eg_init(table, &pair->state, retained, now_us);
-    flip((const uint8_t *)&pair->state, pair->complement, sizeof pair->state);
+    eg_pair_renew(pair);
 }
 
 void eg_pair_lock(eg_pair *pair, eg_reason reason, uint8_t latches) {
     eg_lock(&pair->state, reason, latches);
-    flip((const uint8_t *)&pair->state, pair->complement, sizeof pair->state);
+    eg_pair_renew(pair);
 }
 
 bool eg_pair_step(const eg_table *table, eg_pair *pair, const eg_inputs *inputs, uint64_t now_us, eg_outputs *first,
@@ -45,7 +49,8 @@ bool eg_pair_step(const eg_table *table, eg_pair *pair, const eg_inputs *inputs,
     *first = eg_step(table, &pair->state, inputs, now_us);
     *second = eg_step(table_again, &other, inputs_again, now_us);
     flip((const uint8_t *)&other, pair->complement, sizeof other);
-    pair->stepped_under = table;
     const bool states = same((const uint8_t *)&pair->state, (const uint8_t *)&other, sizeof other);
-    return states && same((const uint8_t *)first, (const uint8_t *)second, sizeof *first);
+    const bool agree = states && same((const uint8_t *)first, (const uint8_t *)second, sizeof *first);
+    pair->agreed_under = agree ? table : NULL;
+    return agree;
 }

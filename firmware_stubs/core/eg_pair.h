@@ -9,8 +9,11 @@
 typedef struct {
     eg_state state;
     uint8_t complement[sizeof(eg_state)];
-    const eg_table *stepped_under; /* written by each step: the caller sees that it was this pair, and under which table */
+    const eg_table *agreed_under; /* written by each step: the caller sees that it was this pair's, and under which table */
 } eg_pair;
+
+/* Makes the second copy anew from the first. */
+void eg_pair_renew(eg_pair *pair);
 
 /* As eg_init, for both copies. */
 void eg_pair_init(const eg_table *table, eg_pair *pair, const eg_retained *retained, uint64_t now_us);

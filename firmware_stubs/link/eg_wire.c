@@ -33,6 +33,17 @@ static const dialect_row *find(uint32_t message) {
     return NULL;
 }
 
+/* 0 for what is no message of the dialect. */
+static uint8_t extra_of(uint32_t message) {
+    uint8_t extra = 0u;
+    for (size_t i = 0u; i < (sizeof DIALECT / sizeof DIALECT[0]); i++) {
+        if (DIALECT[i].message == message) {
+            extra = DIALECT[i].crc_extra;
+        }
+    }
+    return extra;
+}
+
 uint64_t eg_load(const uint8_t *at, uint32_t bytes) {
     uint64_t value = 0u;
     for (uint32_t i = bytes; i > 0u; i--) {
@@ -121,8 +132,8 @@ static bool plausible(const eg_parser *p) {
 static eg_parsed verify(const uint8_t *raw, const eg_keys *keys, eg_frame *frame) {
     const uint32_t length = raw[1];
     const uint8_t *tail = &raw[EG_HEADER + length];
-    const dialect_row *row = find((uint32_t)eg_load(&raw[7], 3u));
-    if ((row == NULL) || (checksum(raw, length, row->crc_extra) != (uint16_t)eg_load(tail, 2u))) {
+    const uint32_t message = (uint32_t)eg_load(&raw[7], 3u);
+    if (checksum(raw, length, extra_of(message)) != (uint16_t)eg_load(tail, 2u)) {
         return EG_BAD_CHECKSUM;
     }
     uint8_t expected[SIGNATURE];
@@ -130,7 +141,7 @@ static eg_parsed verify(const uint8_t *raw, const eg_keys *keys, eg_frame *frame
     if ((tail[2] >= LINKS) || !eg_equal(expected, &tail[3u + STAMP], SIGNATURE)) {
         return EG_BAD_SIGNATURE;
     }
-    frame->message = row->message;
+    frame->message = message;
     frame->system = raw[5];
     frame->component = raw[6];
     frame->link = tail[2];

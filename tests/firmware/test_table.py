@@ -130,7 +130,7 @@ def test_most_actuators_build_and_answer(program: Program) -> None:
 
 def test_missing_compiler_is_a_clear_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(LinkError, match=r"built with `no-such-compiler` and `make`.*apt-get install gcc"):
+    with pytest.raises(LinkError, match=r"built with `no-such-compiler` and `make`.*apt-get install"):
         build(program, "lib")
 
 

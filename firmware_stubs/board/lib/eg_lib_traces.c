@@ -93,22 +93,14 @@ static bool same(const void *a, const void *b, size_t size) {
     return memcmp(a, b, size) == 0;
 }
 
-static void copied(eg_pair *pair, const eg_state *state) {
-    const uint8_t *byte = (const uint8_t *)state;
-    pair->state = *state;
-    for (size_t i = 0u; i < sizeof(eg_state); i++) {
-        pair->complement[i] = (uint8_t)~byte[i];
-    }
-}
-
 /* `inputs`, `now_us` and `outputs`: `traces` rows of `steps`; `states`: one a trace, taken and given back.
  * Each step is done by the core alone and by its pair. Returns in how many steps these two were not the same. */
 size_t eg_traces_run(const eg_table *table, size_t traces, size_t steps, eg_state *states, const eg_inputs *inputs,
                      const uint64_t *now_us, eg_outputs *outputs) {
     size_t unlike = 0u;
     for (size_t i = 0u; i < traces; i++) {
-        eg_pair pair;
-        copied(&pair, &states[i]);
+        eg_pair pair = {.state = states[i]};
+        eg_pair_renew(&pair);
         for (size_t k = i * steps; k < (i + 1u) * steps; k++) {
             eg_outputs first;
             eg_outputs second;
