@@ -12,6 +12,8 @@
 #define FRAME 32u         /* bytes that an exception pushes */
 #define FRAME_PADDED 0x200u
 #define HARD_FAULT 3u
+#define STATUS 0xFE00FC00u
+#define THUMB 0x01000000u
 #define SPIN 0xE7FEu /* `b .` */
 #define WFI 0xBF30u
 #define EIGHTH (FL_RAM / 8u)
@@ -36,8 +38,10 @@ static uint32_t get(fl_machine *m, int id) {
     return value;
 }
 
+/* Of the program status: flags and IT block. */
 static void set(fl_machine *m, int id, uint32_t value) {
-    uc_reg_write(m->uc, (id == UC_ARM_REG_XPSR) ? UC_ARM_REG_XPSR_NZCVQ : id, &value);
+    const uint32_t whole = (value & STATUS) | THUMB;
+    uc_reg_write(m->uc, id, (id == UC_ARM_REG_XPSR) ? &whole : &value);
 }
 
 static void reset(fl_machine *m) {
@@ -78,6 +82,7 @@ static void enter(fl_machine *m, uint32_t number, uint32_t level) {
     frame[6] = m->pc;
     frame[7] = (get(m, UC_ARM_REG_XPSR) & ~FRAME_PADDED) | (((sp & 4u) != 0u) ? FRAME_PADDED : 0u);
     memcpy(&m->ram[to - FL_RAM_AT], frame, sizeof frame);
+    set(m, UC_ARM_REG_XPSR, frame[7] & 0xF8000000u); /* no handler begins in an IT block */
     set(m, UC_ARM_REG_SP, to);
     set(m, UC_ARM_REG_LR, EXCEPTION_RETURN);
     m->pc = word_at(m, 4u * number) & ~1u;
