@@ -3,6 +3,7 @@
 #include "eg_sense_line.h"
 
 #define CHECK 7u /* where the check byte is */
+#define CHUNK 64u /* bytes in a step, more than come in one: a line that is flooded must not stretch a deadline */
 #define CONTACT_CLOSED 0x5AC30F96u
 #define CONTACT_OPEN 0u
 
@@ -63,7 +64,7 @@ static void take(eg_sense_line *line, uint8_t byte, eg_senses *senses, uint64_t 
 void eg_sense_take(eg_sense_line *line, eg_ring *received, eg_senses *senses, uint64_t now_us) {
     uint8_t byte;
     senses->stop_released = (contact == CONTACT_CLOSED) ? 1u : 0u;
-    while (eg_ring_pop(received, &byte)) {
+    for (uint32_t taken = 0u; (taken < CHUNK) && eg_ring_pop(received, &byte); taken++) {
         take(line, byte, senses, now_us);
     }
     contact = (senses->stop_released == 1u) ? CONTACT_CLOSED : CONTACT_OPEN;

@@ -21,6 +21,7 @@
 
 #define POLL_NS 500000L /* twice as often as the core asks for */
 #define LINE_ROOM 128u
+#define SENSE_CHUNK 256u /* characters in a step */
 
 static const char *const ACTUATORS[EG_ACTUATORS] = EG_ACTUATOR_NAMES;
 static const char *const SENSORS[EG_SENSORS_ROOM] = EG_SENSOR_NAMES;
@@ -118,8 +119,12 @@ void eg_port_sense(eg_senses *senses, uint64_t now_us) {
     static char text[LINE_ROOM];
     static size_t used = 0u;
     char c;
-    ssize_t got = read(STDIN_FILENO, &c, 1u);
-    for (; got == 1; got = read(STDIN_FILENO, &c, 1u)) {
+    ssize_t got = 1;
+    for (uint32_t taken = 0u; taken < SENSE_CHUNK; taken++) { /* whoever floods it stretches no deadline */
+        got = read(STDIN_FILENO, &c, 1u);
+        if (got != 1) {
+            break;
+        }
         if (c == '\n') {
             text[used] = '\0';
             take_line(text, senses, now_us);
