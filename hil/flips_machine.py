@@ -57,7 +57,9 @@ class Symbol:
 def missing() -> str:
     """Return what keeps the emulated processor from running here; empty: nothing."""
     if importlib.util.find_spec("unicorn") is None:
-        return "the Python package `unicorn` is not installed: pip install 'edgeguard-runtime[firmware-tests]'"
+        return (
+            "the Python package `unicorn` is not installed: pip install 'edgeguard-runtime[firmware-tests]'"
+        )
     for tool, package in (("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("cc", "gcc")):
         if shutil.which(tool) is None:
             return f"`{tool}` is not installed: on Debian or Ubuntu `apt-get install {package}`"
