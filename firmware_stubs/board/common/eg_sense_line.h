@@ -18,8 +18,8 @@ typedef struct {
     uint32_t used;
 } eg_sense_line;
 
-/* Enters the whole records that came, as measured now, of at most 64 bytes at a time. What the emergency stop's contact said last stays so over a
- * reset, as the level of a pin would, and is open until a first record says otherwise. */
+/* Enters the whole records that came, as measured now, of at most 64 bytes at a time. What the emergency stop's contact
+ * said last stays so over a reset, as the level of a pin would, and is open until a first record says otherwise. */
 void eg_sense_take(eg_sense_line *line, eg_ring *received, eg_senses *senses, uint64_t now_us);
 
 #endif
