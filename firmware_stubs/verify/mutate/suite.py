@@ -30,6 +30,7 @@ NEVER = (
     "test_flips",
     "test_firmware_mutants",
     "test_fuzz",
+    "test_line_faults",
     "test_two_",
     "test_rebuild",
 )
