@@ -205,8 +205,9 @@ extern const eg_table eg_policy_table;
  * they were; without (NULL, or damaged), every output is at its safe value. A table that is not sound locks out. */
 void eg_init(const eg_table *table, eg_state *state, const eg_retained *retained, uint64_t now_us);
 
-/* Writes what has to survive a reset. */
-void eg_retain(const eg_state *state, eg_retained *retained);
+/* Writes what has to survive a reset: what one computation says, with the check of what the other says. Where they differ
+ * the record is not sound, and the one before counts. */
+void eg_retain(const eg_outputs *outputs, const eg_outputs *again, eg_retained *retained);
 
 /* LOCKOUT until the next reset, for what the core cannot see itself (a refused key, two copies that differ).
  * `latches`: what the operator has to release after it. */

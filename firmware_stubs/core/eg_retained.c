@@ -12,19 +12,18 @@ static uint32_t mixed(uint32_t check, uint32_t word) {
     return (check ^ word) * CHECK_PRIME;
 }
 
-static uint32_t check_of(const eg_record *record) {
-    uint32_t check = mixed(CHECK_START, record->turn);
+static uint32_t check_of(uint32_t turn, const int32_t *output, uint8_t mode, uint8_t latches,
+                         const uint8_t spare[2]) {
+    uint32_t check = mixed(CHECK_START, turn);
     for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
-        check = mixed(check, (uint32_t)record->output[i]);
+        check = mixed(check, (uint32_t)output[i]);
     }
-    check = mixed(check, record->mode);
-    check = mixed(check, record->latches);
-    check = mixed(check, record->spare[0]);
-    return mixed(check, record->spare[1]);
+    check = mixed(mixed(check, mode), latches);
+    return mixed(mixed(check, spare[0]), spare[1]);
 }
 
 static bool is_sound(const eg_record *record) {
-    return record->check == check_of(record);
+    return record->check == check_of(record->turn, record->output, record->mode, record->latches, record->spare);
 }
 
 /* Turns are compared modulo 2^32: of two neighbours the later one is less than half the circle ahead. */
@@ -41,17 +40,17 @@ const eg_record *eg_latest(const eg_retained *retained) {
     return is_sound(b) ? b : NULL;
 }
 
-void eg_retain(const eg_state *state, eg_retained *retained) {
+void eg_retain(const eg_outputs *outputs, const eg_outputs *again, eg_retained *retained) {
     const eg_record *latest = eg_latest(retained);
     const uint32_t turn = (latest == NULL) ? 0u : (latest->turn + 1u);
     eg_record *record = &retained->record[turn % 2u];
     record->turn = turn;
     for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
-        record->output[i] = state->channel[i].output;
+        record->output[i] = outputs->value[i];
     }
-    record->mode = state->mode;
-    record->latches = state->latches;
+    record->mode = outputs->mode;
+    record->latches = outputs->latches;
     record->spare[0] = 0u;
     record->spare[1] = 0u;
-    record->check = check_of(record);
+    record->check = check_of(turn, again->value, again->mode, again->latches, record->spare);
 }

@@ -117,7 +117,7 @@ static void step(eg_device *d, const eg_request *request, uint64_t now_us) {
     for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
         d->again.value[i] = (int32_t)~(uint32_t)again.value[i];
     }
-    eg_retain(&d->pair.state, &d->kept);
+    eg_retain(&d->outputs, &again, &d->kept);
     if ((d->outputs.mode != mode) || (d->outputs.latches != latches)) {
         d->status_us = now_us; /* host and operator hear of it now */
         d->offer_us = now_us;

@@ -45,7 +45,11 @@ CHANGES = (
     (CORE, "(state->stepped_us <= now_us)", "true"),
     (CORE, "state->latches |= EG_LATCH_RESET;", ""),
     (CORE, "if ((output >= limits->min) && (output <= limits->max)) {", "if (false) {"),
-    (RETAINED, "record->check == check_of(record)", "true"),
+    (
+        RETAINED,
+        "record->check == check_of(record->turn, record->output, record->mode, record->latches, record->spare)",
+        "true",
+    ),
     (RETAINED, "turn % 2u", "0u"),
     # where the outputs go
     (ENVELOPE, "(reading->at_us <= now_us) &&", ""),

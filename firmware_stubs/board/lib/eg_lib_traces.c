@@ -79,7 +79,11 @@ void eg_traces_init(const eg_table *table, size_t traces, eg_state *states, cons
 
 void eg_traces_retain(size_t traces, const eg_state *states, eg_retained *retained) {
     for (size_t i = 0u; i < traces; i++) {
-        eg_retain(&states[i], &retained[i]);
+        eg_outputs outputs = {.mode = states[i].mode, .latches = states[i].latches};
+        for (uint32_t k = 0u; k < EG_ACTUATORS; k++) {
+            outputs.value[k] = states[i].channel[k].output;
+        }
+        eg_retain(&outputs, &outputs, &retained[i]);
     }
 }
 

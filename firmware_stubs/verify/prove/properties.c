@@ -85,9 +85,11 @@ static void memory(void) {
 
 static void retained(void) {
     eg_state state;
+    eg_outputs outputs;
+    eg_outputs again;
     eg_retained memory_of_old;
     uint64_t now_us;
-    eg_retain(&state, &memory_of_old);
+    eg_retain(&outputs, &again, &memory_of_old);
     eg_init(&T, &state, &memory_of_old, now_us);
 }
 
