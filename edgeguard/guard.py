@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
 """The complex function: the model's newest answer and the context values -> a suggested command."""
 
-_ACTS_ALONE = {"silent": 0.0, "enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
+_ACTS_ALONE = {"enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
 """Whether the microcontroller acts without the host, by its mode. Of any other mode nothing is known."""
 _ARMED = frozenset({Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL})
 
@@ -82,6 +82,7 @@ class Guard:
         self._answer: Answer | None = None
         self._last_frame = -1
         self._frame_at: float | None = None
+        self._acted = False  # whether the microcontroller has followed the host since the host was armed
         self.planner_failures = 0
         self.perception_failures = 0
         self._count = 0
@@ -278,7 +279,10 @@ class Guard:
         if self._log is not None:
             signals["log_failures"] = Signal("log_failures", float(self._log.failures), now, "runtime")
         if self._link is not None:
-            for name, value, at in _of_the_line(self._link.status, now):
+            status = self._link.status
+            acted = self._acted or status.mcu_mode == "enabled"
+            self._acted = acted and self._decider.mode in _ARMED
+            for name, value, at in _of_the_line(status, now, acted=self._acted):
                 signals[name] = Signal(name, value, at, "link")
 
     def _take_events(self) -> tuple[Event, ...]:
@@ -318,9 +322,14 @@ class Guard:
             self._link.send(gated.command.values, gated.source, now)
 
 
-def _of_the_line(status: LinkStatus, now: float) -> tuple[tuple[str, float | None, float], ...]:
-    """Name, value and time of every signal that the line gives. No value: nothing is known of it now."""
-    alone = _ACTS_ALONE.get(status.mcu_mode)
+def _of_the_line(
+    status: LinkStatus, now: float, *, acted: bool
+) -> tuple[tuple[str, float | None, float], ...]:
+    """Name, value and time of every signal that the line gives. No value: nothing is known of it now.
+
+    `acted`: the microcontroller has followed the host, so that one that is silent lost its power, and the arming.
+    """
+    alone = float(acted) if status.mcu_mode == "silent" else _ACTS_ALONE.get(status.mcu_mode)
     latched = None if alone is None else float(bool(status.latches))
     trip = status.round_trip
     return (

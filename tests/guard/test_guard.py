@@ -422,15 +422,37 @@ def test_the_runtime_and_the_line_are_signals_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "alone"), [("silent", 0.0), ("lockout", 1.0), ("unknown", None), ("code 9", None)]
+    ("mode", "alone"), [("silent", 1.0), ("lockout", 1.0), ("unknown", None), ("code 9", None)]
 )
 def test_a_microcontroller_nobody_hears_is_not_taken_to_follow_the_host(
     mode: str, alone: float | None
 ) -> None:
     drive = Drive().arm()
+    drive.step()
     drive.link.status.mcu_mode = mode
     drive.step()
     assert drive.guard._signals["mcu_fallback"].value == alone
+
+
+def test_a_microcontroller_that_was_silent_from_the_start_waits_for_the_host() -> None:
+    drive = Drive()
+    drive.link.status.mcu_mode = "silent"
+    drive.arm()
+    drive.step()
+    assert drive.guard._signals["mcu_fallback"].value == 0.0
+
+
+def test_a_microcontroller_that_comes_back_silent_follows_nobody_until_the_host_gives_up() -> None:
+    drive = Drive().arm()
+    drive.step()
+    drive.link.status.mcu_mode = "silent"  # it lost its power, and with it every latch
+    for _ in range(3):
+        drive.step()
+        assert drive.guard._signals["mcu_fallback"].value == 1.0
+    drive.guard.operator(Event.STOP)
+    drive.step()
+    drive.step()
+    assert drive.guard._signals["mcu_fallback"].value == 0.0  # and the operator may reset, and arm anew
 
 
 def test_what_the_line_measures_is_a_signal() -> None:

@@ -28,7 +28,7 @@ LONGEST = 120
 """Steps of a run; there are `RUNS` runs a policy."""
 REFUSED = {"EG1202", "EG1206"}
 """Why a random policy may be refused: a condition that is too long, or a constant that is no finite number."""
-ACTS_ALONE = {"silent": 0.0, "enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
+ACTS_ALONE = {"enabled": 0.0, "fallback_only": 1.0, "lockout": 1.0}
 
 Said = dict[str, Any]
 Tally = collections.Counter[Any]
@@ -54,6 +54,8 @@ class Run:
         self.reference, self.runtime = Reference(document, program.thresholds), Runtime(self.policy)
         self.state, self.answered = self.reference.beginning(), False
         self.captured: float | None = None
+        self.followed = False
+        """Whether the microcontroller was seen to follow the host since the host was armed."""
 
     def step(self) -> tuple[Said, Said]:
         """One step of both: what the guard says, and what the reference says."""
@@ -98,6 +100,12 @@ class Run:
     def told(self, now: float) -> dict[str, Seen]:
         """What the line and the microcontroller say."""
         world, alone = self.world, ACTS_ALONE.get(self.world.mcu_mode)
+        if self.state.mode.mode not in (Mode.NOMINAL, Mode.DEGRADED, Mode.TAKEOVER_REQUEST, Mode.MANUAL):
+            self.followed = False
+        elif world.mcu_mode == "enabled":
+            self.followed = True
+        if world.mcu_mode == "silent":
+            alone = 1.0 if self.followed else 0.0
         lasted = world.round_trip
         return {
             "link_latency": Seen(lasted, now if lasted is None else world.round_trip_at),
