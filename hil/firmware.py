@@ -12,21 +12,48 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from edgeguard.decision.table import Table
 from edgeguard.errors import LinkError
 from edgeguard.policy.emit_c import emit
-from edgeguard.program import Program
+from edgeguard.program import ActuatorLimit, LinkSettings, Microcontroller, Program
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "firmware_stubs"
 CACHE = ROOT / "out" / "firmware"
 TEST_KEY_FILE = SOURCES / "keys" / "test.device-key"
 TEST_OPERATOR_KEY_FILE = SOURCES / "keys" / "test.operator-key"
+LAST_150_MS = LinkSettings(lost_after=0.150)
+NOTHING_OF_ITS_OWN = Microcontroller()
 ARTEFACTS = {
     "host": "edgeguard-mcu",
     "lib": "libedgeguard_mcu.so",
     "qemu": "edgeguard-mcu.elf",
     "netduino": "edgeguard-mcu-netduino.elf",
 }
+
+
+def bare_program(
+    name: str,
+    envelope: tuple[ActuatorLimit, ...],
+    *,
+    link: LinkSettings = LAST_150_MS,
+    microcontroller: Microcontroller = NOTHING_OF_ITS_OWN,
+) -> Program:
+    """A program that decides nothing: what the firmware's table needs, and no more. Its digest is that of the name."""
+    return Program(
+        name=name,
+        version=1,
+        digest=hashlib.sha256(name.encode()).hexdigest(),
+        signals=(),
+        table=Table(()),
+        when=lambda _values, _healthy: (),
+        clear=lambda _values, _healthy: (),
+        choose=lambda _values, _healthy: -1,
+        fallback=(),
+        envelope=envelope,
+        link=link,
+        microcontroller=microcontroller,
+    )
 
 
 def build(program: Program, target: str, *, sanitize: bool = False, release: bool = False) -> Path:

@@ -11,15 +11,14 @@ import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 
-from edgeguard.decision.table import Table
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.operator import OperatorSession
 from edgeguard.link.session import HostSession
-from edgeguard.program import ActuatorLimit, Feedback, LinkSettings, Microcontroller, Program
+from edgeguard.program import ActuatorLimit, Feedback, Microcontroller
 from edgeguard.types import Authority
+from hil.firmware import bare_program
 from hil.flips_machine import LINK, SENSE, Change, Machine, Symbol
 from hil.mcu_senses import CONTACT_CLOSED, MEASURED, record
 
@@ -30,22 +29,13 @@ SETTLED_US: Final = 520_000
 """After a flip and after the host's death: a reset by the watchdog, the start after it, and the way to safe."""
 PAGE: Final = TEST_KEY + TEST_OPERATOR_KEY + bytes(range(16))
 
-PROGRAM: Final = Program(
-    name="flips",
-    version=1,
-    digest=sha256(b"flips").hexdigest(),
-    signals=(),
-    table=Table(()),
-    when=lambda _values, _healthy: (),
-    clear=lambda _values, _healthy: (),
-    choose=lambda _values, _healthy: -1,
-    fallback=(),
+PROGRAM: Final = bare_program(
+    "flips",
     envelope=(
         ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0),
         ActuatorLimit("throttle", 0.0, 0.6, 1.0, math.inf, 0.0),
         ActuatorLimit("steer", -30.0, 30.0, 100.0, 100.0, 0.0, feedback=Feedback(lead=8.0, max_age=0.05)),
     ),
-    link=LinkSettings(lost_after=0.150),
     microcontroller=Microcontroller(stop=True),
 )
 

@@ -9,34 +9,25 @@ from hashlib import sha256
 
 import pytest
 
-from edgeguard.decision.table import Table
 from edgeguard.link import link_over, messages, wire
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink
 from edgeguard.link.messages import Action, Hello, Open, Request, Status
-from edgeguard.program import ActuatorLimit, LinkSettings, Program
+from edgeguard.program import ActuatorLimit, Program
 from edgeguard.types import Authority
+from hil.firmware import bare_program
 from hil.mcu import VirtualMcu
 
 STEP = 0.02
 
 
 def make_program() -> Program:
-    return Program(
-        name="firmware-test",
-        version=1,
-        digest=sha256(b"firmware-test").hexdigest(),
-        signals=(),
-        table=Table(()),
-        when=lambda _values, _healthy: (),
-        clear=lambda _values, _healthy: (),
-        choose=lambda _values, _healthy: -1,
-        fallback=(),
+    return bare_program(
+        "firmware-test",
         envelope=(
             ActuatorLimit("brake", 0.0, 1.0, 4.0, 4.0, 1.0),
             ActuatorLimit("throttle", 0.0, 0.6, 1.0, math.inf, 0.0),
         ),
-        link=LinkSettings(lost_after=0.150),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from struct import Struct
@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from edgeguard.decision.table import Table
 from edgeguard.link import messages, wire
 from edgeguard.link.keys import TEST_KEY, TEST_OPERATOR_KEY
 from edgeguard.link.link import TransportLink, link_over
 from edgeguard.link.messages import Hello, Offer, Request, Status
-from edgeguard.program import ActuatorLimit, LinkSettings, Microcontroller, Program
+from edgeguard.program import ActuatorLimit, Microcontroller, Program
 from edgeguard.types import Authority
+from hil.firmware import bare_program
 from hil.mcu import VirtualMcu
 
 POLICY = sha256(b"the policy").digest()
@@ -176,20 +176,12 @@ def _limit(row: dict[str, Any]) -> ActuatorLimit:
 def vectors_program() -> Program:
     """What the table of session.json says, as a policy."""
     table = json.loads((VECTORS / "session.json").read_text(encoding="ascii"))["table"]
-    return Program(
-        name="vectors",
-        version=1,
-        digest=sha256(bytes.fromhex(table["policy_file"])).hexdigest(),
-        signals=(),
-        table=Table(()),
-        when=lambda _values, _healthy: (),
-        clear=lambda _values, _healthy: (),
-        choose=lambda _values, _healthy: -1,
-        fallback=(),
-        envelope=tuple(_limit(row) for row in table["actuators"]),
-        link=LinkSettings(lost_after=0.150),
+    program = bare_program(
+        "vectors",
+        tuple(_limit(row) for row in table["actuators"]),
         microcontroller=Microcontroller(stop=table["stop"]),
     )
+    return replace(program, digest=sha256(bytes.fromhex(table["policy_file"])).hexdigest())
 
 
 @pytest.fixture

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from edgeguard.decision.table import Table
 from edgeguard.policy.emit_c import emit
 from edgeguard.program import (
     ActuatorLimit,
     Feedback,
-    LinkSettings,
     LocalRule,
     Microcontroller,
     Program,
@@ -24,6 +21,7 @@ from edgeguard.program import (
     Term,
 )
 from edgeguard.types import Authority, Command
+from hil.firmware import bare_program
 
 ROOT = Path(__file__).resolve().parents[3]
 VECTORS = ROOT / "tests" / "vectors" / "link" / "frames.json"
@@ -57,21 +55,12 @@ def _program() -> Program:
         LocalRule(2, "", (Term(1, Relation.AT_MOST, -1.0),), Command({"arm": -5, "brake": 0})),
         LocalRule(3, "", (Term(0, Relation.AT_LEAST, 39.0),), Command({"arm": 1, "brake": 0.1})),
     )
-    return Program(
-        name="fuzz",
-        version=1,
-        digest=sha256(b"fuzz").hexdigest(),
-        signals=(),
-        table=Table(()),
-        when=lambda _values, _healthy: (),
-        clear=lambda _values, _healthy: (),
-        choose=lambda _values, _healthy: -1,
-        fallback=(),
+    return bare_program(
+        "fuzz",
         envelope=(
             ActuatorLimit("arm", -30.0, 30.0, 40.0, 20.0, 0.0, Feedback(lead=8.0, max_age=0.05)),
             ActuatorLimit("brake", 0.0, 1.0, 4.0, float("inf"), 1.0, authority=Authority.RULES),
         ),
-        link=LinkSettings(lost_after=0.150),
         microcontroller=Microcontroller(stop=True, sensors=(near, calm), rules=rules),
     )
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from edgeguard.decision.table import Table
 from edgeguard.policy.fits import objections
 from edgeguard.policy.load import compile_draft
 from edgeguard.program import (
@@ -28,6 +28,7 @@ from edgeguard.program import (
     Term,
 )
 from edgeguard.types import Authority, Command
+from hil.firmware import bare_program
 
 ROOT = Path(__file__).resolve().parents[3]
 MOST_ACTUATORS = 16
@@ -51,24 +52,17 @@ def random_policy(rng: np.random.Generator, *, actuators: int, name: str) -> Pro
     envelope = tuple(_actuator(rng, index) for index in range(actuators))
     sensors = tuple(_sensor(rng, index) for index in range(int(rng.integers(0, 9))))
     rules = tuple(_rule(rng, envelope, sensors, line) for line in range(int(rng.integers(0, 9))))
-    return Program(
-        name=name,
-        version=1,
-        digest=sha256(rng.bytes(16)).hexdigest(),
-        signals=(),
-        table=Table(()),
-        when=lambda _values, _healthy: (),
-        clear=lambda _values, _healthy: (),
-        choose=lambda _values, _healthy: -1,
-        fallback=(),
-        envelope=envelope,
+    digest = sha256(rng.bytes(16)).hexdigest()
+    program = bare_program(
+        name,
+        envelope,
         link=LinkSettings(
             lost_after=_one_of(rng, (0.010, 0.060, 0.150, 0.5, 10.0, round(rng.uniform(0.01, 1.0), 6))),
             baud=FAST_LINE,
         ),
         microcontroller=Microcontroller(stop=bool(rng.random() < 0.5), sensors=sensors, rules=rules),
-        period=0.001,
     )
+    return replace(program, digest=digest, period=0.001)
 
 
 def _actuator(rng: np.random.Generator, index: int) -> ActuatorLimit:
