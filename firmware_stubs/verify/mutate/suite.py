@@ -31,6 +31,7 @@ NEVER = (
     "test_firmware_mutants",
     "test_fuzz",
     "test_line_faults",
+    "test_sense_flood",
     "test_two_",
     "test_rebuild",
 )
