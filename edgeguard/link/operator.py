@@ -64,7 +64,10 @@ class OperatorSession:
     # -- what the operator wants ---------------------------------------------------------------------------------
 
     def arm(self, now: float) -> None:
-        """Allow the host to act: asked for at each OFFER that would grant it, for at most ARM_WINDOW."""
+        """Allow the host to act: asked for at each OFFER that would grant it, for at most ARM_WINDOW.
+
+        It ends with the session it was asked in; before anything was heard, that is the first one heard.
+        """
         self.note = ""
         self._until.pop(Action.DISARM, None)
         self._until[Action.ARM] = now + ARM_WINDOW
@@ -119,9 +122,11 @@ class OperatorSession:
             self.rejected += 1
             self.note = f"the microcontroller holds policy {offer.policy_hash.to_bytes(4, 'little').hex()}"
             return b""
-        if before is None or before.session != offer.session:
+        if before is None:
             self._counter = 0
-            self._look_again()
+        elif before.session != offer.session:
+            self._counter = 0
+            self._end_with_session()
         elif (offer.mcu_ms - before.mcu_ms) % (2 * _HALF) >= _HALF:
             self.rejected += 1  # older than the last of its session
             return b""
@@ -168,6 +173,12 @@ class OperatorSession:
         elif offer.latches & ~self._seen:
             self._look_again()
         return next((action for action in _ORDER if action in self._until and _grants(offer, action)), None)
+
+    def _end_with_session(self) -> None:
+        """What would give authority was asked of another session: a machine that nobody has looked at since."""
+        if self._until.pop(Action.ARM, None) is not None:
+            self.note = "arm: the line was opened anew: look, and arm again"
+        self._look_again()
 
     def _look_again(self) -> None:
         """What the operator saw is not what is there: it was another session, or something else has latched since."""

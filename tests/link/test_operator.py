@@ -174,6 +174,32 @@ def test_disarm_ends_the_request_to_arm(panel: Panel) -> None:
     assert [asked.action for asked in panel.hears(0.4, flags=READY)] == [Action.ARM]
 
 
+def test_a_request_to_arm_ends_with_the_session_it_was_asked_in(panel: Panel) -> None:
+    panel.hears()
+    panel.session.arm(0.0)
+    assert panel.hears(0.1, flags=READY, session=b"session2") == []
+    assert panel.session.note == "arm: the line was opened anew: look, and arm again"
+    assert panel.hears(0.2, flags=READY, session=b"session1") == []  # nor does it come back with the old one
+    panel.session.arm(0.3)
+    assert [asked.action for asked in panel.hears(0.4, flags=READY)] == [Action.ARM]
+
+
+def test_a_request_to_disarm_outlives_the_session_it_was_asked_in(panel: Panel) -> None:
+    panel.hears(mode=1)
+    panel.session.disarm(0.0)
+    (asked,) = panel.hears(0.1, mode=1, session=b"session2")
+    assert (asked.action, asked.session) == (Action.DISARM, b"session2")
+
+
+def test_both_requests_end_with_the_session(panel: Panel) -> None:
+    panel.hears(latches=1)
+    panel.session.release(0.0)
+    panel.session.arm(0.0)
+    assert panel.hears(0.1, latches=1, session=b"session2") == []
+    assert panel.hears(0.2, flags=READY, session=b"session2") == []
+    assert panel.session.note == LOOK_AGAIN
+
+
 def test_counters_strictly_increase_in_a_session_whoever_restarts(panel: Panel) -> None:
     counters = []
     for now in range(3):
@@ -195,7 +221,9 @@ def test_counter_that_is_used_up_asks_for_nothing(panel: Panel) -> None:
     assert [asked.counter for asked in panel.hears(flags=READY, mcu_ms=COUNTER_MAX)] == [COUNTER_MAX]
     assert panel.hears(flags=READY, mcu_ms=5) == []  # its clock began again
     assert "counter is used up" in panel.session.note
-    assert [asked.counter for asked in panel.hears(flags=READY, mcu_ms=6, session=b"session2")] == [6]
+    assert panel.hears(flags=READY, mcu_ms=6, session=b"session2") == []  # another session: asked anew
+    panel.session.arm(0.0)
+    assert [asked.counter for asked in panel.hears(flags=READY, mcu_ms=7, session=b"session2")] == [7]
 
 
 def test_old_offer_of_the_session_is_refused(panel: Panel) -> None:
