@@ -10,7 +10,7 @@
 
 typedef struct {
     volatile uint32_t in, out;
-    uint8_t data[EG_RING_SIZE];
+    volatile uint8_t data[EG_RING_SIZE]; /* so that no byte is moved past the index that says it is there */
 } eg_ring;
 
 static inline bool eg_ring_empty(const eg_ring *ring) {
