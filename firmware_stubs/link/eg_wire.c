@@ -36,7 +36,7 @@ static const dialect_row *find(uint32_t message) {
 /* 0 for what is no message of the dialect. */
 static uint8_t extra_of(uint32_t message) {
     uint8_t extra = 0u;
-    for (size_t i = 0u; i < (sizeof DIALECT / sizeof DIALECT[0]); i++) {
+    for (size_t i = 0u; i < (sizeof(DIALECT) / sizeof(DIALECT[0])); i++) {
         if (DIALECT[i].message == message) {
             extra = DIALECT[i].crc_extra;
         }
