@@ -32,7 +32,10 @@ AUTHENTIC = {
     for role in ("microcontroller", "host", "operator")
     for vector in SESSION[role]
     for step in vector["steps"]
-    if step["do"] == "receive" and step.get("refusal", 0) != 16 and step.get("accepted", True)
+    if step["do"] == "receive"
+    and step.get("refusal", 0) != 16
+    and step.get("accepted", True)
+    and "crc_errors" not in step
 }
 CLASSES: dict[str, Any] = {
     "HELLO": messages.Hello,

@@ -116,6 +116,10 @@ class End:
         """Bytes arrive. `frames`: what must be answered at once."""
         self._add("receive", what=what, bytes=raw.hex(), accepted=accepted, sent=list(frames), **more)
 
+    def spoilt(self, raw: bytes, what: str, **more: object) -> None:
+        """Bytes arrive whose checksum is bad: no frame, so none is refused."""
+        self.receive(line.spoilt(raw), f"{what} with a bad checksum", crc_errors=1, **more)
+
     def hello(self, *frames: dict[str, Any], state: str = "opening", **changes: Value) -> None:
         """A HELLO arrives."""
         self.receive(line.frame("HELLO", hello_body(**changes)), "HELLO", *frames, state=state)

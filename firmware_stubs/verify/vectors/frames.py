@@ -218,9 +218,12 @@ def _wrong_frames() -> Iterator[Vector]:
         flipped(COMMAND.raw, 44, 1) + NEXT.raw,
         [BAD_SIGNATURE, NEXT.event],
     )
+    body = bytes.fromhex(COMMAND.event["payload"])
     for link in (4, 128, 255):
-        raw = line.frame("COMMAND", bytes.fromhex(COMMAND.event["payload"]), link=link)
-        yield vector(f"link {link} has no key", raw + NEXT.raw, [BAD_SIGNATURE, NEXT.event])
+        for whose, key in (("host's", line.HOST_KEY), ("operator's", line.OPERATOR_KEY), ("zero", bytes(32))):
+            raw = line.frame("COMMAND", body, link=link, key=key)
+            name = f"link {link} has no key: signed with the {whose} one"
+            yield vector(name, raw + NEXT.raw, [BAD_SIGNATURE, NEXT.event])
 
 
 def _resynchronisation() -> Iterator[Vector]:

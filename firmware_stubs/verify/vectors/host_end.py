@@ -8,10 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 import line
-from ends import HOST_NONCES, NONCE, OTHER_NONCE, SESSION, End, asked, offer_body, opened, status_body
+from ends import (
+    HOST_NONCES,
+    NONCE,
+    OTHER_NONCE,
+    SESSION,
+    End,
+    asked,
+    hello_body,
+    offer_body,
+    opened,
+    status_body,
+)
 from line import Value
 
 COMMAND: dict[str, Any] = {"values": [250_000, 500_000], "source": 1}
+OF_MCU = line.Broken(system=1)
+"""The link is wrong, and nothing else."""
 
 
 def _both(counter: int, echo: int) -> list[dict[str, Any]]:
@@ -81,6 +94,8 @@ def _status_checks() -> End:
     e.status(7)
     e.status(6, accepted=False)
     e.status(2**32 - 1)
+    e.status(0, accepted=False)
+    e.status(1, accepted=False)
     return e
 
 
@@ -103,6 +118,57 @@ def _quiet() -> End:
     return e
 
 
+def _quiet_limit() -> End:
+    e = End("Silence of exactly 100 ms is none yet: neither after a STATUS nor after an OPEN", now=0)
+    e.open()
+    e.wait(100, state="open")
+    e.wait(1, state="waiting")
+    e.now = 500
+    e.hello(opened(NONCE, HOST_NONCES[1]))
+    e.wait(100, state="opening")
+    e.wait(1, state="waiting")
+    return e
+
+
+def _counter_limit() -> End:
+    e = End(
+        "A control step once the counter is past 0xFFFF0000 sends nothing and lets the session go; another begins at 1"
+    )
+    last = 0xFFFF0000
+    e.open()
+    e.do("count", counter=last - 1)
+    e.do("command", *_both(last, 5000), state="open", **COMMAND)
+    e.do("command", state="waiting", **COMMAND)
+    e.do("disarm", state="waiting")
+    e.hello(opened(OTHER_NONCE, HOST_NONCES[1]), mcu_nonce=OTHER_NONCE)
+    session = line.session_of(OTHER_NONCE, HOST_NONCES[1])
+    e.status(1, session=session)
+    e.do("disarm", asked(1, 5000, 3, session=session))
+    return e
+
+
+def _counter_limit_exact() -> End:
+    e = End("A control step at a counter of exactly 0xFFFF0000 is still sent, whole; so is a disarm past it")
+    e.open()
+    e.do("count", counter=0xFFFF0000)
+    e.do("command", *_both(0xFFFF0001, 5000), state="open", **COMMAND)
+    e.do("disarm", asked(0xFFFF0003, 5000, 3), state="open")
+    e.do("command", state="waiting", **COMMAND)
+    return e
+
+
+def _spoilt() -> End:
+    e = End("A bad checksum is counted apart: it is no refused frame, and no sign of life")
+    e.hello(opened())
+    e.spoilt(line.frame("STATUS", status_body(SESSION)), "a STATUS")
+    e.do("command", state="opening", **COMMAND)
+    e.wait(99)
+    e.spoilt(line.frame("STATUS", status_body(SESSION)), "a STATUS", state="opening")
+    e.spoilt(line.frame("OFFER", offer_body(SESSION)), "an OFFER", handed_on=[])
+    e.wait(2, state="waiting")
+    return e
+
+
 def _foreign() -> End:
     e = End(
         "What does not come from the microcontroller to the host is refused: reflected, forged, or another's"
@@ -115,7 +181,13 @@ def _foreign() -> End:
     for raw, what in (
         (line.frame("OPEN", open_body), "its own OPEN, reflected"),
         (line.frame("OPEN", open_body, link=1), "OPEN on link 1"),
-        (line.frame("STATUS", status_body(**session), link=0), "STATUS on link 0"),
+        (line.frame("HELLO", hello_body(mcu_nonce=OTHER_NONCE), link=0, broken=OF_MCU), "HELLO on link 0"),
+        (
+            line.frame("HELLO", hello_body(mcu_nonce=OTHER_NONCE), broken=line.Broken(system=255)),
+            "HELLO of system 255",
+        ),
+        (line.frame("HELLO", hello_body(mcu_nonce=OTHER_NONCE, flags=1)), "HELLO without bit 7 of its flags"),
+        (line.frame("STATUS", status_body(**session), link=0, broken=OF_MCU), "STATUS on link 0"),
         (
             line.frame("STATUS", status_body(**session), broken=line.Broken(system=255)),
             "STATUS of system 255",
@@ -130,7 +202,8 @@ def _foreign() -> End:
             "STATUS under the operator's key",
         ),
         (line.frame("STATUS", status_body(**session), link=3), "STATUS on link 3"),
-        (line.frame("STATUS", status_body(**session), link=4), "STATUS on link 4"),
+        (line.frame("STATUS", status_body(**session), link=4, broken=OF_MCU), "STATUS on link 4"),
+        (line.frame("COMMAND", _arm_body(), link=2), "the operator's COMMAND, reflected"),
         (line.frame("OFFER", offer_body(**session), link=1), "OFFER on link 1"),
     ):
         e.receive(raw, what, accepted=False, state="opening")
@@ -150,13 +223,77 @@ def _relays() -> End:
         "two OFFERs, one of them forged: it cannot tell",
         handed_on=[offer.hex(), forged.hex()],
     )
-    body = line.payload("COMMAND", **_fields_of(asked(9, 5000, 2, link=2)))
+    body = _arm_body()
     command = line.frame("COMMAND", body, link=2)
     e.do("relay", what="the operator's COMMAND", bytes=command.hex(), relayed=command.hex())
     own = line.frame("COMMAND", body, link=0)
     e.do("relay", what="a COMMAND on the host's link", bytes=own.hex(), relayed="")
     back = line.frame("OFFER", offer_body(SESSION))
     e.do("relay", what="an OFFER that goes the wrong way", bytes=back.hex(), relayed="")
+    return e
+
+
+def _arm_body(counter: int = 9) -> bytes:
+    return line.payload("COMMAND", **_fields_of(asked(counter, 5000, 2, link=2)))
+
+
+def _relayed(e: End, raw: bytes, goes_on: bytes, what: str = "the operator's COMMAND") -> None:
+    e.do("relay", what=what, bytes=raw.hex(), relayed=goes_on.hex())
+
+
+def _relays_open_only() -> End:
+    e = End("A COMMAND of the operator goes on the line while the session is open, and in no other state")
+    command = line.frame("COMMAND", _arm_body(), link=2)
+    _relayed(e, command, b"")
+    e.hello(state="mismatch", protocol=1)
+    _relayed(e, command, b"")
+    e.hello(opened())
+    _relayed(e, command, b"")
+    e.wait(5)
+    e.status(1)
+    _relayed(e, command, command)
+    e.wait(101, state="waiting")
+    _relayed(e, command, b"")
+    return e
+
+
+def _relays_few() -> End:
+    e = End("At most 4 COMMANDs of the operator go on the line between two readings of it")
+    e.open()
+    frames = [line.frame("COMMAND", _arm_body(n), link=2) for n in range(9, 15)]
+    for number, raw in enumerate(frames):
+        _relayed(e, raw, raw if number < 4 else b"")
+    e.wait(10)
+    _relayed(e, frames[0], b"", "the operator's COMMAND, later")
+    e.status(2)
+    _relayed(e, b"".join(frames), b"".join(frames[-4:]), "six in one piece: the newest")
+    _relayed(e, frames[0], b"")
+    e.status(3)
+    _relayed(e, frames[0], frames[0])
+    _relayed(e, b"".join(frames), b"".join(frames[-3:]), "six in one piece, with room for three")
+    return e
+
+
+def _offers_wait() -> End:
+    e = End("At most the newest 8 OFFERs wait for the operator")
+    e.open()
+    offers = [line.frame("OFFER", offer_body(SESSION, mcu_ms=n)) for n in range(5000, 5020)]
+    e.receive(b"".join(offers[:9]), "nine OFFERs in one piece", handed_on=[raw.hex() for raw in offers[1:9]])
+    e.receive(b"".join(offers[9:14]), "five OFFERs")
+    e.receive(b"".join(offers[14:]), "and six", handed_on=[raw.hex() for raw in offers[-8:]])
+    e.wait(1, handed_on=[])
+    return e
+
+
+def _relays_spoilt() -> End:
+    e = End(
+        "What the operator sends with a bad checksum, or cut, does not go on the line; the rest of it does"
+    )
+    e.open()
+    command = line.frame("COMMAND", _arm_body(), link=2)
+    _relayed(e, line.spoilt(command), b"", "a bad checksum")
+    _relayed(e, command[:20], b"", "the first 20 bytes")
+    _relayed(e, command[20:], command, "the rest")
     return e
 
 
@@ -174,6 +311,15 @@ def vectors() -> list[dict[str, Any]]:
         _status_checks,
         _status_zero,
         _quiet,
+        _quiet_limit,
+        _counter_limit,
+        _counter_limit_exact,
+        _spoilt,
         _foreign,
+        _relays,
+        _relays_open_only,
+        _relays_few,
+        _offers_wait,
+        _relays_spoilt,
     )
-    return [make().vector() for make in (*made, _relays)]
+    return [make().vector() for make in made]

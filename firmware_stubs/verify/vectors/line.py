@@ -17,6 +17,7 @@ KEYS = MappingProxyType({0: HOST_KEY, 1: HOST_KEY, 2: OPERATOR_KEY, 3: OPERATOR_
 POLICY = sha256(b"a policy file\n").digest()
 POLICY_HASH = int.from_bytes(POLICY[:4], "little")
 PROTOCOL = 2
+START = 0xFD
 ALWAYS = 0x80
 TO_MCU, TO_HOST, FROM_OPERATOR, TO_OPERATOR = range(4)
 
@@ -139,6 +140,17 @@ def frame(
     )
     raw = b"\xfd" + counted + checksum.to_bytes(2, "little") + bytes((link,)) + stamp.to_bytes(6, "little")
     return raw + sha256((KEYS.get(link, HOST_KEY) if key is None else key) + raw).digest()[:6]
+
+
+def spoilt(raw: bytes) -> bytes:
+    """A right frame whose checksum is bad; the search for another inside it finds nothing."""
+    end = 10 + raw[1]
+    broken = raw[:end] + bytes((raw[end] ^ 1,)) + raw[end + 1 :]
+    # Behind every other start byte stands a length that there is not.
+    for at, byte in enumerate(broken[1:], 1):
+        if byte == START and broken[at + 1 : at + 2] <= b"\x27":
+            raise ValueError(broken.hex())
+    return broken
 
 
 def session_of(mcu_nonce: bytes, host_nonce: bytes, key: bytes = HOST_KEY) -> bytes:

@@ -101,6 +101,14 @@ class Sequence:
         self.seed, self.opened = seed, 0
         self._add("reset", **self._boot(), **expect)
 
+    def damage(self) -> None:
+        """Damage the core's memory, as a flipped bit does; it is found at its next step."""
+        self._add("damage")
+
+    def spoilt(self, raw: bytes, what: str, **expect: object) -> None:
+        """Bytes arrive whose checksum is bad: no frame, so none is refused."""
+        self.receive(line.spoilt(raw), f"{what} with a bad checksum", 0, crc_errors=1, **expect)
+
     def receive(self, raw: bytes, what: str, refusal: int, **expect: object) -> bytes:
         """Bytes arrive. `refusal`: 0 when the frame in them must be accepted."""
         self._add("receive", what=what, bytes=raw.hex(), refusal=refusal, **expect)

@@ -9,6 +9,7 @@ import line
 import mcu
 import mcu_frames  # noqa: F401 - registers its sequences
 import mcu_grants  # noqa: F401 - registers its sequences
+import mcu_reports  # noqa: F401 - registers its sequences
 import operator_end
 from ends import HOST_NONCES
 

@@ -4,7 +4,7 @@
 
 (function (link) {
     const SILENT = 0, ENABLED = 1, FALLBACK_ONLY = 2, LOCKOUT = 3;
-    const STOP = 1, RESET = 8;
+    const STOP = 1, MEMORY = 4, RESET = 8;
     const SET = 1, ARM = 2, RELEASE = 4;
     const HUMAN = 2, SAFE_STATE = 3;
 
@@ -21,6 +21,7 @@
             this.now = 0;
             this.session = false;
             this.pressed = false;
+            this.damaged = false;
             const armed = before !== null && before.mode === ENABLED;
             this.mode = SILENT;
             this.reason = armed ? 11 : 0;
@@ -35,10 +36,18 @@
             const passed = now - this.now;
             this.now = now;
             this.pressed = this.table.stop && !closed;
+            if (this.damaged) this.lockOut();
             this.takeAway();
             const refusal = request === null ? 0 : request();
             this.move(passed);
             return refusal;
+        }
+
+        // Begins anew from what a reset keeps, and then locks out.
+        lockOut() {
+            const anew = new Core(this.table, this.policy_hash, this);
+            const mode = LOCKOUT, reason = 7, latches = anew.latches | MEMORY;
+            Object.assign(this, anew, { now: this.now, pressed: this.pressed, mode, reason, latches });
         }
 
         takeAway() {

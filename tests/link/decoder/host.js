@@ -102,6 +102,7 @@
         // A control step: a value for each actuator in 1e-6 of its unit; what is no finite number is no value.
         command(now, values, source) {
             this.tick(now);
+            if (this.state === "open" && this.counter > LAST_COUNTER) this.state = "waiting";
             this.table.actuators.forEach((limits, actuator) => {
                 const value = values[actuator];
                 const known = Number.isFinite(value);
@@ -117,10 +118,6 @@
 
         ask(now, action, actuator, value, source) {
             if (this.state !== "open") return;
-            if (this.counter >= LAST_COUNTER) {
-                this.state = "waiting";
-                return;
-            }
             this.counter += 1;
             this.send(now, "COMMAND", {
                 session: this.session, counter: this.counter, mcu_ms_echo: this.echo,
@@ -132,18 +129,16 @@
         // Bytes from the operator.
         relay(now, bytes) {
             this.tick(now);
+            const found = [];
             for (const event of this.fromOperator.feed(bytes)) {
                 if (event.event === "bad-checksum") this.crc_errors += 1;
-                else if (event.event !== "frame" || !this.putOnLine(event)) this.refused += 1;
+                else if (event.link === 2 && event.message === "COMMAND") found.push(event.bytes);
+                else this.refused += 1;
             }
-        }
-
-        putOnLine(frame) {
-            if (frame.link !== 2 || frame.message !== "COMMAND") return false;
-            if (this.state !== "open" || this.relays === RELAYED) return false;
-            this.relays += 1;
-            this.sent.push(frame.bytes);
-            return true;
+            const room = this.state === "open" ? RELAYED - this.relays : 0;
+            const taken = found.slice(Math.max(0, found.length - room));
+            this.relays += taken.length;
+            this.sent.push(...taken);
         }
 
         send(now, message, fields) {

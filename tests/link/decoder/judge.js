@@ -120,6 +120,7 @@
                 mcu.reset(now, unhex(step.seed));
                 nonces = step.nonces;
             } else if (step.do === "receive") results.push(...received(mcu, now, step));
+            else if (step.do === "damage") mcu.core.damaged = true;
             else if (step.do !== "wait") mcu.closed = step.do === "let-go-of-stop";
             results.push(...differs("nonce", mcu.nonce, nonces[mcu.opened]), ...shown(mcu, step), ...sentSome(mcu, step, file));
             mcu.sent = [];
@@ -133,7 +134,7 @@
         mcu.receive(now, unhex(step.bytes));
         const refused = mcu.rejected - before[0];
         const is = [refused, refused ? mcu.refusal : 0, mcu.crc_errors - before[1]];
-        return differs(`${step.what}: refused, refusal, crc_errors`, is, [step.refusal ? 1 : 0, step.refusal, 0]);
+        return differs(`${step.what}: refused, refusal, crc_errors`, is, [step.refusal ? 1 : 0, step.refusal, step.crc_errors || 0]);
     }
 
     function shown(mcu, step) {
@@ -159,22 +160,30 @@
         return found;
     }
 
+    function arrived(end, now, step) {
+        const before = [end.refused, end.crc_errors];
+        end.receive(now, unhex(step.bytes));
+        const is = [end.refused - before[0], end.crc_errors - before[1]];
+        return differs(`${step.what}: refused, crc_errors`, is, [step.accepted ? 0 : 1, step.crc_errors || 0]);
+    }
+
     function host(vector, file) {
         const end = new Host(file.table, keysOf(file).host, file.host_nonces, 100);
         return sequence(end, vector, (now, step) => {
-            const before = end.refused;
+            const found = step.do === "receive" ? arrived(end, now, step) : [];
             if (step.do === "command") end.command(now, step.values, step.source);
             if (step.do === "disarm") end.disarm(now);
-            if (step.do === "receive") end.receive(now, unhex(step.bytes));
-            const found = step.do === "receive" ? differs("refused", end.refused - before, step.accepted ? 0 : 1) : [];
+            if (step.do === "count") end.counter = step.counter;
             if (step.do === "relay") {
                 end.relay(now, unhex(step.bytes));
                 found.push(...differs("relayed", end.sent.map(hex).join(""), step.relayed));
                 end.sent = [];
             }
-            if ("handed_on" in step) found.push(...differs("handed on", end.handedOn.map(hex), step.handed_on));
             if ("state" in step) found.push(...differs("state", end.state, step.state));
-            end.handedOn = [];
+            if ("handed_on" in step) {
+                found.push(...differs("handed on", end.handedOn.map(hex), step.handed_on));
+                end.handedOn = [];
+            }
             return found.concat(sentAll(end, step, file));
         });
     }
@@ -182,10 +191,8 @@
     function operator(vector, file) {
         const end = new Operator(file.table, keysOf(file).operator);
         return sequence(end, vector, (now, step) => {
-            const before = end.refused;
-            if (step.do === "receive") end.receive(now, unhex(step.bytes));
-            else if (step.do !== "wait") end.ask(now, step.do);
-            const found = step.do === "receive" ? differs("refused", end.refused - before, step.accepted ? 0 : 1) : [];
+            const found = step.do === "receive" ? arrived(end, now, step) : [];
+            if (!["receive", "wait"].includes(step.do)) end.ask(now, step.do);
             return found.concat(sentAll(end, step, file));
         });
     }

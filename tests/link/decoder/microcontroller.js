@@ -74,7 +74,14 @@
             this.counter = this.counter_echo = 0;
             this.since = now;
             this.next = { hello: now + HELLO_SESSION_US, status: now, offer: now };
-            return this.core.step(now, this.closed, () => this.core.open());
+            return this.stepCore(now, () => this.core.open());
+        }
+
+        // A step of the core, which ends the session when it finds its memory damaged.
+        stepCore(now, request) {
+            const refusal = this.core.step(now, this.closed, request);
+            if (!this.core.session) this.session = null;
+            return refusal;
         }
 
         command(now, number, fields) {
@@ -84,7 +91,7 @@
             if (fields.data_id !== 0xe600 + fields.actuator) return 23;
             if (![SET, ARM, DISARM, RELEASE].includes(fields.action)) return 5;
             if (!FITS[number].includes(fields.action)) return 24;
-            const refusal = this.core.step(now, this.closed, () => this.core.command(fields));
+            const refusal = this.stepCore(now, () => this.core.command(fields));
             if (refusal === 0 && number === 0) {
                 this.counter_echo = fields.counter;
                 this.since = now;
@@ -94,7 +101,7 @@
 
         // Time passed and nothing came: at least every ms.
         step(now) {
-            this.core.step(now, this.closed, null);
+            this.stepCore(now, null);
             if (now >= this.next.hello) {
                 this.next.hello = now + (this.session === null ? HELLO_US : HELLO_SESSION_US);
                 this.send(now, "HELLO", 1, this.hello());

@@ -40,9 +40,9 @@
         // A person asks for `what`: arm, release, disarm.
         ask(now, what) {
             const latches = this.newest === null ? 0 : this.newest.latches;
-            if (what === "release" && latches === 0) return;
             if (what === "arm") delete this.pending.disarm;
-            if (what === "disarm") delete this.pending.arm;
+            else delete this.pending.arm;
+            if (what === "release" && latches === 0) return;
             this.pending[what] = { at: now, latches };
         }
 
@@ -62,6 +62,7 @@
             if (this.newest === null || offer.session !== this.newest.session) {
                 this.counter = 0;
                 delete this.pending.release;
+                if (this.newest !== null) delete this.pending.arm;
             } else if ((offer.mcu_ms - this.newest.mcu_ms + 2 ** 32) % 2 ** 32 >= 2 ** 31) return false;
             this.newest = offer;
             return true;
