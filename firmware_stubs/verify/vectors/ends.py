@@ -116,7 +116,7 @@ class End:
         """Bytes arrive. `frames`: what must be answered at once."""
         self._add("receive", what=what, bytes=raw.hex(), accepted=accepted, sent=list(frames), **more)
 
-    def spoilt(self, raw: bytes, what: str, **more: object) -> None:
+    def spoilt(self, raw: bytes, what: str, **more: Any) -> None:  # noqa: ANN401 - as `receive`
         """Bytes arrive whose checksum is bad: no frame, so none is refused."""
         self.receive(line.spoilt(raw), f"{what} with a bad checksum", crc_errors=1, **more)
 

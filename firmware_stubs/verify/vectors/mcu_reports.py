@@ -26,7 +26,7 @@ def _stays_enabled(s: Sequence) -> None:
     """While enabled, no refused COMMAND takes the authority away but one under another policy"""
     s.enable()
     old = s.session
-    enabled = {"mode": "enabled", "reason": 1}
+    enabled: dict[str, Any] = {"mode": "enabled", "reason": 1}
     s.command(2, mcu_ms_echo=s.now - 101, **enabled)
     s.command(2, mcu_ms_echo=s.now + 1, **enabled)
     s.command(3, source=4, **enabled)
@@ -198,7 +198,14 @@ def _counts_reset(s: Sequence) -> None:
     s.reset()
     s.wait(1)
     s.open()
-    fields = {"counter": 1, "rejected": 0, "crc_errors": 0, "dropped": 0, "refusal": 0, "counter_echo": 0}
+    fields: dict[str, int] = {
+        "counter": 1,
+        "rejected": 0,
+        "crc_errors": 0,
+        "dropped": 0,
+        "refusal": 0,
+        "counter_echo": 0,
+    }
     s.wait(1, sent=[_status(s, mode=0, reason=0, **fields)])
 
 
@@ -208,7 +215,7 @@ def _counts_reset(s: Sequence) -> None:
 @sequence()
 def _damaged(s: Sequence) -> None:
     """Damaged memory locks out: no session, an OPEN is taken and every COMMAND refused, until a reset; a latch stays"""
-    locked = {"mode": "lockout", "reason": 7, "latches": MEMORY}
+    locked: dict[str, Any] = {"mode": "lockout", "reason": 7, "latches": MEMORY}
     s.open()
     s.ready()
     s.damage()
