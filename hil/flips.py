@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -166,6 +167,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, help="write every flip here, a line of JSON each")
     chosen = parser.parse_args(arguments)
+    if chosen.count < 1 or chosen.processes < 1 or chosen.first < 0:
+        parser.error("`--count` and `--processes` must be at least 1, `--first` at least 0")
+    if chosen.only and not re.fullmatch(r"\d+:\d+", chosen.only):
+        parser.error(f"`--only {chosen.only}`: write it as SEED:NUMBER, like 1:2458")
     try:
         if chosen.control:
             chosen.elf = build_control(PROGRAM)

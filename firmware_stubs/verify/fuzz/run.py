@@ -192,6 +192,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", action="append", choices=[target.name for target in targets()])
     arguments = parser.parse_args()
+    if arguments.seconds < 1:
+        parser.error("`--seconds` must be at least 1")
     clang = find_clang()
     if clang is None:
         print(f"fuzz-firmware: no clang with libFuzzer; {INSTALL}")

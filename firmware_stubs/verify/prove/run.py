@@ -90,7 +90,10 @@ def _run(bench: _Bench, asked: argparse.Namespace) -> Iterator[str]:
         found = {**policies, **extremes}
         for name in named or found:
             if name not in found:
-                raise tables.NoTableError(f"there is no table `{name}`; there are: {', '.join(found)}")
+                others = ", ".join(extremes)
+                raise tables.NoTableError(
+                    f"there is no table `{name}`: name a policy of policies/ that has one, or one of {others}"
+                )
             yield from _prove(bench, asked, name, found[name])
     if not asked.no_controls:
         yield from _refute(bench, asked, extremes[CONTROLS_TABLE])
