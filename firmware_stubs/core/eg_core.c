@@ -166,6 +166,9 @@ static void watch(const eg_table *table, eg_state *state, const eg_senses *sense
     if (is_stopped(table, senses)) {
         state->latches |= EG_LATCH_STOP;
         fall_back(state, EG_STOPPED);
+        if (state->mode == (uint8_t)EG_FALLBACK_ONLY) {
+            state->reason = (uint8_t)EG_STOPPED; /* until somebody is armed: releasing the stop starts nothing */
+        }
     }
     if ((state->mode == (uint8_t)EG_ENABLED) && !positions_are_usable(table, senses, now_us)) {
         state->latches |= EG_LATCH_FEEDBACK;

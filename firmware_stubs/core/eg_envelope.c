@@ -54,9 +54,9 @@ static bool holds(const eg_table *table, const eg_rule *rule, const eg_senses *s
     return all;
 }
 
-/* NULL: none holds, or the mode leaves the rules no say. An emergency stop overrides them. */
+/* NULL: none holds, or the mode leaves the rules no say. After an emergency stop they have none until somebody is armed. */
 static const eg_rule *acting(const eg_table *table, const eg_state *state, const eg_senses *senses, uint64_t now_us) {
-    if ((state->mode != (uint8_t)EG_FALLBACK_ONLY) || ((state->latches & EG_LATCH_STOP) != 0u)) {
+    if ((state->mode != (uint8_t)EG_FALLBACK_ONLY) || (state->reason == (uint8_t)EG_STOPPED)) {
         return NULL;
     }
     for (uint32_t i = 0u; i < table->rules; i++) {

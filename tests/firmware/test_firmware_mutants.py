@@ -54,7 +54,7 @@ CHANGES = (
     # where the outputs go
     (ENVELOPE, "(reading->at_us <= now_us) &&", ""),
     (ENVELOPE, "reading->valid == 1u", "reading->valid != 0u"),
-    (ENVELOPE, "((state->latches & EG_LATCH_STOP) != 0u)", "false"),
+    (ENVELOPE, "(state->reason == (uint8_t)EG_STOPPED)", "false"),
     (ENVELOPE, "span_us > EG_SLEW_SPAN_MAX_US", "false"),
     (ENVELOPE, "step = -down;", "step = -down - 1;"),
     (ENVELOPE, "goal = led(limits, &senses->measured[i], c->target);", "goal = c->target;"),

@@ -175,6 +175,22 @@ def test_emergency_stop_holds_until_the_operator_releases_it_and_arms_again(cell
     assert cell.mcu.mode == "enabled"
 
 
+@pytest.mark.parametrize("pressed_when", ["enabled", "fallback_only"])
+def test_releasing_the_stop_starts_no_rule_of_its_own(cell: Peer, pressed_when: str) -> None:
+    enable(cell)
+    if pressed_when == "fallback_only":
+        follow(cell, 1.0, ground=2.9)
+        assert cell.mcu.outputs == {"brake": 0.2, "throttle": 0.1}
+    cell.mcu.press_stop()
+    follow(cell, 1.0, ground=2.9)
+    cell.mcu.release_stop()
+    cell.command()
+    cell.ask_to_release()
+    assert (cell.mcu.facts.latches, cell.mcu.facts.reason) == ((), "stopped")
+    follow(cell, 1.0, ground=2.9)
+    assert (cell.mcu.mode, cell.mcu.outputs) == ("fallback_only", {"brake": 1.0, "throttle": 0.0})
+
+
 def test_nothing_is_released_while_the_stop_is_pressed(cell: Peer) -> None:
     enable(cell)
     cell.mcu.press_stop()

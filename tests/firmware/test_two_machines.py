@@ -34,6 +34,7 @@ from tests.firmware.reference.policies import random_policy, repository_policies
 from tests.firmware.reference.shrink import flat, literal, restored, shrink
 from tests.firmware.reference.soundness import sound_table
 from tests.firmware.reference.table import table_of
+from tests.firmware.reference.words import Reason
 
 TRACES, STEPS = 400, 12
 REPOSITORY = list(repository_policies())
@@ -121,7 +122,7 @@ def climbing(rich: Program, tmp_path_factory: pytest.TempPathFactory) -> Machine
 
 
 @pytest.mark.parametrize(
-    ("mode", "ground", "age_ms", "latches", "goal"),
+    ("mode", "ground", "age_ms", "stopped", "goal"),
     [
         (2, 20.0, 10, 0, -0.7),
         (2, 2.9, 10, 0, -0.3),
@@ -137,11 +138,11 @@ def climbing(rich: Program, tmp_path_factory: pytest.TempPathFactory) -> Machine
     ],
 )
 def test_both_machines_carry_out_the_worked_example(
-    climbing: Machine, mode: int, ground: float, age_ms: int, latches: int, goal: float
+    climbing: Machine, mode: int, ground: float, age_ms: int, stopped: int, goal: float
 ) -> None:
     now, table = np.array([2_000_000], np.uint64), climbing.table()
     before = climbing.begin(table, None, now)
-    before["mode"], before["latches"] = mode, latches
+    before["mode"], before["reason"] = mode, Reason.STOPPED if stopped else Reason.BOOTED
     inputs = np.zeros(1, climbing.layout.inputs)
     reading = inputs["senses"]["sensor"]
     later = now + np.uint64(1_000)
@@ -181,7 +182,7 @@ def test_a_changed_reference_is_noticed(whole: Machine, rules: Rules) -> None:
     [
         ("eg_core.c", "silent_for(state, table->lost_us, ", "silent_for(state, table->lost_us + 1u, "),
         ("eg_core.c", "(request->by_operator == 1u) && ", ""),
-        ("eg_envelope.c", " || ((state->latches & EG_LATCH_STOP) != 0u)", ""),
+        ("eg_envelope.c", " || (state->reason == (uint8_t)EG_STOPPED)", ""),
         ("eg_retained.c", "turn % 2u", "turn % 1u"),
     ],
     ids=["deadline one us later", "anybody arms", "rules over the stop", "one record only"],

@@ -179,7 +179,7 @@ def test_the_robot_brakes_by_itself_as_gently_as_the_distance_allows(
     assert bench.mcu.outputs == {"tool_speed": 0.0, "brake": brake}
 
 
-def test_the_emergency_stop_goes_past_the_rules_of_the_robot_until_it_is_released() -> None:
+def test_the_emergency_stop_goes_past_the_rules_of_the_robot_until_the_host_is_armed_again() -> None:
     bench = robot(speed=1.2)
     bench.arm({"tool_speed": 1.2, "brake": 0.0})
     measured = bench.always
@@ -201,7 +201,7 @@ def test_the_emergency_stop_goes_past_the_rules_of_the_robot_until_it_is_release
     bench.link.release(bench.now)
     bench.run(0.5, {"tool_speed": 1.2, "brake": 0.0})
     assert not bench.mcu.facts.latches
-    assert bench.mcu.outputs["brake"] == 0.3  # its own rules again, and not the host
+    assert bench.mcu.outputs == {"tool_speed": 0.0, "brake": 1.0}  # a release starts nothing
     bench.link.arm(bench.now)
     bench.run(0.2, {"tool_speed": 1.2, "brake": 0.0})
     assert bench.mcu.facts.mode == "enabled"

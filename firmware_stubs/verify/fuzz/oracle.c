@@ -83,7 +83,8 @@ static void outputs_moved_rightly(const eg_device *d, uint64_t now_us) {
         const int64_t step = (int64_t)d->outputs.value[i] - before.outputs.value[i];
         REQUIRE((span != 0u) || (step == 0));
         REQUIRE((step <= reach(a->rise, span)) && (-step <= reach(a->fall, span)));
-        if (((d->outputs.latches & EG_LATCH_STOP) != 0u) || (d->outputs.mode == (uint8_t)EG_SILENT) ||
+        const bool stopped = d->outputs.reason == (uint8_t)EG_STOPPED; /* released or not */
+        if (((d->outputs.latches & EG_LATCH_STOP) != 0u) || stopped || (d->outputs.mode == (uint8_t)EG_SILENT) ||
             (d->outputs.mode == (uint8_t)EG_LOCKOUT)) {
             REQUIRE(away(d->outputs.value[i], a->safe) <= away(before.outputs.value[i], a->safe));
         }

@@ -68,7 +68,7 @@ CONTROLS = (
     Control(
         "the stop does not override the rules",
         "stop_is_safe",
-        ((ENVELOPE, " || ((state->latches & EG_LATCH_STOP) != 0u)", ""),),
+        ((ENVELOPE, " || (state->reason == (uint8_t)EG_STOPPED)", ""),),
     ),
     Control(
         "armed after one command",

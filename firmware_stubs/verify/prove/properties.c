@@ -41,7 +41,7 @@ static bool rule_holds(const eg_rule *rule) {
 /* Index of the rule that acts after the step; T.rules: none. */
 static uint32_t acting_rule(void) {
     uint32_t found = T.rules;
-    const bool may = (after.mode == (uint8_t)EG_FALLBACK_ONLY) && ((after.latches & EG_LATCH_STOP) == 0u);
+    const bool may = (after.mode == (uint8_t)EG_FALLBACK_ONLY) && (after.reason != (uint8_t)EG_STOPPED);
     for (uint32_t k = 0u; k < T.rules; k++) {
         if (may && (found == T.rules) && rule_holds(&T.rule[k])) {
             found = k;
@@ -175,12 +175,15 @@ static void stop(void) {
         claim(!is_enabled(), "pressed: the host does not act");
         claim((after.latches & EG_LATCH_STOP) != 0u, "pressed: it is latched");
         claim((out.stopped == 1u) && (out.source == (uint8_t)EG_SAFE_STATE), "pressed: it is reported");
+        claim((after.mode != (uint8_t)EG_FALLBACK_ONLY) || (after.reason == (uint8_t)EG_STOPPED), "pressed: the reason");
     }
 }
 
 static void stop_is_safe(void) {
     sound_step();
-    if (is_pressed() || (!is_enabled() && ((after.latches & EG_LATCH_STOP) != 0u))) {
+    const bool was_stopped = (before.mode == (uint8_t)EG_FALLBACK_ONLY) && (before.reason == (uint8_t)EG_STOPPED);
+    claim(!was_stopped || is_enabled() || (after.reason == (uint8_t)EG_STOPPED), "stopped: until somebody is armed");
+    if (is_pressed() || (was_stopped && !is_enabled())) {
         for (uint32_t i = 0u; i < EG_ACTUATORS; i++) {
             const int64_t old = before.channel[i].output;
             const int64_t goal = T.actuator[i].safe;

@@ -118,6 +118,7 @@ class _Step:
         self._latch(self.stopped, Latch.STOP)
         self.channel["in_time"][self.stopped] = 0
         self._fall_back(self.stopped, Reason.STOPPED)
+        self.state["reason"][self.stopped & (self.state["mode"] == Mode.FALLBACK_ONLY)] = Reason.STOPPED
 
     def _look_at_feedback(self) -> None:
         lost = ~self.usable.all(axis=1) & self._enabled()
@@ -250,9 +251,7 @@ class _Step:
                     int(term["relation"]), sensor["value"][:, at], term["limit"]
                 )
             chosen[holds] = index
-        acts = (self.state["mode"] == Mode.FALLBACK_ONLY) & (
-            self.state["latches"] & np.uint8(Latch.STOP) == 0
-        )
+        acts = (self.state["mode"] == Mode.FALLBACK_ONLY) & (self.state["reason"] != Reason.STOPPED)
         return np.where(acts, chosen, -1)
 
     def _goal(self) -> Numbers:
