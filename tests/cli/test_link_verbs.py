@@ -17,6 +17,7 @@ import pytest
 
 from edgeguard.cli.app import invoke
 from edgeguard.link import LinkStatus, PingReport, Sample
+from edgeguard.link.messages import REFUSALS
 
 Call = Callable[..., Any]
 STATUS = LinkStatus("open", "silent", 1.0, 0.0005, 10, 10, 0, 0, {"brake": 1.0}, "booted")
@@ -152,3 +153,16 @@ def test_a_policy_without_a_device_key_needs_one_named(call: Call, project: Any,
         "link", "ping", "/dev/ttyNONE", "--policy", project.policy, "--key", tmp_path / "a.device-key"
     )
     assert (said.code, "/dev/ttyNONE" in said.err) == (2, True)
+
+
+def test_page_explains_every_refusal_that_can_come_over_the_line() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
+    rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| `") and row.count(" | ") == 2]
+    told = {
+        int(code): name.strip("`| ")
+        for row in rows
+        if row[1].replace(", ", "").isdigit()
+        for name, code in zip(row[0].split(", "), row[1].split(", "), strict=True)
+    }
+    # 0 is none; 9 is the core's own and cannot be reached over the line
+    assert told == {code: name for code, name in REFUSALS.items() if code not in (0, 9)}
