@@ -225,11 +225,11 @@ def _relays() -> End:
     )
     body = _arm_body()
     command = line.frame("COMMAND", body, link=2)
-    e.do("relay", what="the operator's COMMAND", bytes=command.hex(), relayed=command.hex())
+    e.do("relay", what="the operator's COMMAND", bytes=command.hex(), relayed=command.hex(), accepted=True)
     own = line.frame("COMMAND", body, link=0)
-    e.do("relay", what="a COMMAND on the host's link", bytes=own.hex(), relayed="")
+    e.do("relay", what="a COMMAND on the host's link", bytes=own.hex(), relayed="", accepted=False)
     back = line.frame("OFFER", offer_body(SESSION))
-    e.do("relay", what="an OFFER that goes the wrong way", bytes=back.hex(), relayed="")
+    e.do("relay", what="an OFFER that goes the wrong way", bytes=back.hex(), relayed="", accepted=False)
     return e
 
 

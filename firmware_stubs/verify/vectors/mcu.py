@@ -114,6 +114,10 @@ class Sequence:
         self._add("receive", what=what, bytes=raw.hex(), refusal=refusal, **expect)
         return raw
 
+    def status(self, **fields: int) -> dict[str, Any]:
+        """Return a STATUS of this session that must have been sent."""
+        return {"message": "STATUS", "fields": {"session": self.session.hex(), **fields}}
+
     # -- right frames, but for the changes ----------------------------------------------------------------------------
 
     def frame(

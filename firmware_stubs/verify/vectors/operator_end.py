@@ -205,6 +205,28 @@ def _spoilt() -> End:
     return e
 
 
+def _unseen() -> End:
+    e = End("A release before anything was heard is not pending")
+    e.do("release")
+    e.offer(latches=1, mode=2, reason=9)
+    e.offer(latches=1, mode=2, reason=9, mcu_ms=5100)
+    return e
+
+
+def _flags() -> End:
+    e = End(
+        "Of the flags, ready alone lets the operator ask to arm, and pressed alone keeps it from a release"
+    )
+    e.do("arm")
+    e.offer(mode=2, reason=2, flags=0x85)
+    e.offer(asked(5100, 5100, 2, link=2), mode=2, reason=2, mcu_ms=5100, flags=0xFB)
+    e.offer(mode=2, reason=9, mcu_ms=5200, latches=2)
+    e.do("release")
+    e.offer(asked(5300, 5300, 4, link=2), mode=2, reason=9, mcu_ms=5300, latches=2, flags=0xFB)
+    e.offer(mode=2, reason=9, mcu_ms=5400, latches=2, flags=STOPPED)
+    return e
+
+
 def _latched() -> End:
     e = End("The operator does not ask to arm what is latched")
     e.do("arm")
@@ -261,6 +283,8 @@ def vectors() -> list[dict[str, Any]]:
         _disarms,
         _arms_instead,
         _arms_instead_of_disarming,
+        _unseen,
+        _flags,
         _latched,
         _window,
         _order,

@@ -7,6 +7,7 @@ from typing import Any
 import host_end
 import line
 import mcu
+import mcu_authority  # noqa: F401 - registers its sequences
 import mcu_frames  # noqa: F401 - registers its sequences
 import mcu_grants  # noqa: F401 - registers its sequences
 import mcu_reports  # noqa: F401 - registers its sequences

@@ -54,6 +54,7 @@
             if (this.pressed) {
                 this.latches |= STOP;
                 this.forget(9);
+                if (this.mode === FALLBACK_ONLY) this.reason = 9;
             }
             if (this.mode === ENABLED && this.silent(this.lost)) this.forget(2);
         }

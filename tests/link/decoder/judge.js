@@ -175,8 +175,11 @@
             if (step.do === "disarm") end.disarm(now);
             if (step.do === "count") end.counter = step.counter;
             if (step.do === "relay") {
+                const before = end.refused;
                 end.relay(now, unhex(step.bytes));
                 found.push(...differs("relayed", end.sent.map(hex).join(""), step.relayed));
+                const refused = step.accepted === false ? 1 : 0;
+                if ("accepted" in step) found.push(...differs("refused", end.refused - before, refused));
                 end.sent = [];
             }
             if ("state" in step) found.push(...differs("state", end.state, step.state));
