@@ -135,7 +135,7 @@ def breaches(script: Script, outcome: Outcome, after: Sequence[Track], end_us: i
     spans = tuple(_without_authority(script, outcome.asked_us, resets, end_us))
     for limit, track in zip(PROGRAM.envelope, after):
         found = [_outside(limit, track), _too_fast(limit, track)]
-        found += [_not_safe(limit, track, first, last, _due(outcome, resets, first)) for first, last in spans]
+        found += [_not_safe(limit, track, first, last, _due(outcome, after, resets, first)) for first, last in spans]
         yield from (reason for reason in found if reason)
 
 
@@ -175,11 +175,15 @@ def _without_authority(
             yield max(dead_us, armed), end
 
 
-def _due(outcome: Outcome, resets: tuple[int, ...], first: int) -> int:
-    """When the way to safe must have begun. A core that hangs says nothing until the watchdog has reset it."""
+def _due(outcome: Outcome, after: Sequence[Track], resets: tuple[int, ...], first: int) -> int:
+    """When the way to safe must have begun. A core that hangs says nothing until the watchdog has reset it.
+
+    It hangs no earlier than its last move: damage may lie still for a while before it makes the core hang.
+    """
     due = first + GRACE_US
     hung = [us for us in resets if us > first]
-    if hung and hung[0] - outcome.flip_us <= WATCHDOG_US:
+    moves = [us for track in after for us in track.us if hung and us < hung[0]]
+    if hung and hung[0] - max((outcome.flip_us, *moves)) <= WATCHDOG_US:
         due = max(due, hung[0] + GRACE_US)
     return due
 

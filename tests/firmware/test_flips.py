@@ -87,7 +87,7 @@ def test_output_that_is_not_safe_in_time_after_the_host_died_is_a_breach() -> No
 
 
 def test_hung_core_has_until_the_watchdog_and_no_longer() -> None:
-    hung = (*START, Change(550_000, 0, 900_000))
+    hung = (*START, Change(540_000, 0, 900_000))
     reset = outcome_of(
         *hung, Change(750_000, RESET, 0), Change(790_000, 0, 1_000_000), flip_us=560_000, until_us=DIES.end_us
     )

@@ -2,6 +2,9 @@
  * The hardware is behind the ten functions of eg_port.h. Nothing here decides, and nothing waits for anyone. */
 #include "eg_port.h"
 
+#include "eg_envelope.h"
+#include "eg_retained.h"
+
 #define TICK_US 500u /* twice as often as the core asks for */
 #define SETTLE_US 20000u
 #define RECORD_PERIOD_US 10000u
@@ -129,11 +132,29 @@ static bool drive(void) {
     return sound;
 }
 
+/* Whether an output would be further from where it last was than even a stalled core may move at once. No step does
+ * that: only a start that nobody made, somewhere in the middle. The watchdog makes a whole one, from what was kept. With
+ * a table that is not sound nothing is known of rates. */
+static bool leaps(const eg_retained *retained) {
+    const eg_record *last = eg_latest(retained);
+    bool any = false;
+    const bool known = (last != NULL) && (device.outputs.reason != (uint8_t)EG_TABLE_INVALID);
+    for (uint32_t i = 0u; known && (i < EG_ACTUATORS); i++) {
+        const eg_actuator *limits = &eg_policy_table.actuator[i];
+        const int32_t from = eg_clamp(last->output[i], limits->min, limits->max); /* of another policy, perhaps */
+        const int64_t way = (int64_t)device.outputs.value[i] - from;
+        const int64_t up = ((int64_t)limits->rise * EG_SLEW_SPAN_MAX_US) / 1000000;
+        const int64_t down = ((int64_t)limits->fall * EG_SLEW_SPAN_MAX_US) / 1000000;
+        any = any || ((limits->rise != EG_NO_LIMIT) && (way > up)) || ((limits->fall != EG_NO_LIMIT) && (way < -down));
+    }
+    return any;
+}
+
 static void tick(eg_retained *retained) {
     eg_port_sense(&device.senses, eg_port_clock_us());
     const uint64_t now_us = eg_port_clock_us(); /* after what was measured and received: time never goes back */
     eg_device_tick(&device, now_us);
-    if (drive()) {
+    if (!leaps(retained) && drive()) {
         *retained = device.kept;
         eg_port_feed_watchdog();
     }
