@@ -199,7 +199,9 @@ class QemuMcu(Recorder):
 def _listen(path: Path | None) -> socket.socket:
     """Return a listening socket for the emulator: a Unix one at `path`, or TCP on this machine only."""
     found = socket.socket(socket.AF_INET if path is None else socket.AF_UNIX)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # a UART keeps no commands until they are too old
+    found.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, 2048
+    )  # a UART keeps no commands until they are too old
     found.bind(("127.0.0.1", 0) if path is None else str(path))
     found.listen(1)
     return found

@@ -81,7 +81,18 @@ def run(folder: Path, changed: Mapping[Path, str], name: str, files: Sequence[st
 
     def tests() -> bool:
         hil.mcu.build = hil.firmware.build = builder(folder, changed, name)
-        options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:randomly", "-k", "not compiler"]
+        options = [
+            "-x",
+            "-q",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "-k",
+            "not compiler",
+        ]
         return pytest.main([*options, *files]) == pytest.ExitCode.OK
 
     return forked(tests, SECONDS)
