@@ -1,4 +1,4 @@
-/* Retained memory as the core reads it. Part of the core, not an interface: boards use eg_core.h.
+/* Retained memory as the core reads it, and the boards' loop, which holds every output to it.
  * Nothing here may be acted on that does not carry its own check. */
 #ifndef EG_RETAINED_H
 #define EG_RETAINED_H
