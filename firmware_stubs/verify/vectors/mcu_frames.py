@@ -187,6 +187,7 @@ def _two_counters(s: Sequence) -> None:
     """The operator's counter is its own: neither moves the other"""
     s.open()
     s.command(counter=1000)
+    s.operator(DISARM, 22, counter=0)
     s.operator(DISARM, counter=1)
     s.operator(DISARM, 22, counter=1)
     s.operator(DISARM, counter=2_000_000)
