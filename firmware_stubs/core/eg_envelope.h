@@ -1,5 +1,5 @@
 /* Where the outputs go and how fast: readings, the table's own rules, lead and slew. Part of the core, not an interface.
- * Moved by eg_core.c alone, which has decided the mode; nothing here changes who acts. */
+ * Only eg_core.c moves outputs by it, and has decided the mode before; nothing here changes who acts. */
 #ifndef EG_ENVELOPE_H
 #define EG_ENVELOPE_H
 
