@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from edgeguard.errors import UsageError
 from edgeguard.isolation.sandbox.levels import NEEDS, NOT_ASKED, is_on
 
@@ -81,6 +83,12 @@ def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: flo
     return Post(plan.name, source, _guard(stack, loaded, link, log), link, log)
 
 
+NOBODY_ARMS = (
+    "nobody here can arm the microcontroller: this host does not hold the operator's key, and there is no operator's "
+    "panel (`--panel`); it will not act"
+)
+
+
 def _link(program: Program, port: str | None, panel: str | None) -> Link | None:
     if port is None:
         return None
@@ -91,6 +99,12 @@ def _link(program: Program, port: str | None, panel: str | None) -> Link | None:
         raise UsageError(
             "the policy names no device key: add `link: {key: FILE}` to it, or leave `--link` out"
         )
+    if panel is not None and settings.operator_key:
+        raise UsageError(
+            "the policy's `link.operator_key` lets this host speak for the operator: leave `--panel` out, or the key"
+        )
+    if panel is None and not settings.operator_key:
+        typer.echo(NOBODY_ARMS, err=True)
     return open_link(
         port,
         key=load_device_key(settings.key),

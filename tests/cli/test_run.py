@@ -182,6 +182,22 @@ def test_with_a_link_nothing_is_armed_unless_told_so(call: Call, project: Any) -
     assert (said.code, said.err.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(("key", "panel", "code", "says"), [
+    (", operator_key: keys/arm-7.operator-key", True, 2, "leave `--panel` out, or the key"),
+    ("", False, 0, "nobody here can arm the microcontroller"),
+])  # fmt: skip
+def test_who_can_arm_the_microcontroller_is_said_at_the_start(
+    call: Call, project: Any, key: str, panel: bool, code: int, says: str
+) -> None:
+    assert call("link", "provision", project.root / "guard" / "keys" / "arm-7").code == 0
+    line = f"link: {{key: keys/arm-7.device-key{key}}}"
+    project.change_policy("log: {flush: 1s}", f"log: {{flush: 1s}}\n{line}\nftti: 2s")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        said = call(*project.run("--seconds", 0.1, "--link", port, *(["--panel", port] if panel else [])))
+    assert (said.code, says in said.err) == (code, True), said.err
+
+
 @pytest.mark.process
 def test_a_service_s_stop_ends_the_run_in_order(project: Any) -> None:
     log = project.root / "run.log"
