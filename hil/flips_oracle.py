@@ -27,6 +27,8 @@ GRACE_US: Final = 50_000
 """From the policy's `lost_after`, or from a reset, to the outputs' way to safe."""
 WATCHDOG_US: Final = 201_000
 """From the last sound step to the reset."""
+ROUND_US: Final = 10_000
+"""A flip is known to this."""
 SHIFT_US: Final = 1_500
 """A flip that costs or saves instructions moves a step by up to one tick: not a difference."""
 TICK_US: Final = 1_000
@@ -135,7 +137,9 @@ def breaches(script: Script, outcome: Outcome, after: Sequence[Track], end_us: i
     spans = tuple(_without_authority(script, outcome.asked_us, resets, end_us))
     for limit, track in zip(PROGRAM.envelope, after):
         found = [_outside(limit, track), _too_fast(limit, track)]
-        found += [_not_safe(limit, track, first, last, _due(outcome, after, resets, first)) for first, last in spans]
+        found += [
+            _not_safe(limit, track, first, last, _due(outcome, after, resets, first)) for first, last in spans
+        ]
         yield from (reason for reason in found if reason)
 
 
@@ -178,11 +182,13 @@ def _without_authority(
 def _due(outcome: Outcome, after: Sequence[Track], resets: tuple[int, ...], first: int) -> int:
     """When the way to safe must have begun. A core that hangs says nothing until the watchdog has reset it.
 
-    It hangs no earlier than its last move: damage may lie still for a while before it makes the core hang.
+    It hangs no earlier than its last move: damage may lie still for a while before it makes the core hang. One that is
+    held up for less than the watchdog's time, and then goes on, is no worse: the way begins later by its pause.
     """
-    due = first + GRACE_US
     hung = [us for us in resets if us > first]
-    moves = [us for track in after for us in track.us if hung and us < hung[0]]
+    moves = sorted(us for track in after for us in track.us if not hung or us < hung[0])
+    pauses = [end - start for start, end in pairwise(moves) if outcome.flip_us - ROUND_US <= start]
+    due = first + GRACE_US + max((pause for pause in pauses if pause <= WATCHDOG_US), default=0)
     if hung and hung[0] - max((outcome.flip_us, *moves)) <= WATCHDOG_US:
         due = max(due, hung[0] + GRACE_US)
     return due

@@ -95,6 +95,15 @@ def test_hung_core_has_until_the_watchdog_and_no_longer() -> None:
     assert found(replace(reset, flip_us=500_000), DIES) != []
 
 
+def test_core_that_pauses_on_the_way_has_no_longer_than_the_watchdog_gives_it() -> None:
+    """Brake, 4/s from 0.9: 25 ms to go when the host is lost at 600 ms."""
+    before = (*START, Change(300_000, 0, 900_000), Change(601_000, 0, 904_000))
+    late = outcome_of(*before, Change(790_000, 0, 1_000_000), flip_us=605_000, until_us=DIES.end_us)
+    assert found(late, DIES) == []
+    later = outcome_of(*before, Change(810_000, 0, 1_000_000), flip_us=605_000, until_us=DIES.end_us)
+    assert "without authority" in found(later, DIES)[0]
+
+
 def test_track_tells_what_was_held_when() -> None:
     track = Track((10, 20), (1, 2))
     assert [track.at(us) for us in (9, 10, 19, 20)] == [None, 1, 1, 2]
