@@ -186,6 +186,15 @@ def test_host_without_the_operators_key_arms_and_releases_nothing_and_says_so(
         assert plain.status.reason == "armed"
 
 
+def test_host_without_the_operators_key_has_no_request_to_withdraw(mcu: Mcu, plain: TransportLink) -> None:
+    plain.arm(0.0)
+    plain.withdraw()
+    mcu.status()
+    mcu.offer()
+    plain.poll(0.02)
+    assert mcu.asked == []
+
+
 def test_stop_that_is_pressed_is_told(mcu: Mcu, open_session: TransportLink) -> None:
     mcu.status(latches=1, flags=0x84)
     open_session.poll(0.0)
