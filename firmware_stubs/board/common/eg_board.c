@@ -11,6 +11,7 @@
 #define RECORD_RING 2048u /* a power of two: indices wrap by themselves */
 #define RECORD_MAX 96u
 #define CHUNK 64u
+#define LEAP_US ((int64_t)EG_SLEW_SPAN_MAX_US + 5000) /* a held-up step, and those of a received frame and its tick */
 
 static const char *const NAMES[EG_ACTUATORS] = EG_ACTUATOR_NAMES;
 static const char *const MODES[] = {"silent", "enabled", "fallback_only", "lockout"};
@@ -143,8 +144,8 @@ static bool leaps(const eg_retained *retained) {
         const eg_actuator *limits = &eg_policy_table.actuator[i];
         const int32_t from = eg_clamp(last->output[i], limits->min, limits->max); /* of another policy, perhaps */
         const int64_t way = (int64_t)device.outputs.value[i] - from;
-        const int64_t up = ((int64_t)limits->rise * EG_SLEW_SPAN_MAX_US) / 1000000;
-        const int64_t down = ((int64_t)limits->fall * EG_SLEW_SPAN_MAX_US) / 1000000;
+        const int64_t up = ((int64_t)limits->rise * LEAP_US) / 1000000;
+        const int64_t down = ((int64_t)limits->fall * LEAP_US) / 1000000;
         any = any || ((limits->rise != EG_NO_LIMIT) && (way > up)) || ((limits->fall != EG_NO_LIMIT) && (way < -down));
     }
     return any;
