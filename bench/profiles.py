@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
+from edgeguard.admission import AdmittedModel, admit_bundle, trust_keys
 from edgeguard.errors import EdgeguardError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def load(name: str, *, held_out: int = 0) -> Profile:
         raise SkippedError(
             f"profile `{name}` is skipped: {folder / missing[0]} is not exported; `make models` makes it"
         )
-    signers = load_public_keys([ROOT / "keys" / "demo.pub"])
+    signers = trust_keys([ROOT / "keys" / "demo.pub"])
     models = {role: admit_bundle(folder / where, signers) for role, where in FOLDERS.items()}
     if name == "signs":
         images, labels = _signs(held_out)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys
+from edgeguard.admission import AdmittedModel, admit_bundle, trust_keys
 from edgeguard.errors import EdgeguardError
 from edgeguard.guard import Guard
 from edgeguard.inference.member import parts_for, scoring_for
@@ -95,7 +95,7 @@ def models() -> dict[str, AdmittedModel]:
     folder = ROOT / "models" / "signs"
     if not (folder / "primary" / "model.onnx").is_file():
         raise MissingError("the sign models are not exported; `make models` makes them")
-    signers = load_public_keys([ROOT / "keys" / "demo.pub"])
+    signers = trust_keys([ROOT / "keys" / "demo.pub"])
     return {role: admit_bundle(folder / where, signers) for role, where in FOLDERS.items()}
 
 

@@ -22,7 +22,7 @@ from edgeguard.errors import (
 from edgeguard.types import Answer, Authority, Command, Event, Frame, Mode, Signal, Verdict
 
 if TYPE_CHECKING:
-    from edgeguard.admission import load_public_keys
+    from edgeguard.admission import trust_keys
     from edgeguard.guard import Guard
     from edgeguard.link import open_link
     from edgeguard.log import DecisionLog
@@ -50,8 +50,8 @@ __all__ = [
     "UsageError",
     "Verdict",
     "load_policy",
-    "load_public_keys",
     "open_link",
+    "trust_keys",
 ]
 
 _HOMES = MappingProxyType(
@@ -60,7 +60,7 @@ _HOMES = MappingProxyType(
         "Guard": "edgeguard.guard",
         "LoadedPolicy": "edgeguard.policy.load",
         "load_policy": "edgeguard.policy.load",
-        "load_public_keys": "edgeguard.admission",
+        "trust_keys": "edgeguard.admission",
         "open_link": "edgeguard.link",
     }
 )

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from edgeguard.decision.table import RuleRow, Table, Truth
+from edgeguard.terms import AdmissionTerms
 from edgeguard.types import Authority, Command, no_values
 
 OF_ANSWER = frozenset({"certainty", "energy", "margin", "novelty", "held_for"})
@@ -146,13 +147,6 @@ class LinkSettings:
     """Path of the operator's key file, where this host may speak for the operator; empty: it may not."""
 
 
-class Signer(NamedTuple):
-    """A key that may sign models and the calibration: its file, and the SHA-256 (hex) that the policy pins it to."""
-
-    path: str
-    sha256: str
-
-
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """Where a model bundle lies and how it is run."""
@@ -164,6 +158,10 @@ class ModelRef:
     backend: str = "onnxruntime"
     cpu_fallback: bool = False
     """Whether a provider may leave parts of the graph to the CPU."""
+    digest: str = ""
+    """Root digest (hex) of the one bundle that may stand here, whoever signed it; empty: any that the signers sign."""
+    manifest: str = ""
+    """Absolute path of a signed `edgeguard.json` for a pinned bundle that has none; empty: the bundle's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +269,8 @@ class Program:
     """When a signal of `schedule` is computed besides, in its order; a fault counts as yes."""
     switch: Switch | None = None
     realtime: Realtime | None = None
-    signers: tuple[Signer, ...] = ()
-    """The public keys that may sign models and the calibration, by absolute path."""
-    security_version: int = 0
+    admission: AdmissionTerms = field(default_factory=AdmissionTerms)
+    """Who may sign the models and the calibration, and what a model must be."""
     calibration: str = ""
     """Absolute path of the calibration file; empty: the policy names none."""
     thresholds: Mapping[str, float] = field(default_factory=no_values)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeguard.admission import AdmittedModel, admit_bundle, load_pinned_keys
+from edgeguard.admission import AdmittedModel, admit_models
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.looks import FUSED, PRIMARY
 from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from edgeguard.inference.looks import Member
     from edgeguard.policy.load import LoadedPolicy
     from edgeguard.program import ModelRef, Program, WorkerSpec
-
-
-def admit_models(program: Program) -> dict[str, AdmittedModel]:
-    """Admit the bundle of every role the policy names.
-
-    Raises:
-        AdmissionError: a bundle is unsigned, altered, too old or from an unknown signer.
-
-    """
-    signers = load_pinned_keys(program.signers)
-    return {
-        ref.role: admit_bundle(ref.path, signers, security_version=program.security_version)
-        for ref in program.models
-    }
 
 
 def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel]) -> None:
@@ -209,7 +195,7 @@ def build_perception(
         raise UsageError(
             "a guard runs only a policy from `load_policy`: a draft's signatures were not verified"
         )
-    models = admit_models(policy.program)
+    models = admit_models(policy.program.models, policy.program.admission)
     check_calibration(policy, models)
     check_roles(models)
     check_labels(policy.program, models)

@@ -39,10 +39,10 @@ PROFILE: Final = Profile("signs", ROOT / "policies" / "sign_gate.yaml", ROOT / "
 def open_policy(policy: Path, trust: Path) -> LoadedPolicy:
     """Load a signed policy as a device would. Raises: PolicyError, AdmissionError, UsageError."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    from edgeguard.admission import load_public_keys
+    from edgeguard.admission import trust_keys
     from edgeguard.policy.load import load_policy
 
-    return load_policy(policy, trust=load_public_keys([trust]))
+    return load_policy(policy, trust=trust_keys([trust]))
 
 
 def open_device(program: Program, port: str) -> Link:

@@ -1,76 +1,126 @@
 """From verified statements and bytes to admitted values: the last step of the trust core.
 
-Pure: what comes out is made only of bytes whose digest was compared with a verified signature. No I/O.
+Pure: what comes out is made only of bytes whose digest was compared with a verified signature. No I/O, no clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from edgeguard.admission.envelope import open_envelope
-from edgeguard.admission.inspection import inspect_onnx, inspect_plan
+from edgeguard.admission.decryption import decrypted
+from edgeguard.admission.demands import check_demands
+from edgeguard.admission.envelope import open_envelope, pre_authentication_encoding, read_envelope
+from edgeguard.admission.inspection import inspect_files, inspect_model
 from edgeguard.admission.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from edgeguard.admission.post_quantum import SUFFIX, check_second
 from edgeguard.admission.reasons import refusal, shown
-from edgeguard.admission.statement import SINGLE_FILE, Statement, parse_statement
-
-if TYPE_CHECKING:
-    from edgeguard.admission.keys import PublicKey
+from edgeguard.admission.statement import SINGLE_FILE, Statement, folder_statement, parse_statement
+from edgeguard.admission.trust import Demands, Grant, Moment, Trust
 
 SIGNATURE_FILE = "model.sig"
+SECOND_FILE = SIGNATURE_FILE + SUFFIX
 _RESTORE = "copy the bundle again from where it was signed, or sign this one if the change is yours"
+
+Secrets = Callable[[str], "bytes | None"]
+"""The key (32 bytes) of encrypted bundles by its id (hex); None: this device has no such key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a file and the hex SHA-256 that was computed of these very bytes."""
+
+    data: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Hash some bytes."""
+        return cls(data, hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedModel:
     """A model that may run. `model` are the verified bytes, ONNX or a plan: load these, never the file.
 
-    `digest`: hex root digest of the signed statement. `signer`: hex SHA-256 of the signer's public key (PEM).
+    `digest`: hex root digest of the signed statement. `signer`: hex SHA-256 of the signer's public key (PEM), empty
+    for a bundle that the policy pins by its digest. `identity`: for whom the signer's certificate is.
     """
 
     manifest: Manifest
     model: bytes
     digest: str
     signer: str
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedFile:
-    """A single file that was signed. `data` are the verified bytes, `digest` their hex SHA-256, `signer` as above."""
+    """A single file that was signed. `data` are the verified bytes, `digest` their hex SHA-256; the rest as above."""
 
     data: bytes
     digest: str
     signer: str
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """A verified statement and who signed it."""
+    """A verified statement, who signed it, and what they may sign."""
 
     statement: Statement
     signer: str
+    identity: str = ""
+    grant: Grant = Grant()
 
 
-def verify_signature(signature: bytes, signers: Sequence[PublicKey], path: str) -> Vouched:
-    """Verify the bytes of a `.sig` file down to the list of files it vouches for. `path` is only for messages.
+def verify_signature(
+    signature: bytes, trust: Trust, path: str, *, second: bytes | None = None, now: Moment | None = None
+) -> Vouched:
+    """Verify the bytes of a `.sig` file, and of the second one, down to the list of files they vouch for.
+
+    `path` is only for messages.
 
     Raises:
-        AdmissionError: for everything that is not exactly one good signature by a trusted key.
+        AdmissionError: for everything that is not exactly one good signature by somebody trusted.
     """
-    opened = open_envelope(signature, signers, path)
-    return Vouched(parse_statement(opened.payload, path), opened.signer)
+    opened = open_envelope(signature, trust, path, now)
+    message = pre_authentication_encoding(opened.payload)
+    check_second(second, message, opened.grant, f"{path}{SUFFIX}", required=trust.post_quantum)
+    return Vouched(parse_statement(opened.payload, path), opened.signer, opened.identity, opened.grant)
 
 
-def check_names(vouched: Vouched, present: Iterable[str], folder: str) -> None:
-    """Refuse unless the files that are present, without the signature, are exactly the signed ones.
+def pinned_statement(
+    signature: bytes | None, contents: Mapping[str, Content], digest: str, folder: str
+) -> Statement:
+    """The statement of a bundle whose root digest is pinned, whoever signed it. `signature` None: nobody did.
+
+    Raises:
+        AdmissionError: `pin-mismatch`, or what is wrong with the statement.
+    """
+    if signature is None:
+        statement = folder_statement({name: content.digest for name, content in contents.items()}, folder)
+    else:
+        path = f"{folder}/{SIGNATURE_FILE}"
+        statement = parse_statement(read_envelope(signature, path).payload, path)
+    if statement.root != digest:
+        raise refusal(
+            "pin-mismatch",
+            folder,
+            f"its digest is `{statement.root[:16]}…`, the policy pins `{digest[:16]}…`: put the pinned bundle there",
+        )
+    return statement
+
+
+def check_names(statement: Statement, present: Iterable[str], folder: str) -> None:
+    """Refuse unless the files that are present, without the signatures, are exactly the signed ones.
 
     Raises:
         AdmissionError: `file-missing` or `file-extra`, naming the first such file.
     """
-    signed = {resource.name for resource in vouched.statement.resources}
-    found = set(present) - {SIGNATURE_FILE}
+    signed = {resource.name for resource in statement.resources}
+    found = set(present) - {SIGNATURE_FILE, SECOND_FILE}
     for name in sorted(signed - found):
         raise refusal("file-missing", f"{folder}/{name}", f"it was signed but is not there: {_RESTORE}")
     for name in sorted(found - signed):
@@ -80,58 +130,84 @@ def check_names(vouched: Vouched, present: Iterable[str], folder: str) -> None:
 
 
 def admit_model(
-    vouched: Vouched, contents: Mapping[str, bytes], folder: str, security_version: int
+    vouched: Vouched,
+    contents: Mapping[str, Content],
+    folder: str,
+    demands: Demands,
+    *,
+    now: Moment | None,
+    secrets: Secrets,
 ) -> AdmittedModel:
     """Make an admitted model of a verified statement and the bytes of its files, by name.
 
     Raises:
-        AdmissionError: `digest-mismatch`, `file-missing`, `manifest-invalid`, `rollback`, or a finding of the
-            model's inspection.
+        AdmissionError: a file is not what was signed, the bundle or its parent was revoked, its signer may not sign
+            such a model, the manifest is wrong or does not meet the demands, or a finding of the model's inspection.
     """
     for resource in vouched.statement.resources:
-        _check_digest(contents[resource.name], resource.digest, f"{folder}/{resource.name}")
-    manifest = check_contents(contents, folder)
-    if manifest.security_version < security_version:
-        raise refusal(
-            "rollback",
-            f"{folder}/{MANIFEST_FILE}",
-            f"its security_version is {manifest.security_version}, the policy requires at least {security_version}: "
-            "install a newer bundle",
-        )
-    return AdmittedModel(manifest, contents[manifest.file], vouched.statement.root, vouched.signer)
+        _check_digest(contents[resource.name].digest, resource.digest, f"{folder}/{resource.name}")
+    _check_revoked(vouched.statement.root, demands.revoked, folder)
+    manifest = check_manifest(contents, folder, demands.manifest)
+    _check_grant(vouched.grant, manifest.role, folder)
+    check_demands(manifest, demands, f"{folder}/{MANIFEST_FILE}", now)
+    model = check_contents(manifest, contents, folder, demands, secrets)
+    return AdmittedModel(manifest, model, vouched.statement.root, vouched.signer, vouched.identity)
 
 
-def check_contents(contents: Mapping[str, bytes], folder: str) -> Manifest:
-    """Check that the files of a bundle make sense together: a manifest, the model it names, and nothing outside.
+def check_manifest(contents: Mapping[str, Content], folder: str, given: bytes = b"") -> Manifest:
+    """Read the bundle's manifest, or the one that was `given` for a bundle that has none.
 
     Raises:
-        AdmissionError: `file-missing`, `manifest-invalid`, or a finding of the model's inspection.
+        AdmissionError: `file-missing`, `manifest-invalid`.
     """
-    if MANIFEST_FILE not in contents:
-        raise refusal(
-            "file-missing",
-            f"{folder}/{MANIFEST_FILE}",
-            "a bundle needs this description of its model: add it and sign",
-        )
-    manifest = parse_manifest(contents[MANIFEST_FILE], f"{folder}/{MANIFEST_FILE}")
+    if MANIFEST_FILE in contents:
+        return parse_manifest(contents[MANIFEST_FILE].data, f"{folder}/{MANIFEST_FILE}")
+    if given:
+        return parse_manifest(given, MANIFEST_FILE)
+    raise refusal(
+        "file-missing",
+        f"{folder}/{MANIFEST_FILE}",
+        "a bundle needs this description of its model: add it and sign",
+    )
+
+
+def check_contents(
+    manifest: Manifest, contents: Mapping[str, Content], folder: str, demands: Demands, secrets: Secrets
+) -> bytes:
+    """Check that the files of a bundle make sense together, decrypt and inspect the model. Returns its plain bytes.
+
+    Raises:
+        AdmissionError: `file-missing`, `key-missing`, `decryption-failed`, or a finding of the model's inspection.
+    """
     if manifest.file not in contents:
         raise refusal(
             "file-missing",
             f"{folder}/{manifest.file}",
             f"`{MANIFEST_FILE}` names it but it is not a file of the bundle: correct `file` or add it, and sign again",
         )
-    inspect = inspect_onnx if manifest.engine is None else inspect_plan
-    inspect(contents[manifest.file], f"{folder}/{manifest.file}")
-    return manifest
+    path = f"{folder}/{manifest.file}"
+    inspect_files({name: content.data for name, content in contents.items()}, folder)
+    model = decrypted(manifest, contents[manifest.file].data, secrets, path)
+    inspect_model(model, manifest, demands.limits, path)
+    return model
 
 
-def admit_content(vouched: Vouched, data: bytes, path: str, name: str) -> AdmittedFile:
+def admit_content(
+    vouched: Vouched,
+    content: Content,
+    path: str,
+    name: str,
+    *,
+    kind: str = "",
+    revoked: frozenset[str] = frozenset(),
+) -> AdmittedFile:
     """Make an admitted file of a verified statement over one file and that file's bytes.
 
     The signed name must be the file's: a signed file cannot be passed off as another one of the same signer.
+    `kind`: what it is to be, `policy`, `calibration` or `manifest`; empty: whatever it is.
 
     Raises:
-        AdmissionError: `statement-invalid`, `name-mismatch` or `digest-mismatch`.
+        AdmissionError: `statement-invalid`, `name-mismatch`, `digest-mismatch`, `revoked` or `signer-not-allowed`.
     """
     statement = vouched.statement
     if [resource.name for resource in statement.resources] != [SINGLE_FILE]:
@@ -145,10 +221,26 @@ def admit_content(vouched: Vouched, data: bytes, path: str, name: str) -> Admitt
             f"it was signed under the name `{shown(statement.subject)}`: give it that name, or sign it again",
         )
     digest = statement.resources[0].digest
-    _check_digest(data, digest, path)
-    return AdmittedFile(data, digest, vouched.signer)
+    _check_digest(content.digest, digest, path)
+    _check_revoked(digest, revoked, path)
+    _check_grant(vouched.grant, kind, path)
+    return AdmittedFile(content.data, digest, vouched.signer, vouched.identity)
 
 
-def _check_digest(data: bytes, digest: str, path: str) -> None:
-    if hashlib.sha256(data).hexdigest() != digest:
+def _check_digest(found: str, signed: str, path: str) -> None:
+    if found != signed:
         raise refusal("digest-mismatch", path, f"its content is not what was signed: {_RESTORE}")
+
+
+def _check_revoked(digest: str, revoked: frozenset[str], path: str) -> None:
+    if digest in revoked:
+        raise refusal("revoked", path, f"`{digest[:16]}…` was revoked: install a newer one")
+
+
+def _check_grant(grant: Grant, kind: str, path: str) -> None:
+    if kind and grant.signs and kind not in grant.signs:
+        raise refusal(
+            "signer-not-allowed",
+            path,
+            f"its signer may sign {', '.join(sorted(grant.signs))}, not `{kind}`: have it signed by somebody who may",
+        )

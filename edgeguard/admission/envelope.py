@@ -1,11 +1,12 @@
 """The trust core, outer half: the bytes of a `.sig` file in, the signed payload and its signer out.
 
-It reads a Sigstore bundle (v0.3) that holds one DSSE envelope with one ECDSA signature by a key. No I/O, no clock.
+It reads a Sigstore bundle (v0.3) that holds one DSSE envelope with one ECDSA signature. No I/O, no clock.
 The unsigned wrapper has one accepted spelling only, so that no changed byte goes unnoticed; rules in the code's order:
 
 1. small enough, strict JSON, no escapes, no white space but the space; 2. exactly the known keys; 3. media type;
-4. a key hint, no certificate, no log entry; 5. in-toto payload type; 6. one signature; 7. canonical base64;
-8. the hint names a trusted key; 9. that key's signature over the DSSE pre-authentication encoding.
+4. one key hint, or one chain of certificates, or (Sigstore) a certificate with its log entry; 5. in-toto payload type;
+6. one signature; 7. canonical base64; 8. the hint names a trusted key, or the chain leads to a trusted authority;
+9. that key's signature over the DSSE pre-authentication encoding.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import strictjson
+from edgeguard.admission.certificates import Signatory, check_chain
 from edgeguard.admission.fields import Fields
+from edgeguard.admission.keyless import is_keyless, open_keyless
 from edgeguard.admission.reasons import refusal
+from edgeguard.admission.trust import Grant, Moment, Trust
 
 if TYPE_CHECKING:
-    from edgeguard.admission.keys import PrivateKey, PublicKey
+    from edgeguard.admission.keys import SigningKey
 
 MAX_SIGNATURE_BYTES = 1024 * 1024
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -35,10 +39,16 @@ _HINT = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A payload whose signature was verified. `signer`: hint of the key, hex."""
+    """A payload and who signed it; or, of `read_envelope`, a payload that nobody vouches for."""
 
     payload: bytes
-    signer: str
+    signer: str = ""
+    """Hex SHA-256 of the signer's public key (PEM); empty: nobody's signature was verified."""
+    identity: str = ""
+    """For whom the signer's certificate is; empty where there is none."""
+    grant: Grant = Grant()
+    marks: frozenset[str] = frozenset()
+    """Hex SHA-256 of everything that this signature rests on and that could be revoked: keys and certificates."""
 
 
 def pre_authentication_encoding(payload: bytes) -> bytes:
@@ -46,44 +56,87 @@ def pre_authentication_encoding(payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
-def seal(payload: bytes, key: PrivateKey) -> bytes:
-    """Sign `payload` and wrap it as the bytes of a `.sig` file."""
+def seal(payload: bytes, key: SigningKey, chain: Sequence[bytes] = ()) -> bytes:
+    """Sign `payload` and wrap it as the bytes of a `.sig` file. `chain`: certificates (DER), the key's own first."""
+    if chain:
+        certificates = [{"rawBytes": base64.b64encode(der).decode()} for der in chain]
+        material: dict[str, object] = {"x509CertificateChain": {"certificates": certificates}}
+    else:
+        material = {"publicKey": {"hint": key.public().hint}}
+    signature = base64.b64encode(key.sign(pre_authentication_encoding(payload))).decode()
     wrapper = {
         "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {"publicKey": {"hint": key.public().hint}, "tlogEntries": []},
+        "verificationMaterial": {**material, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),
             "payloadType": PAYLOAD_TYPE,
-            "signatures": [
-                {
-                    "sig": base64.b64encode(key.sign(pre_authentication_encoding(payload))).decode(),
-                    "keyid": "",
-                }
-            ],
+            "signatures": [{"sig": signature, "keyid": ""}],
         },
     }
     return json.dumps(wrapper, separators=(",", ":")).encode()
 
 
-def open_envelope(data: bytes, signers: Sequence[PublicKey], path: str) -> Opened:
-    """Verify the bytes of a `.sig` file. `path` is only for messages.
+def open_envelope(data: bytes, trust: Trust, path: str, now: Moment | None) -> Opened:
+    """Verify the bytes of a `.sig` file. `path` is only for messages; `now` None: the time is not known at all.
 
     Raises:
-        AdmissionError: `signature-malformed`, `signature-unsupported`, `unknown-signer` or `signature-invalid`.
+        AdmissionError: for everything that is not exactly one good signature by somebody trusted.
     """
+    wrapper = _wrapper(data, path)
+    material = wrapper.child("verificationMaterial")
+    if is_keyless(material):
+        opened = open_keyless(data, trust.identities, path)
+    else:
+        opened = _opened(wrapper, material, trust, path, now)
+    revoked = opened.marks & trust.revoked
+    if revoked:
+        raise refusal(
+            "revoked",
+            path,
+            f"`{min(revoked)[:16]}…`, which this signature rests on, was revoked: have it signed by another key",
+        )
+    return opened
+
+
+def read_envelope(data: bytes, path: str) -> Opened:
+    """Read the payload of a `.sig` file without asking who signed it: for a bundle whose digest is pinned.
+
+    Raises:
+        AdmissionError: `signature-malformed`, `signature-unsupported` or `too-large`.
+    """
+    envelope = _envelope(_wrapper(data, path), path)
+    return Opened(_decode(envelope.text("payload"), "payload", path))
+
+
+def _opened(wrapper: Fields, material: Fields, trust: Trust, path: str, now: Moment | None) -> Opened:
+    known = _key(material, trust, path) or _leaf(material, trust, path, now)
+    envelope = _envelope(wrapper, path)
+    payload = _decode(envelope.text("payload"), "payload", path)
+    signature = _one_signature(envelope, known.key.hint, path)
+    if not known.key.verifies(signature, pre_authentication_encoding(payload)):
+        raise refusal(
+            "signature-invalid",
+            path,
+            f"key `{known.key.hint[:16]}` did not sign this content: copy it again from its source; if that does not "
+            "help, someone changed it",
+        )
+    return Opened(payload, known.key.hint, known.identity, known.grant, known.marks)
+
+
+def _wrapper(data: bytes, path: str) -> Fields:
     wrapper = Fields(_parse(data, path), "", "signature-malformed", path, _RESIGN)
     wrapper.only("mediaType", "verificationMaterial", "dsseEnvelope")
     if wrapper.text("mediaType") != MEDIA_TYPE:
         raise refusal("signature-unsupported", path, f"`mediaType` is not `{MEDIA_TYPE}`: {_RESIGN}")
-    hint = _key_hint(wrapper.child("verificationMaterial"), path)
+    return wrapper
+
+
+def _envelope(wrapper: Fields, path: str) -> Fields:
     envelope = wrapper.child("dsseEnvelope")
     envelope.only("payload", "payloadType", "signatures")
     if envelope.text("payloadType") != PAYLOAD_TYPE:
         raise refusal("signature-unsupported", path, f"`payloadType` is not `{PAYLOAD_TYPE}`: {_RESIGN}")
-    payload = _decode(envelope.text("payload"), "payload", path)
-    signature = _one_signature(envelope, hint, path)
-    _check(signature, payload, hint, signers, path)
-    return Opened(payload, hint)
+    return envelope
 
 
 def _parse(data: bytes, path: str) -> object:
@@ -100,22 +153,43 @@ def _parse(data: bytes, path: str) -> object:
         raise refusal("signature-malformed", path, f"{error}: {_RESIGN}") from None
 
 
-def _key_hint(material: Fields, path: str) -> str:
-    if "certificate" in material or "x509CertificateChain" in material:
-        raise refusal(
-            "signature-unsupported",
-            path,
-            "it was signed with a certificate, only keys are accepted: " + _RESIGN,
-        )
+def _key(material: Fields, trust: Trust, path: str) -> Signatory | None:
+    """The trusted key that the signature names; None: it names a certificate."""
+    if "x509CertificateChain" in material:
+        return None
     material.only("publicKey", optional=("tlogEntries",))
-    if "tlogEntries" in material and material.items("tlogEntries"):
-        raise refusal("signature-unsupported", path, f"it carries transparency log entries: {_RESIGN}")
+    _no_log(material, path)
     key = material.child("publicKey")
     key.only("hint")
     hint = key.text("hint")
     if not _HINT.fullmatch(hint):
         raise refusal("signature-malformed", path, f"`hint` is not 64 lower-case hex digits: {_RESIGN}")
-    return hint
+    for trusted in trust.keys:
+        if trusted.key.hint == hint:
+            return Signatory(trusted.key, "", trusted.grant, frozenset({hint}))
+    raise refusal(
+        "unknown-signer",
+        path,
+        f"signed by key `{hint[:16]}`, which is none of the {len(trust.keys)} trusted keys: "
+        "have it signed by a trusted key, or trust this key if you know whose it is",
+    )
+
+
+def _leaf(material: Fields, trust: Trust, path: str, now: Moment | None) -> Signatory:
+    material.only("x509CertificateChain", optional=("tlogEntries",))
+    _no_log(material, path)
+    chain = material.child("x509CertificateChain")
+    chain.only("certificates")
+    ders = []
+    for certificate in chain.children("certificates"):
+        certificate.only("rawBytes")
+        ders.append(_decode(certificate.text("rawBytes"), "rawBytes", path))
+    return check_chain(ders, trust.authorities, path, now)
+
+
+def _no_log(material: Fields, path: str) -> None:
+    if "tlogEntries" in material and material.items("tlogEntries"):
+        raise refusal("signature-unsupported", path, f"it carries transparency log entries: {_RESIGN}")
 
 
 def _one_signature(envelope: Fields, hint: str, path: str) -> bytes:
@@ -136,20 +210,3 @@ def _decode(text: str, field: str, path: str) -> bytes:
     if not data or base64.b64encode(data).decode() != text:
         raise refusal("signature-malformed", path, f"`{field}` is empty or not canonical base64: {_RESIGN}")
     return data
-
-
-def _check(signature: bytes, payload: bytes, hint: str, signers: Sequence[PublicKey], path: str) -> None:
-    signer = next((candidate for candidate in signers if candidate.hint == hint), None)
-    if signer is None:
-        raise refusal(
-            "unknown-signer",
-            path,
-            f"signed by key `{hint[:16]}`, which is none of the {len(signers)} trusted keys: "
-            "have it signed by a trusted key, or trust this key if you know whose it is",
-        )
-    if not signer.verifies(signature, pre_authentication_encoding(payload)):
-        raise refusal(
-            "signature-invalid",
-            path,
-            f"the signature is not by key `{hint[:16]}` over this content: {_RESIGN}",
-        )

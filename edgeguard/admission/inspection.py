@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from edgeguard.admission.protobuf import BYTES, VARINT, WireError, read_fields
 from edgeguard.admission.reasons import refusal
 from edgeguard.errors import AdmissionError
+
+if TYPE_CHECKING:
+    from edgeguard.admission.manifest import Manifest
+    from edgeguard.terms import Limits
 
 MAX_DEPTH = 100
 """Nested messages; protobuf's own parsers stop at the same depth."""
@@ -46,6 +51,26 @@ _TENSOR_DATA_LOCATION = 14
 
 _ORT_FORMAT = b"ORTM"
 """At byte 4: onnxruntime's own flatbuffer format, which the engine would recognise before it tries ONNX."""
+
+
+def inspect_files(files: Mapping[str, bytes], folder: str) -> None:
+    """Refuse files that no bundle may hold, whatever their names: formats that run code when they are loaded.
+
+    Raises:
+        AdmissionError: `pickle`.
+    """
+
+
+def inspect_model(data: bytes, manifest: Manifest, limits: Limits, path: str) -> None:
+    """Refuse a model that is not what its manifest says, or that no engine should see. `path` is only for messages.
+
+    Raises:
+        AdmissionError: `model-invalid`, `external-data`, `engine-context`, ...
+    """
+    if manifest.engine is None:
+        inspect_onnx(data, path)
+    else:
+        inspect_plan(data, path)
 
 
 def inspect_onnx(data: bytes, path: str) -> None:

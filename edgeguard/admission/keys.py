@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -53,6 +54,16 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+
+class SigningKey(Protocol):
+    """Something that signs with a private key it need not show: a file, a security token, a TPM."""
+
+    def public(self) -> PublicKey:
+        """Return the public half."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the DER-coded ECDSA signature over `message` with the curve's own hash."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

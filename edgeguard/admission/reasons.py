@@ -11,16 +11,30 @@ from typing import Literal
 from edgeguard.errors import AdmissionError
 
 Reason = Literal[
+    # the signature
     "signature-missing",
     "signature-malformed",
     "signature-unsupported",
     "signature-invalid",
     "unknown-signer",
+    "certificate-malformed",
+    "certificate-untrusted",
+    "certificate-unfit",
+    "certificate-expired",
+    "certificate-not-yet-valid",
+    "identity-mismatch",
+    "signer-not-allowed",
+    "revoked",
+    "post-quantum-missing",
+    "post-quantum-invalid",
+    # what was signed
     "statement-invalid",
     "name-unsafe",
     "name-duplicate",
     "name-mismatch",
     "root-mismatch",
+    "pin-mismatch",
+    # the files
     "digest-mismatch",
     "file-missing",
     "file-extra",
@@ -28,11 +42,32 @@ Reason = Literal[
     "not-a-file",
     "too-large",
     "unreadable",
+    "decryption-failed",
+    "key-missing",
+    # the manifest
     "manifest-invalid",
     "rollback",
+    "expired",
+    "not-yet-valid",
+    "clock-wrong",
+    "wrong-device",
+    "wrong-role",
+    "attestation-missing",
+    "attestation-below",
+    # the model
     "model-invalid",
+    "pickle",
     "external-data",
     "engine-context",
+    "operator-unknown",
+    "custom-operator",
+    "opset-unsupported",
+    "contract-mismatch",
+    "too-much-memory",
+    # the device's memory
+    "floor-missing",
+    "floor-damaged",
+    "floor-weak",
 ]
 
 

@@ -6,17 +6,24 @@ A signature appears whole or not at all: it is written beside its place and then
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 
-from edgeguard.admission.bundle import SIGNATURE_FILE, check_contents
+from edgeguard.admission.bundle import SECOND_FILE, SIGNATURE_FILE, check_contents, check_manifest
 from edgeguard.admission.envelope import seal
 from edgeguard.admission.keys import load_private_key
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import SINGLE_FILE, build_statement, parse_statement
-from edgeguard.admission.store import MAX_FILE_BYTES, list_files, open_folder, read_file, read_files
+from edgeguard.admission.store import (
+    MAX_FILE_BYTES,
+    list_files,
+    no_secrets,
+    open_folder,
+    read_file,
+    read_files,
+)
+from edgeguard.admission.trust import Demands
 from edgeguard.errors import UsageError
 
 
@@ -30,10 +37,10 @@ def sign_bundle(folder: str | Path, private_key_path: str | Path) -> Path:
     key = load_private_key(private_key_path)
     root = str(folder)
     with open_folder(root) as descriptor:
-        names = [name for name in list_files(descriptor, root) if name != SIGNATURE_FILE]
+        names = [name for name in list_files(descriptor, root) if name not in (SIGNATURE_FILE, SECOND_FILE)]
         contents = read_files(descriptor, root, names)
-    check_contents(contents, root)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    check_contents(check_manifest(contents, root), contents, root, Demands(), no_secrets)
+    digests = {name: content.digest for name, content in contents.items()}
     place = Path(folder) / SIGNATURE_FILE
     payload = build_statement(Path(folder).resolve().name, digests)
     parse_statement(payload, str(place))
@@ -53,8 +60,8 @@ def sign_file(path: str | Path, private_key_path: str | Path) -> Path:
     if place.name.endswith(".sig"):
         raise refusal("not-a-file", str(place), "this is a signature already: name the file that it is for")
     with open_folder(str(place.parent)) as descriptor:
-        data = read_file(descriptor, str(place.parent), place.name, MAX_FILE_BYTES)
-    payload = build_statement(place.name, {SINGLE_FILE: hashlib.sha256(data).hexdigest()})
+        content = read_file(descriptor, str(place.parent), place.name, MAX_FILE_BYTES)
+    payload = build_statement(place.name, {SINGLE_FILE: content.digest})
     signature = place.with_name(f"{place.name}.sig")
     _write(signature, seal(payload, key))
     return signature

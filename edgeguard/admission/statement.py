@@ -21,6 +21,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 SINGLE_FILE = "."
 """The resource name that stands for the signed file itself when a file and not a folder is signed."""
+RESERVED = ("model.sig", "model.sig.ml-dsa-65")
+"""The signatures themselves, which no signature covers."""
 MAX_FILES = 1000
 MAX_NAME = 512
 
@@ -63,12 +65,17 @@ def build_statement(subject: str, digests: Mapping[str, str]) -> bytes:
                 "method": "files",
                 "hash_type": "sha256",
                 "allow_symlinks": False,
-                "ignore_paths": [] if names == [SINGLE_FILE] else ["model.sig"],
+                "ignore_paths": [] if names == [SINGLE_FILE] else list(RESERVED),
             },
             "resources": [{"name": r.name, "algorithm": "sha256", "digest": r.digest} for r in resources],
         },
     }
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def folder_statement(digests: Mapping[str, str], folder: str) -> Statement:
+    """The statement that a signature over a folder with these files (hex digests by name) would make."""
+    return parse_statement(build_statement(folder, digests), folder)
 
 
 def parse_statement(payload: bytes, path: str) -> Statement:
@@ -144,7 +151,7 @@ def _check_name(name: str, count: int, path: str) -> None:
         return
     parts = name.split("/")
     unsafe = any(part in {"", ".", ".."} for part in parts) or "\\" in name or not name.isprintable()
-    if unsafe or len(name) > MAX_NAME or name == "model.sig":
+    if unsafe or len(name) > MAX_NAME or name in RESERVED:
         raise refusal(
             "name-unsafe",
             path,

@@ -12,24 +12,27 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgeguard.admission.bundle import (
+    SECOND_FILE,
     SIGNATURE_FILE,
     AdmittedFile,
     AdmittedModel,
+    Content,
+    Secrets,
+    Vouched,
     admit_content,
     admit_model,
     check_names,
+    pinned_statement,
     verify_signature,
 )
 from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES
+from edgeguard.admission.post_quantum import SUFFIX
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import MAX_FILES, SINGLE_FILE
+from edgeguard.admission.trust import Demands, Moment, Trust
 from edgeguard.errors import AdmissionError
-
-if TYPE_CHECKING:
-    from edgeguard.admission.keys import PublicKey
 
 MAX_BUNDLE_BYTES = 2 * 1024**3 - 1
 """All files of one bundle together; also the largest ONNX file that protobuf allows."""
@@ -41,34 +44,57 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_N
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+def no_secrets(_: str) -> None:
+    """The keys of a device that has none: it admits no encrypted bundle."""
+
+
 def admit_bundle(
-    folder: str | Path, signers: Sequence[PublicKey], *, security_version: int = 0
+    folder: str | Path,
+    trust: Trust,
+    demands: Demands = Demands(),
+    *,
+    now: Moment | None = None,
+    secrets: Secrets = no_secrets,
 ) -> AdmittedModel:
     """Admit the model bundle in `folder`: verify its signature, read its files once, inspect the model.
 
-    `security_version` is the floor below which an older bundle is refused.
+    `now` None: the time is not known, so that whatever is valid for a time only is refused.
 
     Raises:
         AdmissionError: with a reason, the offending file and what to do.
     """
     root = str(folder)
     with open_folder(root) as descriptor:
-        signature = read_signature(descriptor, root, SIGNATURE_FILE)
-        vouched = verify_signature(signature, signers, f"{root}/{SIGNATURE_FILE}")
-        names = [resource.name for resource in vouched.statement.resources]
-        if names == [SINGLE_FILE]:
-            raise refusal(
-                "statement-invalid",
-                f"{root}/{SIGNATURE_FILE}",
-                "it signs a single file: sign the folder instead",
+        present = list_files(descriptor, root)
+        if demands.digest:
+            signature = (
+                read_signature(descriptor, root, SIGNATURE_FILE) if SIGNATURE_FILE in present else None
             )
-        check_names(vouched, list_files(descriptor, root), root)
-        contents = read_files(descriptor, root, names)
-    return admit_model(vouched, contents, root, security_version)
+            names = [name for name in present if name not in (SIGNATURE_FILE, SECOND_FILE)]
+            contents = read_files(descriptor, root, names)
+            vouched = Vouched(pinned_statement(signature, contents, demands.digest, root), signer="")
+            check_names(vouched.statement, present, root)
+        else:
+            vouched = _vouched(descriptor, root, trust, now)
+            check_names(vouched.statement, present, root)
+            contents = read_files(descriptor, root, [r.name for r in vouched.statement.resources])
+    return admit_model(vouched, contents, root, demands, now=now, secrets=secrets)
 
 
-def admit_file(path: str | Path, signers: Sequence[PublicKey]) -> AdmittedFile:
+def _vouched(descriptor: int, root: str, trust: Trust, now: Moment | None) -> Vouched:
+    path = f"{root}/{SIGNATURE_FILE}"
+    signature = read_signature(descriptor, root, SIGNATURE_FILE)
+    second = read_second(descriptor, root, SECOND_FILE)
+    vouched = verify_signature(signature, trust, path, second=second, now=now)
+    if [resource.name for resource in vouched.statement.resources] == [SINGLE_FILE]:
+        raise refusal("statement-invalid", path, "it signs a single file: sign the folder instead")
+    return vouched
+
+
+def admit_file(path: str | Path, trust: Trust, *, kind: str = "", now: Moment | None = None) -> AdmittedFile:
     """Admit the single file `path`, whose signature lies beside it as `path` + `.sig`.
+
+    `kind`: what it is to be, `policy`, `calibration` or `manifest`, for signers that may not sign everything.
 
     Raises:
         AdmissionError: with a reason, the offending file and what to do.
@@ -76,10 +102,11 @@ def admit_file(path: str | Path, signers: Sequence[PublicKey]) -> AdmittedFile:
     place = Path(path)
     root = str(place.parent)
     with open_folder(root) as descriptor:
-        data = read_file(descriptor, root, place.name, MAX_FILE_BYTES)
+        content = read_file(descriptor, root, place.name, MAX_FILE_BYTES)
         signature = read_signature(descriptor, root, f"{place.name}.sig")
-    vouched = verify_signature(signature, signers, f"{place}.sig")
-    return admit_content(vouched, data, str(place), place.name)
+        second = read_second(descriptor, root, f"{place.name}.sig{SUFFIX}")
+    vouched = verify_signature(signature, trust, f"{place}.sig", second=second, now=now)
+    return admit_content(vouched, content, str(place), place.name, kind=kind, revoked=trust.revoked)
 
 
 @contextmanager
@@ -128,20 +155,20 @@ def _walk(descriptor: int, root: str, prefix: str, depth: int, budget: Iterator[
                 yield f"{prefix}{entry.name}"
 
 
-def read_files(descriptor: int, root: str, names: Sequence[str]) -> dict[str, bytes]:
+def read_files(descriptor: int, root: str, names: Sequence[str]) -> dict[str, Content]:
     """Read the named files below an open folder, each once, all together at most `MAX_BUNDLE_BYTES`."""
-    contents: dict[str, bytes] = {}
+    contents: dict[str, Content] = {}
     left = MAX_BUNDLE_BYTES
     for name in names:
         contents[name] = read_file(descriptor, root, name, left)
-        left -= len(contents[name])
+        left -= len(contents[name].data)
     return contents
 
 
 def read_signature(descriptor: int, root: str, name: str) -> bytes:
     """Read a signature file; one that is not there is reported as an unsigned bundle or file."""
     try:
-        return read_file(descriptor, root, name, MAX_SIGNATURE_BYTES)
+        return read_file(descriptor, root, name, MAX_SIGNATURE_BYTES).data
     except AdmissionError as error:
         if error.reason != "file-missing":
             raise
@@ -152,7 +179,17 @@ def read_signature(descriptor: int, root: str, name: str) -> bytes:
         ) from None
 
 
-def read_file(descriptor: int, root: str, name: str, limit: int) -> bytes:
+def read_second(descriptor: int, root: str, name: str) -> bytes | None:
+    """Read a second signature; None: there is none."""
+    try:
+        return read_file(descriptor, root, name, MAX_SIGNATURE_BYTES).data
+    except AdmissionError as error:
+        if error.reason != "file-missing":
+            raise
+        return None
+
+
+def read_file(descriptor: int, root: str, name: str, limit: int) -> Content:
     """Read one regular file below an open folder, whole, at most `limit` bytes, following no link on the way.
 
     Raises:
@@ -168,7 +205,7 @@ def read_file(descriptor: int, root: str, name: str, limit: int) -> bytes:
     except (OSError, ValueError) as error:
         raise _cannot_open(error, path) from None
     try:
-        return _read_whole(file, path, limit)
+        return Content.of(_read_whole(file, path, limit))
     except OSError as error:
         raise _cannot_open(error, path) from None
     finally:

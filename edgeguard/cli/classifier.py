@@ -67,7 +67,7 @@ def probe(path: Path, size: Size | None = None) -> Probe:
     """
     place = path.resolve()  # a link is fine here: what is read now is what will be signed
     with open_folder(str(place.parent)) as folder:
-        data = read_file(folder, str(place.parent), place.name, MAX_BUNDLE_BYTES)
+        data = read_file(folder, str(place.parent), place.name, MAX_BUNDLE_BYTES).data
     inspect_onnx(data, str(path))
     session = _open(data, path)
     inputs = session.get_inputs()

@@ -43,18 +43,15 @@ def admit(
 
     Raises: AdmissionError, UsageError.
     """
-    from edgeguard.admission import admit_bundle, load_pinned_keys
-    from edgeguard.policy import model_refs, signers
+    from edgeguard.admission import admit_models
+    from edgeguard.policy import admission_terms, model_refs
 
-    admission = document.policy.admission
     refs = model_refs(document, base=base)
-    if admission is None or not refs:
+    if document.policy.admission is None or not refs:
         message = f"`{document.file}` names no models: there is nothing to work on"
         raise UsageError(message)
-    keys = load_pinned_keys(signers(document, base=base))
-    floor = admission.require.security_version
     wanted = [ref for ref in refs if roles is None or ref.role in roles]
-    return {ref.role: admit_bundle(ref.path, keys, security_version=floor) for ref in wanted}
+    return admit_models(wanted, admission_terms(document, base=base))
 
 
 def borne_out(document: PolicyDocument, qualified: Qualified | None, base: Path) -> Report:

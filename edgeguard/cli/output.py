@@ -17,7 +17,7 @@ import typer
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeguard.admission import PublicKey
+    from edgeguard.admission import Trust
 
 TRUST = "EDGEGUARD_TRUST"
 
@@ -42,15 +42,15 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def trusted_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
+def trusted_keys(paths: Sequence[Path]) -> Trust:
     """Load the keys named by `--trust`, or by the environment where there is no such option.
 
     Raises: UsageError when none is named, or one cannot be read.
     """
-    from edgeguard.admission import load_public_keys
+    from edgeguard.admission import trust_keys
 
     named = list(paths) or [Path(p) for p in os.environ.get(TRUST, "").split(":") if p]
-    return load_public_keys(named)
+    return trust_keys(named)
 
 
 def write_text(path: Path, text: str, *, source: Path | None = None) -> None:

@@ -34,11 +34,11 @@ def verify(
     if not keys:
         message = "no key to verify with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`"
         raise UsageError(message)
-    from edgeguard.admission import admit_bundle, admit_file
+    from edgeguard.admission import Demands, admit_bundle, admit_file
 
     found: dict[str, object] = {"path": str(path), "admitted": True}
     if path.is_dir():
-        model = admit_bundle(path, keys, security_version=security_version)
+        model = admit_bundle(path, keys, Demands(security_version=security_version))
         manifest = model.manifest
         found |= {
             "digest": model.digest,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy, signal_specs
-from edgeguard.policy.deployment import model_refs, signers
+from edgeguard.policy.deployment import admission_terms, model_refs
 from edgeguard.policy.describe import describe
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.load import DraftPolicy, LoadedPolicy, check_policy, compile_draft, load_policy
@@ -17,6 +17,7 @@ __all__ = [
     "DraftPolicy",
     "LoadedPolicy",
     "PolicyDocument",
+    "admission_terms",
     "check_policy",
     "compile_draft",
     "compile_policy",
@@ -26,5 +27,4 @@ __all__ = [
     "parse",
     "parse_calibration",
     "signal_specs",
-    "signers",
 ]

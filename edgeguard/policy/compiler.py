@@ -13,11 +13,11 @@ from edgeguard.policy.calibration import Calibration
 from edgeguard.policy.declared import declared, limits
 from edgeguard.policy.deployment import (
     absolute,
+    admission_terms,
     due,
     model_refs,
     realtime,
     schedule,
-    signers,
     switch,
     worker_specs,
 )
@@ -83,7 +83,6 @@ def compile_policy(
     )
     explicit = [_rule_row(trigger, index) for trigger in enforced]
     implicit = [_fault_row(document, i, spec) for i, spec in enumerate(signals)]
-    admission = policy.admission
     return Program(
         name=policy.policy.name,
         version=policy.policy.version,
@@ -105,8 +104,7 @@ def compile_policy(
         due=due(document, list(index), thresholds),
         switch=switch(policy),
         realtime=realtime(policy),
-        signers=signers(document, base=base),
-        security_version=admission.require.security_version if admission else 0,
+        admission=admission_terms(document, base=base),
         calibration=absolute(base, policy.calibration) if policy.calibration else "",
         thresholds=dict(thresholds),
         link=_link(policy, base),

@@ -15,7 +15,8 @@ from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.codegen import build_due
 from edgeguard.policy.looks import FILTER, PRIMARY, bundles, homes, workers
 from edgeguard.policy.schema import Policy
-from edgeguard.program import Conditions, ModelRef, Realtime, Scheduled, Signer, Switch, WorkerSpec, never
+from edgeguard.program import Conditions, ModelRef, Realtime, Scheduled, Switch, WorkerSpec, never
+from edgeguard.terms import AdmissionTerms, Pin, SignerTerm
 
 
 def absolute(base: Path, text: str) -> str:
@@ -39,10 +40,15 @@ def alternates(policy: Policy) -> tuple[str, ...]:
     return (primary.alternates or ()) if primary else ()
 
 
-def signers(document: PolicyDocument, *, base: Path) -> tuple[Signer, ...]:
-    """The keys that may sign the policy's models and calibration, as it pins them."""
+def admission_terms(document: PolicyDocument, *, base: Path) -> AdmissionTerms:
+    """Who may sign the policy's models and calibration, and what it asks of them."""
     admission = document.policy.admission
-    return tuple(Signer(absolute(base, s.key), s.sha256) for s in admission.signers) if admission else ()
+    if admission is None:
+        return AdmissionTerms()
+    return AdmissionTerms(
+        signers=tuple(SignerTerm(key=Pin(absolute(base, s.key), s.sha256)) for s in admission.signers),
+        security_version=admission.require.security_version,
+    )
 
 
 def worker_specs(policy: Policy) -> tuple[WorkerSpec, ...]:

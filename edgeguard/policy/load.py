@@ -7,17 +7,17 @@ nothing unsigned; `check_policy` and `compile_draft` are for the desk.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeguard.admission.keys import PublicKey, load_pinned_keys
+from edgeguard.admission.loading import load_trust
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.store import admit_file
+from edgeguard.admission.trust import Trust
 from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy
-from edgeguard.policy.deployment import signers
+from edgeguard.policy.deployment import admission_terms
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program
@@ -46,10 +46,10 @@ class DraftPolicy:
     calibration: Calibration | None
 
 
-def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -> LoadedPolicy:
+def load_policy(path: str | Path, *, trust: Trust = Trust()) -> LoadedPolicy:
     """Admit, parse and compile the policy at `path` and its calibration.
 
-    `trust`: the public keys that may sign this device's policy. They come from outside the policy. The calibration is
+    `trust`: whose signatures count for this device's policy. It comes from outside the policy. The calibration is
     admitted with the signers that the admitted policy names.
 
     Raises:
@@ -62,13 +62,13 @@ def load_policy(path: str | Path, *, trust: Sequence[PublicKey] | None = None) -
     if not trust:
         message = "no key is trusted to sign a policy; name one with `--trust KEY.pub` or `EDGEGUARD_TRUST`"
         raise refusal("unknown-signer", str(path), message)
-    admitted = admit_file(path, trust)
+    admitted = admit_file(path, trust, kind="policy")
     document = parse(admitted.data, file=str(path))
     base = Path(path).parent
     calibration, digest = None, ""
     wanted = calibration_path(document, base=base)
     if wanted is not None:
-        file = admit_file(wanted, load_pinned_keys(signers(document, base=base)))
+        file = admit_file(wanted, load_trust(admission_terms(document, base=base)), kind="calibration")
         calibration, digest = parse_calibration(file.data, file=str(wanted)), file.digest
     program = compile_policy(document, base=base, calibration=calibration)
     return LoadedPolicy(program, document, calibration, admitted.digest, digest, admitted.signer)

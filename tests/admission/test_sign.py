@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import admit_bundle, admit_file, load_public_keys, sign_bundle, sign_file
+from edgeguard.admission import Trust, admit_bundle, admit_file, sign_bundle, sign_file, trust_keys
 from edgeguard.errors import AdmissionError, UsageError
 from tests.hostile.bundles.builders import Forge, Json, good_files, sha256, write_files
 
@@ -24,7 +24,7 @@ def _statement(path: Path) -> Json:
 def test_signed_bundle_is_admitted(curve: str, unsigned: Path, tmp_path: Path) -> None:
     forge = Forge.at(tmp_path, curve=curve)
     assert sign_bundle(unsigned, forge.private_path) == unsigned / "model.sig"
-    admitted = admit_bundle(str(unsigned), load_public_keys([forge.public_path]))
+    admitted = admit_bundle(str(unsigned), trust_keys([forge.public_path]))
     assert admitted.model == good_files()["model.onnx"]
     assert admitted.manifest.name == "signs-primary"
     assert admitted.signer == sha256(forge.public_path.read_bytes())
@@ -50,8 +50,8 @@ def test_resources_are_ordered_by_path_component(unsigned: Path, forge: Forge) -
 
 def test_one_of_several_trusted_keys_is_enough(bundle: Path, forge: Forge, tmp_path: Path) -> None:
     others = [Forge.at(tmp_path, name=name) for name in "ab"]
-    signers = [others[0].signers[0], forge.signers[0], others[1].signers[0]]
-    assert admit_bundle(bundle, signers).signer == forge.signers[0].hint
+    signers = Trust.of([others[0].key.public(), forge.key.public(), others[1].key.public()])
+    assert admit_bundle(bundle, signers).signer == forge.key.public().hint
 
 
 def test_signed_file_is_admitted_with_the_digest_of_its_bytes(tmp_path: Path, forge: Forge) -> None:
@@ -60,7 +60,7 @@ def test_signed_file_is_admitted_with_the_digest_of_its_bytes(tmp_path: Path, fo
     assert sign_file(path, forge.private_path) == tmp_path / "policy.yaml.sig"
     admitted = admit_file(path, forge.signers)
     assert (admitted.data, admitted.digest) == (b"edgeguard: 1\n", sha256(b"edgeguard: 1\n"))
-    assert admitted.signer == forge.signers[0].hint
+    assert admitted.signer == forge.key.public().hint
 
 
 def test_empty_file_can_be_signed(tmp_path: Path, forge: Forge) -> None:

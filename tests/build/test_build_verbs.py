@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 from edgeguard import build
-from edgeguard.admission import AdmittedModel, admit_bundle, load_public_keys, new_key, sign_bundle
+from edgeguard.admission import (
+    AdmittedModel,
+    admit_bundle,
+    load_public_keys,
+    new_key,
+    sign_bundle,
+    trust_keys,
+)
 from edgeguard.admission.manifest import Engine, parse_manifest
 from edgeguard.build import bundle, comparison, engine
 from edgeguard.build.pictures import everything
@@ -66,7 +73,7 @@ class Place:
         return code, said.out, said.err
 
     def admit(self, name: str) -> AdmittedModel:
-        return admit_bundle(self.folder / name, load_public_keys([self.folder / "k.pub"]))
+        return admit_bundle(self.folder / name, trust_keys([self.folder / "k.pub"]))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeguard import ContractError, Frame, Guard, load_policy, load_public_keys
+from edgeguard import ContractError, Frame, Guard, load_policy, trust_keys
 from edgeguard.admission import AdmittedModel
 from edgeguard.cli.app import invoke
 from tests.calibrate.conftest import BOTTOM, TOP, halves, tiny
@@ -112,7 +112,7 @@ def test_a_pair_that_fails_apart_is_calibrated_signed_and_checked(call: Call, pa
     assert {row["set"] for row in held["common"]} == {"clean"}
     assert call("policy", "check", pair.policy).code == 0
     assert call("sign", pair.policy, "--key", pair.key).code == 0
-    policy = load_policy(pair.policy, trust=load_public_keys([pair.root / "release.pub"]))
+    policy = load_policy(pair.policy, trust=trust_keys([pair.root / "release.pub"]))
     guard = Guard.open(policy)
     guard.step(None, {}, 0.0)
     image = next(iter(pair.halves.pictures(1).images()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edgeguard.admission import admit_bundle, load_public_keys, new_key, sign_bundle, sign_file
+from edgeguard.admission import admit_bundle, load_public_keys, new_key, sign_bundle, sign_file, trust_keys
 from edgeguard.types import Authority, Command, Event, Frame, GateDecision, Mode, Reading, Status, Verdict
 from hil.profile import ROOT, Profile
 
@@ -109,7 +109,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Profile:
             ROOT / "models" / "signs" / name, bundle, ignore=shutil.ignore_patterns("*.sig", "__pycache__")
         )
         sign_bundle(bundle, key)
-        digests[role] = admit_bundle(bundle, load_public_keys([public])).digest
+        digests[role] = admit_bundle(bundle, trust_keys([public])).digest
     committed = json.loads((ROOT / "policies" / "sign_gate.calibration.json").read_text(encoding="utf-8"))
     calibration = folder / "policies" / "sign_gate.calibration.json"
     calibration.write_text(

@@ -33,7 +33,7 @@ PUBLIC = {
     "UsageError",
     "Verdict",
     "load_policy",
-    "load_public_keys",
+    "trust_keys",
     "open_link",
 }
 

@@ -20,6 +20,7 @@ from edgeguard.policy import (
     signal_specs,
 )
 from edgeguard.program import Program
+from edgeguard.terms import Pin, SignerTerm
 from edgeguard.types import Authority
 
 SMALL = """\
@@ -133,7 +134,7 @@ def test_paths_count_from_the_folder_of_the_policy() -> None:
     assert program.link is not None
     assert program.link.key == "/etc/keys/k"
     assert [(m.role, m.path) for m in program.models] == [("primary", "/etc/m/p"), ("filter", "/abs/f")]
-    assert program.signers == (("/etc/policies/k.pub", "ab" * 32),)
+    assert program.admission.signers == (SignerTerm(key=Pin("/etc/policies/k.pub", "ab" * 32)),)
 
 
 def test_models_are_found_from_the_folder_of_the_policy(sign_gate: PolicyDocument) -> None:

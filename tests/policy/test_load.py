@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import load_public_keys, new_key, sign_file
+from edgeguard.admission import load_public_keys, new_key, sign_file, trust_keys
 from edgeguard.errors import AdmissionError, ContractError, PolicyError, UsageError
 from edgeguard.policy import LoadedPolicy, check_policy, compile_draft, load_policy
+from edgeguard.terms import Pin
 
 POLICY = """\
 edgeguard: 1
@@ -47,32 +48,33 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> object:
-    return load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
+    return load_policy(folder / "door.yaml", trust=trust_keys([folder / "keys" / "release.pub"]))
 
 
 def test_signed_policy_and_calibration_become_a_program(folder: Path) -> None:
-    loaded = load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
+    loaded = load_policy(folder / "door.yaml", trust=trust_keys([folder / "keys" / "release.pub"]))
     assert loaded.program.name == "door"
     assert loaded.program.thresholds == {"clarity": 0.9}
     pin = load_public_keys([folder / "keys" / "release.pub"])[0].hint
-    assert loaded.program.signers == ((str(folder / "keys" / "release.pub"), pin),)
+    assert [term.key for term in loaded.program.admission.signers] == [
+        Pin(str(folder / "keys" / "release.pub"), pin)
+    ]
     assert loaded.program.calibration == str(folder / "door.calibration.json")
     assert loaded.calibration is not None
     assert loaded.calibration.models == {"primary": "ab" * 32}
     assert len(loaded.policy_digest) == len(loaded.calibration_digest) == len(loaded.policy_signer) == 64
 
 
-@pytest.mark.parametrize("trust", [None, ()])
-def test_without_a_trusted_key_nothing_is_loaded(folder: Path, trust: tuple[()] | None) -> None:
+def test_without_a_trusted_key_nothing_is_loaded(folder: Path) -> None:
     with pytest.raises(AdmissionError, match="--trust") as caught:
-        load_policy(folder / "door.yaml", trust=trust)
+        load_policy(folder / "door.yaml")
     assert caught.value.exit_code == 4
 
 
 def test_key_that_only_the_policy_names_does_not_make_it_trusted(folder: Path) -> None:
     new_key(folder / "other.key", folder / "other.pub")
     with pytest.raises(AdmissionError):
-        load_policy(folder / "door.yaml", trust=load_public_keys([folder / "other.pub"]))
+        load_policy(folder / "door.yaml", trust=trust_keys([folder / "other.pub"]))
 
 
 @pytest.mark.parametrize("name", ["door.yaml", "door.calibration.json"])
@@ -113,7 +115,7 @@ def test_policy_without_calibration_needs_none(folder: Path) -> None:
     (folder / "door.yaml").write_text(text.replace("calibrated.clarity", "0.5"))
     (folder / "door.yaml.sig").unlink()
     sign_file(folder / "door.yaml", folder / "keys" / "release.key")
-    loaded = load_policy(folder / "door.yaml", trust=load_public_keys([folder / "keys" / "release.pub"]))
+    loaded = load_policy(folder / "door.yaml", trust=trust_keys([folder / "keys" / "release.pub"]))
     assert loaded.calibration is None
     assert loaded.calibration_digest == loaded.program.calibration == ""
 
@@ -156,7 +158,7 @@ def test_bad_policy_is_named_with_its_path(folder: Path) -> None:
 
 def test_another_key_in_the_file_that_the_policy_pins_is_refused(folder: Path) -> None:
     keys = folder / "keys"
-    trusted = load_public_keys([keys / "release.pub"])
+    trusted = trust_keys([keys / "release.pub"])
     new_key(keys / "theirs.key", keys / "theirs.pub")
     (keys / "release.pub").write_bytes((keys / "theirs.pub").read_bytes())
     (folder / "door.calibration.json.sig").unlink()

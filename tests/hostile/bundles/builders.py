@@ -18,8 +18,9 @@ from typing import Any
 from onnx import TensorProto, helper
 
 from edgeguard.admission.envelope import MEDIA_TYPE, PAYLOAD_TYPE, pre_authentication_encoding
-from edgeguard.admission.keys import PrivateKey, PublicKey, load_private_key, new_key
+from edgeguard.admission.keys import PrivateKey, load_private_key, new_key
 from edgeguard.admission.statement import PREDICATE_TYPE, STATEMENT_TYPE
+from edgeguard.admission.trust import Trust
 
 Json = dict[str, Any]
 
@@ -136,9 +137,9 @@ class Forge:
         return cls(private, public, load_private_key(private))
 
     @property
-    def signers(self) -> tuple[PublicKey, ...]:
+    def signers(self) -> Trust:
         """The trusted keys of a device that trusts this forge."""
-        return (self.key.public(),)
+        return Trust.of([self.key.public()])
 
     def wrapper(self, payload: bytes) -> Json:
         """Return the Sigstore bundle over a payload, as values."""

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgeguard.admission import admit_bundle
+from edgeguard.admission import Trust, admit_bundle
 from edgeguard.admission.bundle import verify_signature
 from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES, PAYLOAD_TYPE, pre_authentication_encoding
 from tests.hostile.bundles.builders import (
@@ -265,7 +265,7 @@ OTHER_SPELLINGS: dict[str, Case] = {
 @pytest.mark.parametrize("case", OTHER_SPELLINGS)
 def test_what_other_signers_leave_out_may_be_left_out(case: str, folder: Path, forge: Forge) -> None:
     (folder / "model.sig").write_bytes(OTHER_SPELLINGS[case](forge))
-    assert admit_bundle(folder, forge.signers).signer == forge.signers[0].hint
+    assert admit_bundle(folder, forge.signers).signer == forge.key.public().hint
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_signature_may_have_a_mebibyte(size: int, reason: str, forge: Forge, r
 
 
 def test_no_trusted_key_admits_nothing(folder: Path, refused: Refused) -> None:
-    refused(lambda: admit_bundle(folder, ()), "unknown-signer", "model.sig")
+    refused(lambda: admit_bundle(folder, Trust()), "unknown-signer", "model.sig")
 
 
 def test_a_signature_of_one_key_is_not_taken_for_another(
@@ -297,4 +297,4 @@ def test_a_larger_curve_with_the_hash_of_a_smaller_one_is_refused(
 
 
 def test_the_hint_is_the_digest_of_the_public_key_file(forge: Forge) -> None:
-    assert forge.signers[0].hint == hashlib.sha256(forge.public_path.read_bytes()).hexdigest()
+    assert forge.key.public().hint == hashlib.sha256(forge.public_path.read_bytes()).hexdigest()

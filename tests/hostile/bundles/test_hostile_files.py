@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import admit_bundle, admit_file, sign_bundle, sign_file, store
+from edgeguard.admission import Demands, admit_bundle, admit_file, sign_bundle, sign_file, store
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, manifest, resource, statement_of, write_files
 
@@ -166,8 +166,10 @@ def test_normal_forms_of_a_name_are_two_files(tmp_path: Path, forge: Forge, refu
 
 
 def test_older_security_version_is_refused(folder: Path, forge: Forge, refused: Refused) -> None:
-    assert admit_bundle(folder, forge.signers, security_version=3).model
-    refused(lambda: admit_bundle(folder, forge.signers, security_version=4), "rollback", "edgeguard.json")
+    assert admit_bundle(folder, forge.signers, Demands(security_version=3)).model
+    refused(
+        lambda: admit_bundle(folder, forge.signers, Demands(security_version=4)), "rollback", "edgeguard.json"
+    )
 
 
 def test_unreadable_file_is_refused(

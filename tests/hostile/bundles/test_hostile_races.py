@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeguard.admission import admit_bundle, admit_file, sign_file, store
+from edgeguard.admission.bundle import Content
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, good_model, manifest
 
@@ -17,7 +18,7 @@ def test_files_swapped_right_after_they_were_read_do_not_matter(
 ) -> None:
     real = store.read_files
 
-    def read_then_swap(descriptor: int, root: str, names: list[str]) -> dict[str, bytes]:
+    def read_then_swap(descriptor: int, root: str, names: list[str]) -> dict[str, Content]:
         contents = real(descriptor, root, names)
         (folder / "model.onnx").write_bytes(b"evil")
         (folder / "edgeguard.json").write_bytes(manifest(lambda m: m.update(classes=["stop", "none"])))
