@@ -7,14 +7,25 @@ The field names of the dataclasses are the format's key names; `docs/reference/b
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 
 from edgeguard.admission import strictjson
+from edgeguard.admission.claims import (
+    Assessment,
+    CalibrationClaim,
+    DifferentialPrivacy,
+    Encryption,
+    Training,
+    Watermark,
+    claim_problems,
+    unix_time,
+)
+from edgeguard.admission.decoding import ProblemError, decode
 from edgeguard.admission.origin import SIGNAL_NEEDS, origin_problems
 from edgeguard.admission.reasons import refusal, shown
 
@@ -107,6 +118,40 @@ class Manifest:
     engine: Engine | None = None
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Of a fused graph: digest (hex) of each model it was made from, by role."""
+    not_before: str | None = None
+    not_after: str | None = None
+    """When it may run, both ends included, as `2026-11-01T00:00:00Z`; None: at any time."""
+    target: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ()
+    """Platforms it may run on, such as `linux-aarch64`; empty: any."""
+    assessment: Assessment | None = None
+    calibration: CalibrationClaim | None = None
+    training: Training | None = None
+    watermark: Watermark | None = None
+    encryption: Encryption | None = None
+
+    @property
+    def earliest(self) -> float | None:
+        """`not_before` as Unix s."""
+        return None if self.not_before is None else unix_time(self.not_before)
+
+    @property
+    def latest(self) -> float | None:
+        """`not_after` as Unix s."""
+        return None if self.not_after is None else unix_time(self.not_after)
+
+
+_PARTS: Mapping[str, type] = {
+    "input": InputSpec,
+    "outputs": TensorSpec,
+    "parent": Parent,
+    "engine": Engine,
+    "assessment": Assessment,
+    "calibration": CalibrationClaim,
+    "training": Training,
+    "differential_privacy": DifferentialPrivacy,
+    "watermark": Watermark,
+    "encryption": Encryption,
+}
 
 
 def parse_manifest(data: bytes, path: str) -> Manifest:
@@ -121,70 +166,24 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
         )
     try:
         return _checked(_convert(strictjson.parse(data)))
-    except (strictjson.NotStrictError, _ProblemError) as error:
+    except (strictjson.NotStrictError, ProblemError) as error:
         raise refusal("manifest-invalid", path, f"{error}: correct the file, then sign again") from None
 
 
 def _checked(manifest: Manifest) -> Manifest:
     for problem in _problems(manifest):
-        raise _ProblemError(problem)
+        raise ProblemError(problem)
     return manifest
-
-
-class _ProblemError(Exception):
-    """One thing that is wrong with the manifest, in words."""
 
 
 def _convert(document: object) -> Manifest:
     if not isinstance(document, dict):
-        raise _ProblemError("it is not an object")
+        raise ProblemError("it is not an object")
     values = dict(document)
     version = values.pop("edgeguard", None)
     if type(version) is not int or version != FORMAT:
-        raise _ProblemError(f"`edgeguard` must be {FORMAT}, the format's version")
-    _refuse_unknown(values, Manifest, "")
-    try:
-        return msgspec.convert(values, Manifest, strict=True)
-    except msgspec.ValidationError as error:
-        raise _ProblemError(_in_words(str(error))) from None
-
-
-def _refuse_unknown(value: object, kind: type, where: str) -> None:
-    if not isinstance(value, dict):
-        return
-    known = [field.name for field in dataclasses.fields(kind)]
-    for key in value:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f", did you mean `{where}{close[0]}`?" if close else ""
-            raise _ProblemError(f"unknown key `{where}{shown(key)}`{hint}")
-    for key, part in (("input", InputSpec), ("parent", Parent), ("engine", Engine)):
-        _refuse_unknown(value.get(key), part, f"{key}.")
-    outputs = value.get("outputs")
-    for i, output in enumerate(outputs if isinstance(outputs, list) else ()):
-        _refuse_unknown(output, TensorSpec, f"outputs[{i}].")
-
-
-_WORDS = {
-    "int": "whole number",
-    "float": "number",
-    "str": "text",
-    "bool": "true or false",
-    "array": "list",
-    "object": "object",
-    "null": "nothing",
-}
-_TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
-
-
-def _in_words(message: str) -> str:
-    """Turn the decoder's message into the words of the format."""
-    text, _, place = message.partition(" - at ")
-    where = place.strip("`").removeprefix("$").removeprefix(".")
-    if text.startswith("Expected"):
-        text = _TYPES.sub(lambda m: " or ".join(_WORDS.get(t, t) for t in m[1].split(" | ")), text)
-    text = text.replace("Object missing required field", "missing key")
-    return text[0].lower() + text[1:] + (f" at `{where}`" if where else "")
+        raise ProblemError(f"`edgeguard` must be {FORMAT}, the format's version")
+    return decode(values, Manifest, _PARTS)
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
@@ -205,6 +204,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     else:
         yield from _classifier_problems(manifest)
     yield from origin_problems(manifest)
+    yield from claim_problems(manifest)
 
 
 def _not_one_of(key: str, value: str, allowed: tuple[str, ...]) -> Iterator[str]:

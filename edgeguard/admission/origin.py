@@ -34,7 +34,7 @@ SIGNAL_NEEDS: Mapping[str, str] = MappingProxyType(
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+_-]{0,32}")
 _CAPABILITY = re.compile(r"any|[0-9]{1,3}\.[0-9]")
-_PLATFORM = re.compile(r"[a-z0-9]{1,16}-[a-z0-9_]{1,16}")
+PLATFORM = re.compile(r"[a-z0-9]{1,16}-[a-z0-9_]{1,16}")
 _CANONICAL_SCALE = 1.0 / 255.0
 
 
@@ -74,7 +74,7 @@ def _engine_problems(engine: Engine) -> Iterator[str]:
         yield "`engine.version` must be the runtime's version, such as `10.3.0`"
     if not _CAPABILITY.fullmatch(engine.compute_capability):
         yield "`engine.compute_capability` must be `any` or such as `8.7`"
-    if not _PLATFORM.fullmatch(engine.platform):
+    if not PLATFORM.fullmatch(engine.platform):
         yield "`engine.platform` must be such as `linux-aarch64`"
 
 
