@@ -16,6 +16,7 @@ from edgeguard.admission.inspection import inspect_files, inspect_model
 from edgeguard.admission.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from edgeguard.admission.post_quantum import SUFFIX, check_second
 from edgeguard.admission.reasons import refusal, shown
+from edgeguard.admission.reports import check_reports
 from edgeguard.admission.statement import SINGLE_FILE, Statement, folder_statement, parse_statement
 from edgeguard.admission.trust import Demands, Grant, Moment, Trust
 
@@ -87,7 +88,14 @@ def verify_signature(
     """
     opened = open_envelope(signature, trust, path, now)
     message = pre_authentication_encoding(opened.payload)
-    check_second(second, message, opened.grant, f"{path}{SUFFIX}", required=trust.post_quantum)
+    check_second(
+        second,
+        message,
+        opened.grant,
+        f"{path}{SUFFIX}",
+        required=trust.post_quantum,
+        revoked=trust.revoked,
+    )
     return Vouched(parse_statement(opened.payload, path), opened.signer, opened.identity, opened.grant)
 
 
@@ -186,7 +194,9 @@ def check_contents(
             f"`{MANIFEST_FILE}` names it but it is not a file of the bundle: correct `file` or add it, and sign again",
         )
     path = f"{folder}/{manifest.file}"
-    inspect_files({name: content.data for name, content in contents.items()}, folder)
+    files = {name: content.data for name, content in contents.items()}
+    inspect_files(files, folder)
+    check_reports(manifest, files, folder)
     model = decrypted(manifest, contents[manifest.file].data, secrets, path)
     inspect_model(model, manifest, demands.limits, path)
     return model
