@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from edgeguard.admission.bundle import (
 )
 from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES
 from edgeguard.admission.post_quantum import SUFFIX
+from edgeguard.admission.reading import Reader
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import MAX_FILES, SINGLE_FILE
 from edgeguard.admission.trust import Demands, Moment, Trust
@@ -157,12 +157,9 @@ def _walk(descriptor: int, root: str, prefix: str, depth: int, budget: Iterator[
 
 def read_files(descriptor: int, root: str, names: Sequence[str]) -> dict[str, Content]:
     """Read the named files below an open folder, each once, all together at most `MAX_BUNDLE_BYTES`."""
-    contents: dict[str, Content] = {}
-    left = MAX_BUNDLE_BYTES
-    for name in names:
-        contents[name] = read_file(descriptor, root, name, left)
-        left -= len(contents[name].data)
-    return contents
+    with Reader(MAX_BUNDLE_BYTES) as reader:
+        contents = {name: _read(reader, descriptor, root, name) for name in names}
+    return {name: content() for name, content in contents.items()}
 
 
 def read_signature(descriptor: int, root: str, name: str) -> bytes:
@@ -195,40 +192,27 @@ def read_file(descriptor: int, root: str, name: str, limit: int) -> Content:
     Raises:
         AdmissionError: `file-missing`, `link`, `not-a-file`, `too-large` or `unreadable`.
     """
+    with Reader(limit) as reader:
+        content = _read(reader, descriptor, root, name)
+    return content()
+
+
+def _read(reader: Reader, descriptor: int, root: str, name: str) -> Callable[[], Content]:
     head, _, rest = name.partition("/")
     path = f"{root}/{head}"
     if rest:
         with _below(descriptor, head, path) as below:
-            return read_file(below, path, rest, limit)
+            return _read(reader, below, path, rest)
     try:
         file = os.open(name, _OPEN_FILE, dir_fd=descriptor)
     except (OSError, ValueError) as error:
         raise _cannot_open(error, path) from None
     try:
-        return Content.of(_read_whole(file, path, limit))
+        return reader.read(file, path)
     except OSError as error:
         raise _cannot_open(error, path) from None
     finally:
         os.close(file)
-
-
-def _read_whole(file: int, path: str, limit: int) -> bytes:
-    """Read to the end in one call, as a rule: a second one shows the end, or that the file is growing."""
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        raise refusal("not-a-file", path, "only regular files are read: put a plain file in its place")
-    if status.st_size > limit:
-        raise refusal("too-large", path, f"it has more than the {limit} bytes allowed here: check the file")
-    left = status.st_size
-    parts: list[bytes] = []
-    while part := os.read(file, left + 1):
-        parts.append(part)
-        left -= len(part)
-        if left < 0:
-            raise refusal(
-                "unreadable", path, "it grows while it is read: stop what writes it, then try again"
-            )
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @contextmanager

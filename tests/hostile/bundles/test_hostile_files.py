@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -44,6 +45,14 @@ def _socket(path: Path) -> None:
     finally:
         os.chdir(here)
         server.close()
+
+
+def _device(path: Path) -> None:
+    """Endless zeros; only root may make one, so others see a pipe."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        os.mkfifo(path)
 
 
 def _huge(path: Path) -> None:
@@ -88,6 +97,22 @@ CASES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "signature is a pipe": ("not-a-file", "model.sig", _replace("model.sig", os.mkfifo)),
     "model is huge": ("too-large", "model.onnx", _replace("model.onnx", _huge)),
     "signature is huge": ("too-large", "model.sig", _replace("model.sig", _huge)),
+    "model is a hard link to another file": (
+        "digest-mismatch",
+        "model.onnx",
+        _replace("model.onnx", lambda p: os.link(p.with_name("CARD.md"), p)),
+    ),
+    "extra hard link": (
+        "file-extra",
+        "other.onnx",
+        lambda f: os.link(f / "model.onnx", f / "other.onnx"),
+    ),
+    "signature is a hard link to another file": (
+        "signature-malformed",
+        "model.sig",
+        _replace("model.sig", lambda p: os.link(p.with_name("model.onnx"), p)),
+    ),
+    "model is a device": ("not-a-file", "model.onnx", _replace("model.onnx", _device)),
     "model is empty": ("digest-mismatch", "model.onnx", lambda f: (f / "model.onnx").write_bytes(b"")),
     "model has one byte more": (
         "digest-mismatch",
@@ -114,6 +139,15 @@ def test_hostile_folder_is_refused_with_its_reason(
     reason, path, change = CASES[case]
     change(folder)
     refused(lambda: admit_bundle(folder, forge.signers), reason, path)
+
+
+def test_a_hard_link_to_what_was_signed_is_as_good_as_the_file(folder: Path, forge: Forge) -> None:
+    """Its bytes are read once and verified: other names of the file change nothing, and some systems share files."""
+    os.link(folder / "model.onnx", folder.parent / "other name")
+    assert admit_bundle(folder, forge.signers).model == good_files()["model.onnx"]
+    (folder.parent / "other name").write_bytes(b"evil")
+    with pytest.raises(AdmissionError, match="digest-mismatch"):
+        admit_bundle(folder, forge.signers)
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path: Path, forge: Forge, refused: Refused) -> None:

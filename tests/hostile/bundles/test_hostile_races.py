@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgeguard.admission import admit_bundle, admit_file, sign_file, store
 from edgeguard.admission.bundle import Content
+from edgeguard.admission.reading import BESIDE
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, good_model, manifest
 
@@ -106,3 +110,95 @@ def test_a_policy_swapped_after_it_was_read_is_the_one_that_was_signed(
 
     monkeypatch.setattr(store, "read_signature", swap)
     assert admit_file(policy, forge.signers).data == b"strict"
+
+
+_LARGE = random.Random(6).randbytes(2 * BESIDE + 4321)
+"""A file that is read in pieces and hashed by another thread meanwhile."""
+
+
+def _overwrite(path: Path) -> None:
+    """Write other bytes into the file as it lies there, and the right ones again."""
+    with path.open("r+b") as file:
+        for data in (bytes(BESIDE), _LARGE[:BESIDE]):
+            file.seek(0)
+            file.write(data)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, len(_LARGE) - 4321)
+    with path.open("r+b") as file:
+        file.seek(len(_LARGE) - 4321)
+        file.write(_LARGE[-4321:])
+
+
+def _extend(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+    os.truncate(path, len(_LARGE))
+
+
+def _exchange(path: Path) -> None:
+    for data in (bytes(len(_LARGE)), _LARGE):
+        path.with_name("next").write_bytes(data)
+        path.with_name("next").replace(path)
+
+
+def _overwrite_through_a_hard_link(path: Path) -> None:
+    other = path.with_name("other")
+    if not other.exists():
+        os.link(path, other)
+    _overwrite(other)
+
+
+@pytest.mark.parametrize(
+    "change", [_overwrite, _truncate, _extend, _exchange, _overwrite_through_a_hard_link]
+)
+def test_a_large_file_that_is_written_to_while_it_is_read_is_what_was_signed_or_refused(
+    change: Callable[[Path], None], tmp_path: Path, forge: Forge
+) -> None:
+    path = tmp_path / "calibration.bin"
+    path.write_bytes(_LARGE)
+    sign_file(path, forge.private_path)
+    stop = threading.Event()
+
+    def race() -> None:
+        while not stop.is_set():
+            change(path)
+
+    writer = threading.Thread(target=race)
+    writer.start()
+    try:
+        outcomes = [_file_outcome(path, forge) for _ in range(25)]
+    finally:
+        stop.set()
+        writer.join()
+    assert set(outcomes) <= {"admitted", "digest-mismatch", "unreadable"}
+
+
+def _file_outcome(path: Path, forge: Forge) -> str:
+    try:
+        assert admit_file(path, forge.signers).data == _LARGE
+    except AdmissionError as error:
+        return error.reason
+    return "admitted"
+
+
+def test_bytes_written_to_the_file_after_a_piece_was_read_are_not_in_what_was_read(
+    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte is read once: what is hashed is what is returned, even where the file is new behind the reader."""
+    path = tmp_path / "calibration.bin"
+    path.write_bytes(_LARGE)
+    sign_file(path, forge.private_path)
+    real = os.readv
+
+    def read_then_overwrite(file: int, parts: list[memoryview]) -> int:
+        count = real(file, parts)
+        here = os.lseek(file, 0, os.SEEK_CUR)
+        with path.open("r+b") as writer:
+            writer.write(bytes(here))
+        return count
+
+    monkeypatch.setattr(os, "readv", read_then_overwrite)
+    assert admit_file(path, forge.signers).data == _LARGE
+    assert path.read_bytes() == bytes(len(_LARGE))
