@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgeguard.admission.reasons import refusal
+from edgeguard.admission.keyfiles import check_one_pem, create, read_private, read_public
+from edgeguard.admission.reasons import refusal, shown
 from edgeguard.errors import UsageError
-
-MAX_KEY_BYTES = 64 * 1024
 
 CURVES: Mapping[str, ec.EllipticCurve] = MappingProxyType(
     {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
@@ -45,7 +43,7 @@ class PublicKey:
     @classmethod
     def of(cls, key: ec.EllipticCurvePublicKey) -> PublicKey:
         """Wrap a key of one of the three supported curves."""
-        return cls(key, hashlib.sha256(_public_pem(key)).hexdigest())
+        return cls(key, hashlib.sha256(public_pem(key)).hexdigest())
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` (DER) over `message` was made with this key and its curve's own hash."""
@@ -87,7 +85,7 @@ def load_public_keys(paths: Sequence[str | Path]) -> tuple[PublicKey, ...]:
     Raises:
         UsageError: a file is missing or does not hold one EC public key on a supported curve.
     """
-    return tuple(_load_public_key(Path(path)) for path in paths)
+    return tuple(public_key(read_public(path, "public key"), str(path)) for path in paths)
 
 
 def load_pinned_keys(pins: Sequence[tuple[str | Path, str]]) -> tuple[PublicKey, ...]:
@@ -101,28 +99,51 @@ def load_pinned_keys(pins: Sequence[tuple[str | Path, str]]) -> tuple[PublicKey,
     """
     keys = load_public_keys([path for path, _ in pins])
     for key, (path, pinned) in zip(keys, pins):
-        if key.hint != pinned:
-            raise refusal(
-                "unknown-signer",
-                str(path),
-                f"this is not the key that the policy pins (`{pinned[:16]}…`) but `{key.hint[:16]}…`: put the right "
-                "key back; if the change is yours, write what `edgeguard keys show` prints into the policy",
-            )
+        check_pin(key.hint, pinned, str(path))
     return keys
 
 
-def _load_public_key(path: Path) -> PublicKey:
-    data = _read(path, "public key")
+def check_pin(hint: str, pinned: str, path: str) -> None:
+    """Refuse a key file that holds another key than the one that the policy pins.
+
+    Raises:
+        AdmissionError: `unknown-signer`.
+    """
+    if hint != pinned:
+        raise refusal(
+            "unknown-signer",
+            path,
+            f"this is not the key that the policy pins (`{pinned[:16]}…`) but `{hint[:16]}…`: put the right "
+            "key back; if the change is yours, write what `edgeguard keys show` prints into the policy",
+        )
+
+
+def public_key(data: bytes, where: str) -> PublicKey:
+    """Make a public key of PEM text; `where` is for messages.
+
+    Raises:
+        UsageError: it does not hold one EC public key on a supported curve.
+    """
     if b"PRIVATE KEY" in data:
         raise UsageError(
-            f"`{path}` holds a private key: give the public key, and keep this file off the device"
+            f"`{where}` holds a private key: give the public key, and keep this file off the device"
         )
+    check_one_pem(data, where, "public key")
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"`{path}` is not a public key in PEM format: {_CURVE_HINT}") from None
+        raise UsageError(f"`{where}` is not a public key in PEM format: {_CURVE_HINT}") from None
+    return supported(key, where)
+
+
+def supported(key: object, where: str) -> PublicKey:
+    """Take a public key of some library's kind, when it is EC on a supported curve.
+
+    Raises:
+        UsageError: it is another kind of key.
+    """
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HASHES:
-        raise UsageError(f"`{path}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
+        raise UsageError(f"`{where}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
     return PublicKey.of(key)
 
 
@@ -132,18 +153,54 @@ def load_private_key(path: str | Path) -> PrivateKey:
     Raises:
         UsageError: the file is missing, readable by others, encrypted, or holds another kind of key.
     """
-    data = _read(Path(path), "private key", private=True)
+    return private_key(read_private(path, "private key"), str(path))
+
+
+def private_key(data: bytes, where: str) -> PrivateKey:
+    """Make a signing key of PEM text; `where` is for messages.
+
+    Raises:
+        UsageError: it is encrypted, does not hold one EC key on a supported curve, or its halves do not fit.
+    """
+    key = private_pem(data, where, _CURVE_HINT)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _HASHES:
+        raise UsageError(f"`{where}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
+    made = ec.derive_private_key(key.private_numbers().private_value, key.curve)
+    if made.public_key() != key.public_key():
+        raise UsageError(f"the halves of the key in `{where}` do not fit together: use another copy of it")
+    return PrivateKey(made)
+
+
+def private_pem(data: bytes, where: str, hint: str) -> object:
+    """Read PEM text that holds one private key of any kind; `hint` says what kind to use.
+
+    Raises:
+        UsageError: it is encrypted, or holds none or several.
+    """
+    check_one_pem(data, where, "private key")
     try:
-        key = serialization.load_pem_private_key(data, password=None)
+        return serialization.load_pem_private_key(data, password=None)
     except TypeError:
         raise UsageError(
-            f"`{path}` is encrypted: decrypt it first with `openssl pkey -in {path} -out PLAIN.key`"
+            f"`{where}` is encrypted: decrypt it first with `openssl pkey -in {where} -out PLAIN.key`"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"`{path}` is not a private key in PEM format: {_CURVE_HINT}") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _HASHES:
-        raise UsageError(f"`{path}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
-    return PrivateKey(key)
+        raise UsageError(f"`{where}` is not a private key in PEM format: {hint}") from None
+
+
+def generate(curve: str = "P-256") -> tuple[bytes, bytes]:
+    """Make a key pair; return the PEM text of its private and its public half.
+
+    Raises:
+        UsageError: the curve is unknown.
+    """
+    if curve not in CURVES:
+        raise UsageError(f"unknown curve `{shown(curve)}`: choose one of {', '.join(CURVES)}")
+    key = ec.generate_private_key(CURVES[curve])
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return secret, public_pem(key.public_key())
 
 
 def new_key(private_path: str | Path, public_path: str | Path, *, curve: str = "P-256") -> None:
@@ -152,57 +209,25 @@ def new_key(private_path: str | Path, public_path: str | Path, *, curve: str = "
     Raises:
         UsageError: a file of that name exists already, a folder is missing, or the curve is unknown.
     """
-    if curve not in CURVES:
-        raise UsageError(f"unknown curve `{curve}`: choose one of {', '.join(CURVES)}")
+    create_pair(private_path, public_path, *generate(curve))
+
+
+def create_pair(private_path: str | Path, public_path: str | Path, secret: bytes, public: bytes) -> None:
+    """Write both halves of a key, or none.
+
+    Raises:
+        UsageError: a file of that name exists already, or a folder is missing.
+    """
     if os.path.lexists(public_path):
         raise UsageError(f"`{public_path}` exists already and is not overwritten: choose another name")
-    key = ec.generate_private_key(CURVES[curve])
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    _create(private_path, secret, 0o600)
+    create(private_path, secret, private=True)
     try:
-        _create(public_path, _public_pem(key.public_key()), 0o644)
+        create(public_path, public, private=False)
     except UsageError:
         Path(private_path).unlink()  # half a pair is of no use, and would stand in the way of the next try
         raise
 
 
-def _public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the PEM text of a public key, as it is pinned: by its SHA-256."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _create(path: str | Path, data: bytes, mode: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    except FileExistsError:
-        raise UsageError(f"`{path}` exists already and is not overwritten: choose another name") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot create `{path}`: {_why(error)}; check the folder") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read(path: Path, kind: str, *, private: bool = False) -> bytes:
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if private and stat.S_IMODE(status.st_mode) & 0o077:
-                raise UsageError(
-                    f"the private key `{path}` can be used by others: run `chmod 600 {path}`, "
-                    "and make a new key if it was ever shared"
-                )
-            data = file.read(MAX_KEY_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the {kind} `{path}`: {_why(error)}; check the path") from None
-    if len(data) > MAX_KEY_BYTES:
-        raise UsageError(f"`{path}` is too large to be a {kind}: check the path")
-    return data
-
-
-def _why(error: OSError | ValueError) -> str:
-    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
-        return "no file can have this name"
-    return (error.strerror or "input/output error").lower()

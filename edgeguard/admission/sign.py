@@ -1,20 +1,31 @@
 """Signing: what `edgeguard sign` does, so that admission and the field's stock verifiers accept it.
 
-Reads files by the same rules as admission and refuses to sign what admission would refuse to run.
-A signature appears whole or not at all: it is written beside its place and then renamed.
+Reads files by the same rules as admission, refuses to sign what admission would refuse to run, and verifies what it
+made before anybody sees it. A signature appears whole or not at all: it is written beside its place and then renamed.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgeguard.admission.bundle import SECOND_FILE, SIGNATURE_FILE, check_contents, check_manifest
-from edgeguard.admission.envelope import seal
-from edgeguard.admission.keys import load_private_key
+from cryptography import x509
+
+from edgeguard.admission.bundle import (
+    SECOND_FILE,
+    SIGNATURE_FILE,
+    Secrets,
+    check_contents,
+    check_manifest,
+    verify_signature,
+)
+from edgeguard.admission.envelope import pre_authentication_encoding, seal
+from edgeguard.admission.keyfiles import replace
+from edgeguard.admission.keys import SigningKey, load_private_key, supported
+from edgeguard.admission.post_quantum import SUFFIX, SecondKey
 from edgeguard.admission.reasons import refusal
-from edgeguard.admission.statement import SINGLE_FILE, build_statement, parse_statement
+from edgeguard.admission.statement import SINGLE_FILE, build_statement
 from edgeguard.admission.store import (
     MAX_FILE_BYTES,
     list_files,
@@ -23,66 +34,116 @@ from edgeguard.admission.store import (
     read_file,
     read_files,
 )
-from edgeguard.admission.trust import Demands
-from edgeguard.errors import UsageError
+from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority, TrustedKey
+from edgeguard.errors import AdmissionError, UsageError
 
 
-def sign_bundle(folder: str | Path, private_key_path: str | Path) -> Path:
-    """Sign every file of a model bundle but `model.sig`, and write `model.sig`. Returns its path.
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What to sign with besides the key. The default: with nothing."""
+
+    chain: tuple[bytes, ...] = ()
+    """Certificates (DER) that vouch for the key, its own first; the last is taken for trusted when it is checked."""
+    second: SecondKey | None = None
+    """Signs too, with ML-DSA-65."""
+    now: Moment | None = None
+    """For certificates: one that is not valid now is refused."""
+
+
+def sign_bundle(
+    folder: str | Path,
+    key: SigningKey | str | Path,
+    pen: Pen = Pen(),
+    *,
+    secrets: Secrets = no_secrets,
+) -> Path:
+    """Sign every file of a model bundle but the signatures, and write `model.sig`. Returns its path.
+
+    `key`: one, or the file it is in. `secrets`: the content key of an encrypted bundle, which is looked into, too.
 
     Raises:
-        UsageError: the key cannot be used, or the signature cannot be written.
+        UsageError: a key cannot be used, or a signature cannot be written.
         AdmissionError: the folder is not a bundle that admission would accept.
     """
-    key = load_private_key(private_key_path)
+    signer = _signer(key, pen)
     root = str(folder)
+    place = Path(folder) / SIGNATURE_FILE
+    _check_second(place, pen)
     with open_folder(root) as descriptor:
         names = [name for name in list_files(descriptor, root) if name not in (SIGNATURE_FILE, SECOND_FILE)]
         contents = read_files(descriptor, root, names)
-    check_contents(check_manifest(contents, root), contents, root, Demands(), no_secrets)
+    check_contents(check_manifest(contents, root), contents, root, Demands(), secrets)
     digests = {name: content.digest for name, content in contents.items()}
-    place = Path(folder) / SIGNATURE_FILE
-    payload = build_statement(Path(folder).resolve().name, digests)
-    parse_statement(payload, str(place))
-    _write(place, seal(payload, key))
+    _write(place, build_statement(Path(folder).resolve().name, digests), signer, pen)
     return place
 
 
-def sign_file(path: str | Path, private_key_path: str | Path) -> Path:
+def sign_file(path: str | Path, key: SigningKey | str | Path, pen: Pen = Pen()) -> Path:
     """Sign the single file `path` and write the signature beside it as `path` + `.sig`. Returns that path.
 
     Raises:
-        UsageError: the key cannot be used, or the signature cannot be written.
+        UsageError: a key cannot be used, or a signature cannot be written.
         AdmissionError: the file is missing, a link, not a regular file or too large.
     """
-    key = load_private_key(private_key_path)
+    signer = _signer(key, pen)
     place = Path(path)
-    if place.name.endswith(".sig"):
+    if place.name.endswith((".sig", f".sig{SUFFIX}")):
         raise refusal("not-a-file", str(place), "this is a signature already: name the file that it is for")
+    signature = place.with_name(f"{place.name}.sig")
+    _check_second(signature, pen)
     with open_folder(str(place.parent)) as descriptor:
         content = read_file(descriptor, str(place.parent), place.name, MAX_FILE_BYTES)
-    payload = build_statement(place.name, {SINGLE_FILE: content.digest})
-    signature = place.with_name(f"{place.name}.sig")
-    _write(signature, seal(payload, key))
+    _write(signature, build_statement(place.name, {SINGLE_FILE: content.digest}), signer, pen)
     return signature
 
 
-def _write(place: Path, data: bytes) -> None:
+def _signer(key: SigningKey | str | Path, pen: Pen) -> SigningKey:
+    signer = load_private_key(key) if isinstance(key, (str, Path)) else key
+    if pen.chain:
+        own = supported(_certificate(pen.chain[0]).public_key(), "the first certificate")
+        if own.hint != signer.public().hint:
+            raise UsageError(
+                "the first certificate is for another key: name the chain of this key, its own certificate first"
+            )
+    return signer
+
+
+def _certificate(der: bytes) -> x509.Certificate:
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-    except OSError as error:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        raise UsageError("a certificate of the chain cannot be read: ask for a new one") from None
+
+
+def _check_second(place: Path, pen: Pen) -> None:
+    """A second signature that nobody renews would fit no more, and every device that asks for it would refuse."""
+    second = f"{place}{SUFFIX}"
+    if pen.second is None and os.path.lexists(second):
         raise UsageError(
-            f"cannot write `{place}`: {(error.strerror or 'unknown').lower()}; check the folder"
-        ) from None
+            f"`{second}` would not fit the new signature: sign with `--second KEY` too, or remove it first"
+        )
+
+
+def _write(place: Path, payload: bytes, key: SigningKey, pen: Pen) -> None:
+    first = seal(payload, key, pen.chain)
+    second = pen.second.sign(pre_authentication_encoding(payload)) if pen.second else None
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(place)
-    except OSError as error:
-        Path(temporary).unlink()
+        verify_signature(first, _trust(key, pen), str(place), second=second, now=pen.now)
+    except AdmissionError as error:
+        if error.reason not in ("signature-invalid", "post-quantum-invalid"):
+            raise
         raise UsageError(
-            f"cannot write `{place}`: {(error.strerror or 'unknown').lower()}; check the disk"
+            "what the key signed does not verify with its public half: the halves do not belong together"
         ) from None
+    if second is not None:
+        replace(f"{place}{SUFFIX}", second)
+    replace(place, first)
+
+
+def _trust(key: SigningKey, pen: Pen) -> Trust:
+    """Whom a device trusts that takes just this signer."""
+    grant = Grant(post_quantum=pen.second.public() if pen.second else None)
+    if pen.chain:
+        root = _certificate(pen.chain[-1])
+        return Trust(authorities=(TrustedAuthority(root, grant=grant),))
+    return Trust(keys=(TrustedKey(key.public(), grant),))

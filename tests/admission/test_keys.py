@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
 from edgeguard.admission import load_public_keys, new_key, sign_file
-from edgeguard.admission.keys import MAX_KEY_BYTES, PrivateKey, load_private_key
+from edgeguard.admission.keyfiles import MAX_KEY_BYTES
+from edgeguard.admission.keys import PrivateKey, load_private_key
 from edgeguard.errors import UsageError
 from tests.hostile.bundles.builders import Forge
 

@@ -112,7 +112,7 @@ def test_failed_write_leaves_the_old_signature_and_no_rest(
     def fail(_: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("edgeguard.admission.sign.os.fsync", fail)
+    monkeypatch.setattr("edgeguard.admission.keyfiles.os.fsync", fail)
     with pytest.raises(UsageError, match=r"no space left on device"):
         sign_bundle(bundle, forge.private_path)
     monkeypatch.undo()
@@ -126,7 +126,7 @@ def test_folder_that_cannot_be_written_is_a_usage_error(
     def fail(**_: object) -> None:
         raise OSError(30, os.strerror(30))
 
-    monkeypatch.setattr("edgeguard.admission.sign.tempfile.mkstemp", fail)
+    monkeypatch.setattr("edgeguard.admission.keyfiles.tempfile.mkstemp", fail)
     with pytest.raises(UsageError, match=r"model\.sig`: read-only file system"):
         sign_bundle(bundle, forge.private_path)
 
