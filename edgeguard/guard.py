@@ -34,11 +34,13 @@ from edgeguard.types import (
 )
 
 if TYPE_CHECKING:
+    from edgeguard.device.device import Device
     from edgeguard.inference.perception import Observation, Perception
     from edgeguard.link import Link, LinkStatus
     from edgeguard.log import DecisionLog
     from edgeguard.policy.load import LoadedPolicy
     from edgeguard.program import Program
+    from edgeguard.wiring import Admitted
 
 Planner = Callable[[Answer, Mapping[str, float]], Mapping[str, float]]
 """The complex function: the model's newest answer and the context values -> a suggested command."""
@@ -90,32 +92,46 @@ class Guard:
     @classmethod
     def open(
         cls,
-        policy: LoadedPolicy,
+        policy: LoadedPolicy | Admitted,
         *,
+        device: Device | None = None,
         link: Link | None = None,
         log: DecisionLog | None = None,
         planner: Planner | None = None,
         clock: Callable[[], float] = time.monotonic,
+        refused: Sequence[str] = (),
     ) -> Guard:
         """Admit every model of the policy, build and warm its sessions; the first step enters STANDBY.
+
+        `policy`: loaded, or with its models admitted already (by `wiring.admit`, for several guards at once).
+        `device`: what this device remembers and how late it is; None: this machine, which remembers nothing.
+        `refused`: what was refused before, in words, for the log.
 
         Raises:
             AdmissionError: a bundle is unsigned, altered, too old or from an unknown signer.
             ContractError: a model does not fit its manifest, or the calibration was made for another model.
 
         """
-        from edgeguard.wiring import build_perception  # noqa: PLC0415 - keeps file access off the frame path
+        from edgeguard.wiring import Admitted, admit, build_perception  # noqa: PLC0415 - no file on the frame path
 
-        perception, digests = build_perception(policy, clock)
+        admitted = policy if isinstance(policy, Admitted) else admit(policy, device)
+        perception = build_perception(admitted, clock)
+        program, digests = admitted.policy.program, admitted.digests
         with ExitStack() as started:
             started.callback(perception.close)
             if log is not None:
-                program, wall = policy.program, time.time()
+                wall = time.time()
                 members = perception.describe()
                 log.begin(
-                    program.name, program.version, digests, monotonic=clock(), wall=wall, members=members
+                    program.name,
+                    program.version,
+                    digests,
+                    monotonic=clock(),
+                    wall=wall,
+                    members=members,
+                    refused=refused,
                 )
-            guard = cls(policy.program, perception, link=link, log=log, planner=planner, digests=digests)
+            guard = cls(program, perception, link=link, log=log, planner=planner, digests=digests)
             started.pop_all()
         return guard
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_models
+from edgeguard.device.device import Device
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.looks import FUSED, PRIMARY
 from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from edgeguard.inference.looks import Member
     from edgeguard.policy.load import LoadedPolicy
     from edgeguard.program import ModelRef, Program, WorkerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A policy with its models, all of them admitted. `digests`: hex, what every verdict carries."""
+
+    policy: LoadedPolicy
+    models: Mapping[str, AdmittedModel]
+    digests: Mapping[str, str]
 
 
 def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel]) -> None:
@@ -180,14 +190,15 @@ def perceive(
     )
 
 
-def build_perception(
-    policy: LoadedPolicy, clock: Callable[[], float]
-) -> tuple[Perception, Mapping[str, str]]:
-    """Admit, check, build and warm up all models of a policy; return them with the digests a verdict carries.
+def admit(policy: LoadedPolicy, device: Device | None = None) -> Admitted:
+    """Admit every model of a policy, and hold them to one another, to the policy and to its calibration.
+
+    `device` None: this machine, which remembers nothing.
 
     Raises:
-        UsageError: the policy is a draft, whose signatures nobody looked at.
-        AdmissionError, ContractError: as `Guard.open`.
+        UsageError: the policy is a draft, whose signatures nobody looked at; or a key cannot be read.
+        AdmissionError: a bundle is unsigned, altered, too old, or not what the policy asks for.
+        ContractError: the models do not fit one another, the policy or its calibration.
 
     """
     # by what it is, not by its type: importing that weighs pydantic
@@ -195,21 +206,41 @@ def build_perception(
         raise UsageError(
             "a guard runs only a policy from `load_policy`: a draft's signatures were not verified"
         )
-    models = admit_models(policy.program.models, policy.program.admission)
+    here = Device.here() if device is None else device
+    terms = policy.program.admission
+    models = admit_models(
+        policy.program.models,
+        terms,
+        now=here.now(terms),
+        floor=here.floor,
+        secrets=here.secrets(terms),
+        platform=here.platform,
+    )
     check_calibration(policy, models)
     check_roles(models)
     check_labels(policy.program, models)
     check_fused(models)
-    members = build_members(models, policy.program)
+    digests = {role: model.digest for role, model in models.items()}
+    digests["policy"] = policy.program.digest
+    if policy.calibration_digest:
+        digests["calibration"] = policy.calibration_digest
+    return Admitted(policy, models, digests)
+
+
+def build_perception(admitted: Admitted, clock: Callable[[], float]) -> Perception:
+    """Build and warm up all models of an admitted policy.
+
+    Raises:
+        ContractError, UsageError: as `Guard.open`.
+
+    """
+    program = admitted.policy.program
+    members = build_members(admitted.models, program)
     try:
-        perception = perceive(members, models, policy.program, clock)
+        perception = perceive(members, admitted.models, program, clock)
         perception.warm_up()
     except BaseException:
         for member in members:  # processes that were already started
             member.close()
         raise
-    digests = {role: model.digest for role, model in models.items()}
-    digests["policy"] = policy.program.digest
-    if policy.calibration_digest:
-        digests["calibration"] = policy.calibration_digest
-    return perception, digests
+    return perception

@@ -25,6 +25,7 @@ from edgeguard.cli import (
     policy,
     probe,
     qualify,
+    rollback,
     run,
     sign,
     verify,
@@ -52,6 +53,7 @@ calibrate.register(app)
 qualify.register(app)
 policy.register(app)
 run.register(app)
+rollback.register(app)
 explain.register(app)
 log.register(app)
 link.register(app)

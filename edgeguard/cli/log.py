@@ -66,6 +66,7 @@ def as_text(report: LogReport, *, with_head: bool) -> str:
         )
     if not report.ended:
         lines.append("the last run was not closed in order: it was killed, or the tail was cut")
+    lines += [f"refused: {refusal}" for refusal in report.refused]
     if report.lost:
         lines.append(f"{report.lost} verdicts could not be written at the time, and the log says so")
     lines.append(f"head {report.head}")

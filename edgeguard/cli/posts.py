@@ -5,6 +5,7 @@ Whatever cannot be opened is refused before the first step; nothing here is on t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from edgeguard.guard import Guard
     from edgeguard.link import Link
     from edgeguard.log import DecisionLog
-    from edgeguard.policy import LoadedPolicy
     from edgeguard.program import Program
     from edgeguard.sources import Source
+    from edgeguard.wiring import Admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,29 @@ def falls(post: Post) -> list[str]:
     return found
 
 
-def open_post(stack: ExitStack, loaded: LoadedPolicy, plan: CameraPlan, fps: float) -> Post:
+def open_posts(
+    plans: Sequence[CameraPlan], fps: float, admitted: Admitted, refused: Sequence[str]
+) -> tuple[ExitStack, list[Post]]:
+    """Open every camera's parts; the stack closes them. Raises: as `open_post`, with all of them closed."""
+    with ExitStack() as stack:
+        posts = [open_post(stack, admitted, plan, fps, refused) for plan in plans]
+        return stack.pop_all(), posts
+
+
+def open_post(
+    stack: ExitStack, admitted: Admitted, plan: CameraPlan, fps: float, refused: Sequence[str]
+) -> Post:
     """Open one camera's parts; `stack` closes them. Raises: as `open_source`, `open_link` and `Guard.open`."""
     from edgeguard.sources import open_source
 
     source = open_source(plan.source, fps=fps)
     stack.callback(source.close)
-    link = _link(loaded.program, plan.link, plan.panel)
+    program = admitted.policy.program
+    link = _link(program, plan.link, plan.panel)
     if link is not None:
         stack.callback(link.close)
-    log = _log(stack, loaded.program, plan.log)
-    return Post(plan.name, source, _guard(stack, loaded, link, log), link, log)
+    log = _log(stack, program, plan.log)
+    return Post(plan.name, source, _guard(stack, admitted, link, log, refused), link, log)
 
 
 NOBODY_ARMS = (
@@ -127,12 +140,14 @@ def _log(stack: ExitStack, program: Program, path: Path | None) -> DecisionLog |
     return log
 
 
-def _guard(stack: ExitStack, loaded: LoadedPolicy, link: Link | None, log: DecisionLog | None) -> Guard:
+def _guard(
+    stack: ExitStack, admitted: Admitted, link: Link | None, log: DecisionLog | None, refused: Sequence[str]
+) -> Guard:
     from edgeguard.cli.loop import USE_ANSWER, use_answer
     from edgeguard.guard import Guard
 
-    program = loaded.program
-    gates_answer = [limit.name for limit in program.envelope] == [USE_ANSWER]
-    guard = Guard.open(loaded, link=link, log=log, planner=use_answer if gates_answer else None)
+    gates_answer = [limit.name for limit in admitted.policy.program.envelope] == [USE_ANSWER]
+    planner = use_answer if gates_answer else None
+    guard = Guard.open(admitted, link=link, log=log, planner=planner, refused=refused)
     stack.callback(guard.close)
     return guard

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edgeguard.cli.loop import Camera, Clock, Limits
     from edgeguard.cli.posts import Post
     from edgeguard.console import Keys
+    from edgeguard.device.start import Started
     from edgeguard.program import Program, Realtime
     from edgeguard.watchdog import Watchdog
 
@@ -63,6 +65,15 @@ def run(
             help="Decision log; an existing one is continued. With several cameras one each, by its name.",
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="DIR",
+            help="What this device remembers: newest versions, and the last good policy to fall back on. "
+            "Or EDGEGUARD_STATE.",
+        ),
+    ] = None,
     headless: Annotated[
         bool, typer.Option("--headless", help="One line a change instead of the page.")
     ] = False,
@@ -102,31 +113,49 @@ def run(
     """Guard a classifier on live pictures: show who may act and why, log every verdict. One guard for each camera."""
     from edgeguard.cli.cameras import plan_cameras
     from edgeguard.cli.loop import Clock, Limits
-    from edgeguard.cli.posts import falls, open_post, shortfalls
-    from edgeguard.policy import load_policy
+    from edgeguard.cli.posts import falls, open_posts, shortfalls
+    from edgeguard.cli.remembering import open_device
+    from edgeguard.device.start import remember, start
     from edgeguard.realtime import collect_when_idle
     from edgeguard.watchdog import Watchdog
 
     plans = plan_cameras(source, link or [], log, panel or [])
-    loaded = load_policy(policy, trust=trusted_keys(trust or []))
-    program = loaded.program
-    values = constants(program, context or [])
+    trusted = trusted_keys(trust or [])
+    device, good = open_device(state)
+    started = start(policy, trusted, device, good, partial(open_posts, plans, fps))
+    program = started.admitted.policy.program
     limits = Limits(
         program.period,
         float("inf") if seconds is None else seconds,
         arm=arm if arm is not None else not link,
     )
     clock = Clock(time.monotonic, time.sleep, collect_when_idle)
-    with ExitStack() as stack:
+    stack, posts = started.running
+    with stack:
+        values = constants(program, context or [])
         manager = Watchdog.from_environment()
         stack.callback(manager.close)
-        posts = [open_post(stack, loaded, plan, fps) for plan in plans]
+        _tell(started, remember(started, policy, trusted, device, good))
         for line in dict.fromkeys(line for post in posts for line in shortfalls(post)):
             typer.echo(f"warning: {line}", err=True)
         _prepare(program.realtime)
         cameras = _watch(posts, values, limits, clock, headless=headless, manager=manager)
         fallen = [falls(post) for post in posts]
     _report(posts, cameras, fallen)
+
+
+def _tell(started: Started[tuple[ExitStack, list[Post]]], trouble: str) -> None:
+    """Warn of what was refused, and of what could not be kept for another time."""
+    for refusal in started.refused:
+        typer.echo(f"refused: {refusal}", err=True)
+    if started.generation is not None:
+        number, name = started.generation.number, started.generation.name
+        version = started.generation.version
+        typer.echo(
+            f"warning: runs generation {number}, the last good one: `{name}` version {version}", err=True
+        )
+    if trouble:
+        typer.echo(f"warning: this policy is not kept to fall back on: {trouble}", err=True)
 
 
 def constants(program: Program, given: Sequence[str]) -> dict[str, float]:

@@ -36,6 +36,8 @@ class Run:
     digests: dict[str, str]
     start: float
     wall: float | None
+    refused: tuple[str, ...] = ()
+    """What was refused before, in words: this run started with something else."""
 
     @property
     def title(self) -> str:
@@ -79,6 +81,8 @@ class LogReport:
     torn: int
     """Bytes of a torn last line."""
     breaks: tuple[Break, ...]
+    refused: tuple[str, ...] = ()
+    """What was refused before a run started with something else, over all runs, in words."""
 
     @property
     def intact(self) -> bool:
@@ -128,7 +132,8 @@ def read_log(path: str | Path) -> Iterator[Entry]:
                 raise UsageError(message)
             index = run.index + 1 if run else 1
             start = record.monotonic if record.monotonic is not None else 0.0
-            run = Run(index, record.policy, record.version, record.digests, start, record.wall)
+            refused = tuple(record.refused)
+            run = Run(index, record.policy, record.version, record.digests, start, record.wall, refused)
             digests = record.digests
         elif run is None and record is not None:
             message = f"`{path}` is not a decision log: it does not begin with a header"
@@ -175,6 +180,7 @@ class _Chain:
         self.last_line = 0
         self.pending: _Line | None = None
         self.breaks: list[Break] = []
+        self.refused: list[str] = []
 
     def take(self, line: _Line) -> None:
         self.last_line = line.number
@@ -204,6 +210,7 @@ class _Chain:
         self.ended = isinstance(record, EndRecord)
         if isinstance(record, HeaderRecord):
             self.counts["runs"] += 1
+            self.refused += record.refused
         elif isinstance(record, VerdictRecord):
             self.counts["verdicts"] += 1
         else:
@@ -252,4 +259,5 @@ class _Chain:
             ended=self.ended and self.pending is None,
             torn=torn,
             breaks=tuple(self.breaks),
+            refused=tuple(self.refused),
         )

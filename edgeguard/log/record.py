@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeguard.types import Answer, Authority, Cause, Command, GateDecision, Mode, Reading, Status, Verdict
 
-FORMAT = 3
+FORMAT = 4
 GENESIS = bytes(32)
 """What the first record of a file is chained to."""
 SEAL = b',"hash":"'
@@ -73,6 +73,8 @@ class HeaderRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     """Bytes of a torn line that the previous run left, directly before this record."""
     members: dict[str, dict[str, str]] = {}
     """Who answers for the models: by member, where it runs, on which backend, in which sandbox."""
+    refused: list[str] = []
+    """What was refused before this run started with something else, in words, the first refusal first."""
 
 
 class VerdictRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="verdict"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeguard.errors import UsageError
@@ -83,10 +83,12 @@ class DecisionLog:
         monotonic: float | None = None,
         wall: float | None = None,
         members: Mapping[str, Mapping[str, str]] | None = None,
+        refused: Sequence[str] = (),
     ) -> None:
         """Write the header of this run and flush it. `digests`: hex, of the policy, the calibration and each model.
 
         `members`: who answers for the models, where, and in which sandbox; as `Perception.describe` says it.
+        `refused`: what was not admitted before, in words.
 
         `monotonic` and `wall` (Unix s) are one instant on both clocks. A second call is a new header, as after a
         restart.
@@ -94,7 +96,7 @@ class DecisionLog:
         self._digests = dict(digests)
         who = {name: dict(facts) for name, facts in (members or {}).items()}
         header = HeaderRecord(
-            self._seq, FORMAT, policy, version, dict(digests), wall, monotonic, self._torn, who
+            self._seq, FORMAT, policy, version, dict(digests), wall, monotonic, self._torn, who, list(refused)
         )
         self._torn, self._begun = 0, True
         self._add(ENCODER.encode(header))

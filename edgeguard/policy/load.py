@@ -7,8 +7,9 @@ nothing unsigned; `check_policy` and `compile_draft` are for the desk.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeguard.admission.loading import load_trust
 from edgeguard.admission.reasons import refusal
@@ -19,8 +20,12 @@ from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy
 from edgeguard.policy.deployment import admission_terms
 from edgeguard.policy.document import PolicyDocument, parse
+from edgeguard.policy.home import Home
 from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program
+
+if TYPE_CHECKING:
+    from edgeguard.device.device import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,18 @@ class DraftPolicy:
     calibration: Calibration | None
 
 
-def load_policy(path: str | Path, *, trust: Trust = Trust()) -> LoadedPolicy:
+def load_policy(
+    path: str | Path, *, trust: Trust = Trust(), device: Device | None = None, home: Home = Home()
+) -> LoadedPolicy:
     """Admit, parse and compile the policy at `path` and its calibration.
 
     `trust`: whose signatures count for this device's policy. It comes from outside the policy. The calibration is
-    admitted with the signers that the admitted policy names.
+    admitted with the signers that the admitted policy names. `device`: what this device remembers and how late it is;
+    None: this machine, which remembers nothing. `home`: where the named files lie, if not beside the policy.
 
     Raises:
-        AdmissionError: no trusted key is given, a key is not the pinned one, or a file is unsigned, altered or signed
-            by somebody else.
+        AdmissionError: no trusted key is given, a key is not the pinned one, a file is unsigned, altered or signed by
+            somebody else, or the policy is older than one that this device ran.
         PolicyError: with every finding.
         ContractError: the calibration is signed, but is not one.
         UsageError: a file or key cannot be read.
@@ -62,16 +70,39 @@ def load_policy(path: str | Path, *, trust: Trust = Trust()) -> LoadedPolicy:
     if not trust:
         message = "no key is trusted to sign a policy; name one with `--trust KEY.pub` or `EDGEGUARD_TRUST`"
         raise refusal("unknown-signer", str(path), message)
-    admitted = admit_file(path, trust, kind="policy")
+    if device is None:
+        device = _here()
+    admitted = admit_file(path, trust, kind="policy", now=device.now())
     document = parse(admitted.data, file=str(path))
-    base = Path(path).parent
+    base = home.base or Path(path).parent
+    terms = home.terms(admission_terms(document, base=base))
+    device.check_memory(terms, str(path))
+    _check_version(document, device, str(path))
     calibration, digest = None, ""
     wanted = calibration_path(document, base=base)
     if wanted is not None:
-        file = admit_file(wanted, load_trust(admission_terms(document, base=base)), kind="calibration")
+        file = admit_file(home.at(str(wanted)), load_trust(terms), kind="calibration", now=device.now(terms))
         calibration, digest = parse_calibration(file.data, file=str(wanted)), file.digest
     program = compile_policy(document, base=base, calibration=calibration)
+    program = replace(program, admission=terms, models=tuple(map(home.model, program.models)))
     return LoadedPolicy(program, document, calibration, admitted.digest, digest, admitted.signer)
+
+
+def _here() -> Device:
+    from edgeguard.device.device import Device  # noqa: PLC0415 - a desk has none
+
+    return Device.here()
+
+
+def _check_version(document: PolicyDocument, device: Device, path: str) -> None:
+    """Refuse a policy that is older than the newest one this device ran. Raises: AdmissionError, `rollback`."""
+    version, newest = document.policy.policy.version, device.at("policy")
+    if version < newest:
+        raise refusal(
+            "rollback",
+            path,
+            f"its `policy.version` is {version}, this device ran {newest} already: install a newer policy",
+        )
 
 
 def check_policy(path: str | Path) -> PolicyDocument:

@@ -9,6 +9,7 @@ import pytest
 
 from edgeguard.guard import Guard
 from edgeguard.types import Authority, Mode
+from edgeguard.wiring import Admitted
 from tests.guard.test_scheduled import Drive
 
 
@@ -33,8 +34,8 @@ def test_a_log_that_cannot_begin_leaves_no_worker_behind(monkeypatch: pytest.Mon
             raise OSError(28, "No space left on device")
 
     perception: Any = SimpleNamespace(describe=dict, close=lambda: closed.append(True))
-    monkeypatch.setattr("edgeguard.wiring.build_perception", lambda *_: (perception, {}))
-    policy: Any = SimpleNamespace(program=Drive().program)
+    monkeypatch.setattr("edgeguard.wiring.build_perception", lambda *_: perception)
+    policy: Any = Admitted(SimpleNamespace(program=Drive().program), {}, {})
     full: Any = Full()
     with pytest.raises(OSError, match="No space left"):
         Guard.open(policy, log=full)

@@ -11,6 +11,7 @@ import pytest
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.guard import Guard
 from edgeguard.program import SignalSpec
+from edgeguard.terms import AdmissionTerms
 from edgeguard.wiring import check_calibration, check_labels
 
 
@@ -66,11 +67,14 @@ def test_models_that_fail_to_warm_up_leave_no_process_behind(monkeypatch: pytest
         raise ContractError("bundle `m` gives no usable answer")
 
     member: Any = SimpleNamespace(close=lambda: closed.append(True))
-    monkeypatch.setattr("edgeguard.wiring.admit_models", lambda _program: {})
+    monkeypatch.setattr("edgeguard.wiring.admit_models", lambda *_, **__: {})
     monkeypatch.setattr("edgeguard.wiring.build_members", lambda *_: (member,))
     monkeypatch.setattr("edgeguard.wiring.perceive", lambda *_: SimpleNamespace(warm_up=fail))
     policy: Any = SimpleNamespace(
-        policy_signer="ab", calibration=None, program=SimpleNamespace(models=(), digest="00")
+        policy_signer="ab",
+        calibration=None,
+        calibration_digest="",
+        program=SimpleNamespace(models=(), admission=AdmissionTerms(), digest="00"),
     )
     with pytest.raises(ContractError, match="no usable answer"):
         Guard.open(policy)

@@ -190,8 +190,8 @@ def test_a_file_that_is_no_log_is_refused_by_the_reader_and_not_intact(
 
 
 def test_a_log_of_another_format_is_refused(log: Path) -> None:
-    log.write_bytes(log.read_bytes().replace(b'"format":3', b'"format":4'))
-    with pytest.raises(UsageError, match="has format 4, this version reads 3"):
+    log.write_bytes(log.read_bytes().replace(b'"format":4', b'"format":5'))
+    with pytest.raises(UsageError, match="has format 5, this version reads 4"):
         list(read_log(log))
 
 

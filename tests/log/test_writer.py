@@ -33,13 +33,15 @@ def lines(path: Path) -> list[Any]:
 def test_the_first_record_says_what_decides_on_which_digests_since_when(path: Path) -> None:
     log = DecisionLog(path)
     members = {"second": {"runs in": "process 7", "sandbox": "strict"}}
-    log.begin("sign-gate", 7, {"primary": "ab"}, monotonic=3.5, wall=1.7e9, members=members)
+    log.begin(
+        "sign-gate", 7, {"primary": "ab"}, monotonic=3.5, wall=1.7e9, members=members, refused=["offered: x"]
+    )
     header = lines(path)[0]
     assert header.pop("hash") == log.head
     assert header == {
-        "kind": "header", "seq": 0, "format": 3, "policy": "sign-gate", "version": 7,
+        "kind": "header", "seq": 0, "format": 4, "policy": "sign-gate", "version": 7,
         "digests": {"primary": "ab"}, "wall": 1.7e9, "monotonic": 3.5, "torn": 0,
-        "members": members,
+        "members": members, "refused": ["offered: x"],
     }  # fmt: skip
 
 

@@ -1,0 +1,106 @@
+"""`edgeguard rollback`: go back to an earlier known-good generation, never below what the device's floor remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
+from edgeguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.device.generations import Generation, Generations
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: edgeguard rollback --state /var/lib/edgeguard/crossing --to 6")(rollback)
+
+
+def rollback(
+    *,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="The device's state. Or EDGEGUARD_STATE.")
+    ] = None,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", metavar="N", min=1, help="Generation; default: the one before the newest."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only show the generations.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Let everything count again.")] = False,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trust", metavar="KEY", help="Public key that may sign the policy. Or EDGEGUARD_TRUST."
+        ),
+    ] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Withdraw the newest policy from this device: the next start runs an earlier one, if it is still admitted."""
+    from edgeguard.cli.remembering import open_device
+    from edgeguard.device.start import admit_generation
+
+    device, good = open_device(state)
+    if good is None:
+        raise UsageError("this device remembers nothing: name its state with `--state`")
+    if show:
+        _show(good, output)
+        return
+    if undo:
+        good.withdraw(frozenset())
+        _tell(output, "nothing is withdrawn any more: the next start runs the policy that is offered", None)
+        return
+    chosen = _chosen(good, to)
+    admit_generation(chosen, good, trusted_keys(trust or []), device)
+    newer = {generation.mark for generation in good.all() if generation.number > chosen.number}
+    good.withdraw((good.withdrawn() | newer) - {chosen.mark})
+    _tell(
+        output,
+        f"the next start runs generation {chosen.number}: `{chosen.name}` version {chosen.version}",
+        chosen,
+    )
+
+
+def _chosen(good: Generations, number: int | None) -> Generation:
+    every, usable = good.all(), good.usable()
+    if number is None:
+        if len(usable) < 2:
+            raise UsageError("there is no earlier generation: `edgeguard rollback --list` shows what is kept")
+        return usable[1]
+    for generation in every:
+        if generation.number == number:
+            return generation
+    raise UsageError(f"generation {number} is not kept: `edgeguard rollback --list` shows those that are")
+
+
+def _show(good: Generations, output: Format) -> None:
+    withdrawn = good.withdrawn()
+    rows = [
+        {
+            "generation": g.number,
+            "policy": g.name,
+            "version": g.version,
+            "withdrawn": g.mark in withdrawn,
+            "digests": g.digests,
+        }
+        for g in good.all()
+    ]
+    if output is Format.JSON:
+        print_json(rows)
+        return
+    for g in good.all():
+        state = "withdrawn" if g.mark in withdrawn else "good"
+        typer.echo(f"generation {g.number}: `{g.name}` version {g.version}, {state}")
+        for place, digest in sorted(g.digests.items()):
+            typer.echo(f"  {place} {digest}")
+    if not rows:
+        typer.echo("no generation is kept yet: one is, each time a new policy has started")
+
+
+def _tell(output: Format, words: str, chosen: Generation | None) -> None:
+    if output is Format.JSON:
+        print_json({"generation": chosen.number if chosen else None, "mark": chosen.mark if chosen else None})
+    else:
+        typer.echo(words)
