@@ -269,6 +269,8 @@ def _classifier_problems(manifest: Manifest) -> Iterator[str]:
     classes = manifest.classes
     if len(classes) < 2 or len(set(classes)) != len(classes) or not all(classes):
         yield "`classes` must be at least two different names"
+    if not all(name.isprintable() for name in classes):
+        yield "`classes` must be printable: no tabs, line breaks or control characters"
     answers = [output for output in manifest.outputs if output.meaning in ("logits", "probabilities")]
     if len(answers) != 1 or any(output.meaning == "image" for output in manifest.outputs):
         yield "one output must have the meaning `logits` or `probabilities`, and none `image`"

@@ -165,8 +165,9 @@ def _plain(value: object) -> object:
     """A field's value as JSON has it."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, (InputSpec, TensorSpec, Parent, Engine)):
-        return {key: item for key, item in dataclasses.asdict(value).items() if item is not None}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {key: _plain(item) for key, item in parts.items() if item is not None}
     return value
 
 
