@@ -24,6 +24,7 @@ from edgeguard.admission.manifest import (
     TensorSpec,
 )
 from edgeguard.build.fusion import PICTURE, signals_of
+from edgeguard.build.inheritance import common, inherited
 from edgeguard.errors import UsageError
 from edgeguard.inference.preprocess import geometry
 
@@ -55,15 +56,18 @@ class Made:
 
 def int8_of(parent: AdmittedModel, model: bytes, target: str) -> Made:
     """The 8-bit `model` of a parent."""
-    manifest = dataclasses.replace(parent.manifest, name=_named(parent, "int8"), file="model.onnx")
+    manifest = dataclasses.replace(inherited(parent.manifest), name=_named(parent, "int8"), file="model.onnx")
     story = f"8-bit copy of {_known(parent)}, quantised for `{target}`."
     return Made(manifest, model, parent.digest, "int8", story)
 
 
 def plan_of(parent: AdmittedModel, model: bytes, engine: Engine) -> Made:
-    """The plan `model` of a parent."""
+    """The plan `model` of a parent. Raises: UsageError when the parent is not for the engine's platform."""
     manifest = dataclasses.replace(
-        parent.manifest, name=_named(parent, engine.kind), file="model.plan", engine=engine
+        inherited(parent.manifest, engine.platform),
+        name=_named(parent, engine.kind),
+        file="model.plan",
+        engine=engine,
     )
     story = (
         f"Plan of {_known(parent)} for {engine.kind} {engine.version}, compute capability "
@@ -73,7 +77,11 @@ def plan_of(parent: AdmittedModel, model: bytes, engine: Engine) -> Made:
 
 
 def fused_of(models: Mapping[str, AdmittedModel], model: bytes) -> Made:
-    """The graph `model` that was fused from admitted models by role."""
+    """The graph `model` that was fused from admitted models by role.
+
+    Raises:
+        UsageError: no platform, or no time, is common to all of them.
+    """
     primary = models["primary"]
     spec = primary.manifest.input
     height, width = geometry(spec, primary.manifest.name)
@@ -81,13 +89,14 @@ def fused_of(models: Mapping[str, AdmittedModel], model: bytes) -> Made:
         TensorSpec("probabilities", "float32", (1, len(primary.manifest.classes)), "probabilities"),
         *(TensorSpec(name, "float32", (1, 1), name) for name in signals_of(models)),
     ]
+    parts = [primary.manifest, *(part.manifest for role, part in models.items() if role != "primary")]
     manifest = dataclasses.replace(
-        primary.manifest,
+        common(parts),
         name=_named(primary, "fused"),
         role="fused",
         file="model.onnx",
         # The oldest part decides which policies still take the whole.
-        security_version=min(part.manifest.security_version for part in models.values()),
+        security_version=min(part.security_version for part in parts),
         temperature=1.0,
         input=InputSpec(
             name=PICTURE,
