@@ -6,9 +6,7 @@ Nothing here opens a file or knows what it is for.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import mmap
 import os
 import stat
 import threading
@@ -18,6 +16,7 @@ from queue import SimpleQueue
 from types import TracebackType
 
 from edgeguard.admission.bundle import Content
+from edgeguard.admission.memory import blank_bytes
 from edgeguard.admission.reasons import refusal
 from edgeguard.errors import AdmissionError
 
@@ -74,7 +73,7 @@ class Reader(AbstractContextManager["Reader"]):
             raise refusal("too-large", path, f"there is no room for its {size} bytes: {_MEMORY}") from None
 
     def _read_large(self, file: int, path: str, size: int) -> Callable[[], Content]:
-        data, memory = _blank_bytes(size)
+        data, memory = blank_bytes(size)  # leaves this function only when it is complete
         hasher = self._idlest(path)
         digest = hashlib.sha256()
         done = 0
@@ -145,33 +144,3 @@ def _read_small(file: int, path: str, size: int) -> bytes:
 
 def _changes(how: str, path: str) -> AdmissionError:
     return refusal("unreadable", path, f"it {how} while it is read: stop what writes it, then try again")
-
-
-# Inference engines take `bytes` and nothing else, and a `bytes` can otherwise be had only whole, before its hashing
-# starts, or as a copy, at twice the memory. CPython's documented way to make one in steps is used: the data of a
-# `bytes` may be written "just after it was created with PyBytes_FromStringAndSize(NULL, size)", while nobody else
-# has seen it. It holds here: `data` leaves `_read_large` only after its last byte was written, and sizes of 0 and
-# 1, whose objects are shared, never come here. Were the memory not written, the digest would tell.
-_new_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
-_new_bytes.restype = ctypes.py_object
-_new_bytes.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t)
-_address_of = ctypes.pythonapi.PyBytes_AsString
-_address_of.restype = ctypes.c_void_p
-_address_of.argtypes = (ctypes.py_object,)
-_advise = ctypes.CDLL(None).madvise
-_advise.restype = ctypes.c_int
-_advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-
-
-def _blank_bytes(size: int) -> tuple[bytes, memoryview]:
-    """Make a `bytes` that nobody has seen yet, and its memory to write to, which keeps the bytes alive."""
-    data: bytes = _new_bytes(None, size)
-    address = _address_of(data)
-    # Large pages where the kernel has them: without, a third of the time goes into mapping small ones. Best effort.
-    first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-    whole = (address + size - first) // mmap.PAGESIZE * mmap.PAGESIZE
-    if whole > 0:
-        _advise(first, whole, mmap.MADV_HUGEPAGE)
-    memory = (ctypes.c_char * size).from_address(address)
-    memory.owner = data  # type: ignore[attr-defined]  # a reference, for a thread that still hashes after an error
-    return data, memoryview(memory).cast("B")

@@ -109,14 +109,14 @@ def test_all_files_together_are_bounded_before_anything_is_allocated(
 ) -> None:
     paths = _write(tmp_path, bytes(size), bytes(size))
     assert len(_read(*paths, limit=2 * size)) == 2
-    real = reading._blank_bytes
+    real = reading.blank_bytes
     allocated: list[int] = []
 
     def count(size: int) -> tuple[bytes, memoryview]:
         allocated.append(size)
         return real(size)
 
-    monkeypatch.setattr(reading, "_blank_bytes", count)
+    monkeypatch.setattr(reading, "blank_bytes", count)
     assert _refused(lambda: _read(*paths, limit=2 * size - 1))[0] == "too-large"
     assert len(allocated) <= 1
 
@@ -133,7 +133,7 @@ def test_a_file_that_does_not_fit_into_memory_is_refused(
     def full(_: int) -> tuple[bytes, memoryview]:
         raise MemoryError
 
-    monkeypatch.setattr(reading, "_blank_bytes", full)
+    monkeypatch.setattr(reading, "blank_bytes", full)
     assert _refused(lambda: _read(*_write(tmp_path, bytes(BESIDE))))[0] == "too-large"
 
 
