@@ -73,7 +73,7 @@ def remember(
     if device.floor is not None:
         models = started.admitted.models
         versions = {role: model.manifest.security_version for role, model in models.items()}
-        versions["policy"] = started.admitted.policy.program.version
+        versions["policy"] = started.admitted.policy.program.security_version
         times = [model.manifest.earliest or 0.0 for model in models.values()]
         device.floor.raise_to(versions, max(times, default=0.0))
     return trouble
