@@ -24,6 +24,9 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "EG1413": "one process that vouches for models against each other",
         "EG1414": "a rule of the microcontroller that never acts",
         "EG1415": "feedback that holds nothing back",
+        "EG1416": "an authority that may vouch for anybody",
+        "EG1417": "a signer who has nothing to sign",
+        "EG1418": "a device without a clock and without a memory",
         # 15xx: `policy test`
         "EG1501": "a test that did not see what it expects",
         "EG1502": "coverage below what was asked for",

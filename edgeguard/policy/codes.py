@@ -80,5 +80,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1332": "a condition that the microcontroller cannot evaluate",
         "EG1333": "a number that the microcontroller cannot hold",
         "EG1334": "one key for the host and the operator",
+        "EG1335": "a signer that is not one key, one authority or one identity",
+        "EG1336": "a signer who cannot give the second signature",
+        "EG1337": "trust in what is revoked",
+        "EG1338": "an entry of `admission` that stands there twice",
+        "EG1339": "something that nobody may sign",
     }
 )

@@ -1,4 +1,4 @@
-"""What a checked policy says about who runs what, as the plain values of a `Program`: models, workers, schedule.
+"""What a checked policy says about who runs what, as the plain values of a `Program`: models, trust, workers, schedule.
 
 Opens no file, and checks nothing: whatever could be wrong has its finding already.
 """
@@ -15,8 +15,9 @@ from edgeguard.policy.expr import tree
 from edgeguard.policy.expr.codegen import build_due
 from edgeguard.policy.looks import FILTER, PRIMARY, bundles, homes, workers
 from edgeguard.policy.schema import Policy
+from edgeguard.policy.vouching import Admission, Assessment, Claims, GraphLimits, Signer
 from edgeguard.program import Conditions, ModelRef, Realtime, Scheduled, Switch, WorkerSpec, never
-from edgeguard.terms import AdmissionTerms, Pin, SignerTerm
+from edgeguard.terms import AdmissionTerms, AssessmentTerm, ClaimsTerm, Limits, Pin, SignerTerm
 
 
 def absolute(base: Path, text: str) -> str:
@@ -28,9 +29,11 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
     """Where the policy's model bundles lie and how each is run: the primary, its alternates, then the others."""
     found: list[ModelRef] = []
     for role, model in bundles(document.policy).items():
-        found.append(ModelRef(role, absolute(base, model.bundle), model.backend, model.cpu_fallback))
-        for i, folder in enumerate(alternates(document.policy) if role == PRIMARY else (), start=1):
-            found.append(ModelRef(f"{role}.{i}", absolute(base, folder), model.backend, model.cpu_fallback))
+        manifest = absolute(base, model.manifest) if model.manifest else ""
+        folder, digest = absolute(base, model.bundle), model.digest or ""
+        found.append(ModelRef(role, folder, model.backend, model.cpu_fallback, digest, manifest))
+        for i, other in enumerate(alternates(document.policy) if role == PRIMARY else (), start=1):
+            found.append(ModelRef(f"{role}.{i}", absolute(base, other), model.backend, model.cpu_fallback))
     return tuple(found)
 
 
@@ -40,15 +43,82 @@ def alternates(policy: Policy) -> tuple[str, ...]:
     return (primary.alternates or ()) if primary else ()
 
 
+def security_version(policy: Policy) -> int:
+    """The policy's own: a device refuses an older one than it ran."""
+    head = policy.policy
+    return head.version if head.security_version is None else head.security_version
+
+
 def admission_terms(document: PolicyDocument, *, base: Path) -> AdmissionTerms:
-    """Who may sign the policy's models and calibration, and what it asks of them."""
-    admission = document.policy.admission
-    if admission is None:
-        return AdmissionTerms()
+    """Who may sign the policy's models and calibration, what it asks of them, and what counts no more."""
+    return terms(document.policy.admission or Admission(), base=base)
+
+
+def terms(admission: Admission, *, base: Path) -> AdmissionTerms:
+    """The section as plain values, with absolute paths."""
+    require = admission.require
     return AdmissionTerms(
-        signers=tuple(SignerTerm(key=Pin(absolute(base, s.key), s.sha256)) for s in admission.signers),
-        security_version=admission.require.security_version,
+        signers=tuple(_signer(signer, base) for signer in admission.signers),
+        security_version=require.security_version,
+        assessment=_assessment(require.assessment),
+        claims=_claims(require.claims),
+        calibration_attested=require.calibration == "attested",
+        post_quantum=require.post_quantum,
+        revoked=frozenset(entry.sha256 for entry in admission.revoked),
+        limits=_limits(admission.limits),
+        clock=admission.clock,
+        floor=require.floor,
+        content_keys=tuple(_key_place(base, place) for place in admission.decrypt),
     )
+
+
+def _signer(signer: Signer, base: Path) -> SignerTerm:
+    second = signer.post_quantum
+
+    def pin(file: str | None) -> Pin | None:
+        return None if file is None else Pin(absolute(base, file), signer.sha256)
+
+    return SignerTerm(
+        key=pin(signer.key),
+        authority=pin(signer.authority),
+        keyless=pin(signer.keyless),
+        identity=signer.identity or "",
+        issuer=signer.issuer or "",
+        signs=signer.signs or (),
+        post_quantum=None if second is None else Pin(absolute(base, second.key), second.sha256),
+    )
+
+
+def _assessment(asked: Assessment | None) -> AssessmentTerm | None:
+    if asked is None:
+        return None
+    return AssessmentTerm(asked.clean_accuracy, asked.robust_accuracy, asked.risk_at_most)
+
+
+def _claims(asked: Claims | None) -> ClaimsTerm | None:
+    if asked is None:
+        return None
+    return ClaimsTerm(asked.adversarial_training, asked.data_filtering, asked.ensemble, asked.epsilon_at_most)
+
+
+def _limits(given: GraphLimits) -> Limits:
+    usual = Limits()
+    return Limits(
+        nodes=usual.nodes if given.nodes is None else given.nodes,
+        tensors=usual.tensors if given.tensors is None else given.tensors,
+        memory=usual.memory if given.memory is None else given.memory,
+        opset=usual.opset if given.opset is None else given.opset,
+        operators=given.operators,
+    )
+
+
+def _key_place(base: Path, text: str) -> str:
+    """A path, absolute also behind `tpm:`; what a PKCS#11 URI says is not a path."""
+    if text.startswith("pkcs11:"):
+        return text
+    if text.startswith("tpm:"):
+        return "tpm:" + absolute(base, text.removeprefix("tpm:"))
+    return absolute(base, text)
 
 
 def worker_specs(policy: Policy) -> tuple[WorkerSpec, ...]:

@@ -27,7 +27,14 @@ from edgeguard.policy.dimension import (
 LONGEST_DURATION = 86_400.0
 
 LEAST_MEMORY = 64 * 2**20
+LEAST_TENSORS = 2**20
 MOST_MEMORY = 2**40
+MOST_OPSET = 99
+LONGEST_PLACE = 1024
+
+_OPERATOR = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*::)?[A-Za-z_][A-Za-z0-9_]*")
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]+:")
+_KEY_HELP = "write a path, `tpm:PATH` or `pkcs11:…`"
 
 
 def _fail(code: str, message: str, hint: str = "") -> PydanticCustomError:
@@ -46,7 +53,7 @@ def _text(value: object, kind: str, hint: str) -> str:
 
 
 def _digest(value: object) -> str:
-    hint = 'write `sha256: "…"` as `edgeguard keys show` prints it'
+    hint = "in quotes, as `edgeguard keys show` prints it for a key and `edgeguard verify` for a bundle"
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         shown = f"`{str(value)[:40]}`" if isinstance(value, (str, int, float)) else "this"
         raise _fail("EG1106", f"{shown} is not a sha-256 of 64 hex digits", hint)
@@ -150,16 +157,52 @@ def _frames(value: object) -> int:
     return found
 
 
-def _memory(value: object) -> int:
+def _amount(value: object, least: int, hint: str = "") -> int:
     text = _text(value, "an amount of memory", units.MEMORY_HELP)
     found = units.memory(text)
     if found is None:
         raise _fail("EG1105", f"`{text[:40]}` is not an amount of memory", units.MEMORY_HELP)
-    if not LEAST_MEMORY <= found <= MOST_MEMORY:
-        raise _fail(
-            "EG1106", f"`{text[:40]}` is not between 64MiB and 1024GiB", "a runtime alone needs as much"
-        )
+    if not least <= found <= MOST_MEMORY:
+        allowed = f"between {units.memory_text(least)} and {units.memory_text(MOST_MEMORY)}"
+        raise _fail("EG1106", f"`{text[:40]}` is not {allowed}", hint)
     return found
+
+
+def _memory(value: object) -> int:
+    return _amount(value, LEAST_MEMORY, "a runtime alone needs as much")
+
+
+def _tensors(value: object) -> int:
+    return _amount(value, LEAST_TENSORS)
+
+
+def _opset(value: object) -> tuple[int, int]:
+    if not isinstance(value, tuple) or [type(part) for part in value] != [int, int]:
+        hint = "the lowest and the highest version of the standard operators"
+        raise _fail("EG1103", "this must be two whole numbers, like `[11, 21]`", hint)
+    low, high = value
+    if low > high:
+        raise _fail("EG1106", f"there is no version from {low} to {high}", "write the smaller number first")
+    if not 1 <= low <= high <= MOST_OPSET:
+        raise _fail("EG1106", f"versions of operators go from 1 to {MOST_OPSET}")
+    return low, high
+
+
+def _operator(value: object) -> str:
+    hint = "write `Name`, or `domain::Name` for one that is not of the standard"
+    if not isinstance(value, str) or len(value) > 128 or not _OPERATOR.fullmatch(value):
+        shown = f"`{str(value)[:40]}`" if isinstance(value, (str, int, float)) else "this"
+        raise _fail("EG1106", f"{shown} is not the name of an operator", hint)
+    return value
+
+
+def _key_place(value: object) -> str:
+    text = _text(value, "a place where a key is kept", _KEY_HELP)
+    scheme, colon, rest = text.partition(":")
+    known = bool(colon) and scheme in ("tpm", "pkcs11")
+    if not 0 < len(text) <= LONGEST_PLACE or (not rest if known else _ELSEWHERE.match(text)):
+        raise _fail("EG1106", f"`{text[:40]}` is not a place where a key is kept", _KEY_HELP)
+    return text
 
 
 def _toggle(value: object) -> bool:
@@ -202,7 +245,7 @@ SensorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
 """A name that people read: of a policy, a rule, a worker."""
 Digest = Annotated[str, BeforeValidator(_digest)]
-"""A SHA-256 in hex."""
+"""A SHA-256 in hex, of a key, a certificate, a file or a bundle."""
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Expression = str
 Duration = Annotated[float, BeforeValidator(_duration)]
@@ -219,6 +262,14 @@ Frames = Annotated[int, BeforeValidator(_frames)]
 """A number of frames, at least 1."""
 Memory = Annotated[int, BeforeValidator(_memory)]
 """Bytes."""
+TensorMemory = Annotated[int, BeforeValidator(_tensors)]
+"""Bytes."""
+Opset = Annotated[tuple[int, int], BeforeValidator(_opset)]
+"""Lowest and highest version of the standard operators."""
+Operator = Annotated[str, BeforeValidator(_operator)]
+"""`Name` or `domain::Name`."""
+KeyPlace = Annotated[str, BeforeValidator(_key_place)]
+"""A path, `tpm:PATH` or `pkcs11:...`."""
 Choice = Literal["frame", "context", "link", "runtime"]
 Command = Annotated[Mapping[Identifier, float], Field(min_length=1)]
 Given = Annotated[float | bool | str, BeforeValidator(_given)]

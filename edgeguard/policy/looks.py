@@ -9,9 +9,12 @@ from collections.abc import Mapping
 
 from edgeguard.policy.running import Bundle, Worker
 from edgeguard.policy.schema import Policy, SignalDeclaration
+from edgeguard.policy.source import Path
 from edgeguard.policy.sources import every_name
 
 PRIMARY, PLAIN, SQUEEZED, FILTER, FUSED = "primary", "plain", "squeezed", "filter", "fused"
+REDUNDANT = "redundant"
+"""What every classifier but the primary is, whatever its name."""
 
 
 HOST = "host"
@@ -31,6 +34,11 @@ def bundles(policy: Policy) -> Mapping[str, Bundle]:
     if policy.fused:
         found[FUSED] = policy.fused
     return found
+
+
+def place(role: str) -> Path:
+    """Where the bundle of a role stands in the policy."""
+    return (role,) if role in (FILTER, FUSED) else ("models", role)
 
 
 def runnable(policy: Policy) -> tuple[str, ...]:

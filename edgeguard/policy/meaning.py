@@ -2,7 +2,8 @@
 
 Every check reports and returns; none stops another. Expressions are checked in `conditions`, signals in `signals`,
 tests in `cases`, relations in `relations`, times in `timing`, what the microcontroller does by itself in
-`microcontroller`; who runs what, where and how often in `models`, `isolation`, `channels` and `schedule`.
+`microcontroller`; who runs what, where and how often in `models`, `isolation`, `channels` and `schedule`, and whose
+word counts for it in `signers`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edgeguard.policy.relations import check_relations
 from edgeguard.policy.schedule import check_schedule
 from edgeguard.policy.schema import Policy
 from edgeguard.policy.signals import check_signals
+from edgeguard.policy.signers import check_signers
 from edgeguard.policy.source import Path, Source
 from edgeguard.policy.sources import FAULT_PREFIX, RESERVED
 from edgeguard.policy.timing import check_timing
@@ -43,7 +45,7 @@ def check_meaning(
     _envelope(findings)
     findings.rows(policy.fallback, ("fallback",))
     check_microcontroller(findings)
-    _admission(findings)
+    check_signers(findings)
     check_models(findings)
     check_isolation(findings)
     check_channels(findings)
@@ -90,14 +92,6 @@ def _envelope(findings: Findings) -> None:
             findings.at_value("EG1304", f"`min` of {quote(name)} is not below its `max`", (*path, "min"))
         elif not actuator.min <= actuator.safe <= actuator.max:
             findings.at_value("EG1304", f"`safe` of {quote(name)} is outside its range", (*path, "safe"))
-
-
-def _admission(findings: Findings) -> None:
-    policy = findings.policy
-    if policy.admission is None and (policy.models or policy.filter or policy.fused or policy.calibration):
-        key = next(k for k in ("models", "filter", "fused", "calibration") if getattr(policy, k))
-        hint = "add `admission: {signers: [{key: release.pub, sha256: …}]}`"
-        findings.at_key("EG1316", f"`{key}` cannot be admitted without `admission`", (key,), hint)
 
 
 def _thresholds(findings: Findings, trees: Mapping[Path, tree.Node]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgeguard.policy.diagnostics import quote
 from edgeguard.policy.findings import Findings
-from edgeguard.policy.looks import FUSED, PRIMARY, bundles
-from edgeguard.policy.running import Model
+from edgeguard.policy.looks import PRIMARY, bundles, place
+from edgeguard.policy.running import Bundle, Model
 from edgeguard.policy.source import Path
 from edgeguard.policy.sources import TAKEN_LOOKS
 
@@ -31,11 +31,7 @@ def check_models(findings: Findings) -> None:
             findings.at_key("EG1313", f"{quote(name)} has a meaning of its own", path, "choose another name")
         _alternates(findings, name, model, path)
     for name, bundle in bundles(policy).items():
-        if bundle.cpu_fallback and bundle.backend not in LEAVING:
-            path = (name,) if name in ("filter", FUSED) else ("models", name)
-            message = f"the backend {quote(bundle.backend)} leaves nothing to the CPU"
-            hint = "remove it; it is for `onnxruntime-cuda` and `onnxruntime-tensorrt`"
-            findings.at_key("EG1330", message, (*path, "cpu_fallback"), hint)
+        _bundle(findings, bundle, place(name))
     for name, wanted in policy.qualification.items():
         if name not in bundles(policy):
             hint = findings.suggest(name, bundles(policy))
@@ -43,6 +39,18 @@ def check_models(findings: Findings) -> None:
         if not wanted.model_fields_set:
             hint = "write `accuracy_loss: 0.5%`"
             findings.at_key("EG1102", "a qualification must ask for something", ("qualification", name), hint)
+
+
+def _bundle(findings: Findings, bundle: Bundle, path: Path) -> None:
+    """What only some bundles have a use for."""
+    if bundle.cpu_fallback and bundle.backend not in LEAVING:
+        message = f"the backend {quote(bundle.backend)} leaves nothing to the CPU"
+        hint = "remove it; it is for `onnxruntime-cuda` and `onnxruntime-tensorrt`"
+        findings.at_key("EG1330", message, (*path, "cpu_fallback"), hint)
+    if bundle.manifest is not None and bundle.digest is None:
+        message = "`manifest` is for a bundle that is pinned by its `digest`"
+        hint = "remove it: a signed bundle has its own; or add `digest`"
+        findings.at_key("EG1330", message, (*path, "manifest"), hint)
 
 
 def _alternates(findings: Findings, name: str, model: Model, path: Path) -> None:

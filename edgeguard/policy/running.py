@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeguard.policy.fields import (
     Bound,
+    Digest,
     Duration,
     Expression,
     Frames,
@@ -40,6 +41,8 @@ class Bundle(Section):
     """One model bundle. `bundle` is a folder, relative to the policy file."""
 
     bundle: Text
+    digest: Digest | None = None
+    manifest: Text | None = None
     backend: Backend = "onnxruntime"
     cpu_fallback: Toggle = False
 

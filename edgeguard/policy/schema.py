@@ -2,7 +2,7 @@
 
 Kinds and bounds of single values only; what several values say together is checked in `meaning`. A key that this
 version would not carry out is not here: a policy must never ask for something that silently does not happen. Who runs
-what, and how often, is in `running`.
+what, and how often, is in `running`; whose word counts for it in `vouching`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pydantic import Discriminator, Field, Tag
 from edgeguard.policy.fields import (
     Choice,
     Command,
-    Digest,
     Duration,
     Expression,
     Given,
@@ -43,6 +42,7 @@ from edgeguard.policy.running import (
     Realtime,
     Section,
 )
+from edgeguard.policy.vouching import Admission
 
 Authority = Literal["rules", "human", "safe_state"]
 AnyAuthority = Literal["model", "rules", "human", "safe_state"]
@@ -58,26 +58,8 @@ class Head(Section):
 
     name: Label
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-
-class Required(Section):
-    """What a bundle's manifest must state to be admitted."""
-
-    security_version: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-
-
-class Signer(Section):
-    """A public key file, relative to the policy file, and what it must hold: the file itself is not signed."""
-
-    key: Text
-    sha256: Digest
-
-
-class Admission(Section):
-    """Whose signatures count for models and calibration."""
-
-    signers: Annotated[tuple[Signer, ...], Field(min_length=1, max_length=32)]
-    require: Required = Required()
+    security_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """A device refuses a policy with a lower one than it ran; where it is not stated it is `version`."""
 
 
 class Constant(Section):

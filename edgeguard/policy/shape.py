@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 LANGUAGE = 1
 """The version of the policy language that this package reads."""
 
-LATER: frozenset[str] = frozenset({
-    "assessment", "rate", "digest",
-})  # fmt: skip
+LATER: frozenset[str] = frozenset({"rate"})
 """Keys of the language that a later version carries out. Refused, so that no policy relies on them in vain."""
 
 _EXPECTS: Mapping[str, tuple[str, str]] = {
@@ -177,6 +175,11 @@ def _bad_name(rest: tuple[int | str, ...], path: Path, text: str, source: Source
     )
 
 
+def _as_written(value: str | float) -> str:
+    """A plain value as the file has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _bad_word(details: ErrorDetails, path: Path, source: Source, report: Report) -> None:
     allowed = [
         w.strip("'")
@@ -184,7 +187,7 @@ def _bad_word(details: ErrorDetails, path: Path, source: Source, report: Report)
     ]
     given = details["input"]
     hint = suggest(given, allowed) if isinstance(given, str) else ""
-    shown = quote(given) if isinstance(given, (str, int, float)) else _named(path)
+    shown = quote(_as_written(given)) if isinstance(given, (str, int, float)) else _named(path)
     message = f"{shown} is not allowed here"
     report.add(
         "EG1107", message, source.value(path), hint or "known: " + ", ".join(f"`{w}`" for w in allowed)

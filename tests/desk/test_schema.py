@@ -30,6 +30,8 @@ HOSTILE = sorted((ROOT / "tests" / "hostile" / "policies").glob("*.yaml"))
 BEYOND = {
     "duration-too-long",
     "empty-range",
+    "limits-memory-too-small",
+    "limits-opset-the-wrong-way-round",
     "span-too-long",
     "worker-memory-too-small",
 }

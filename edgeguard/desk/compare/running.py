@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 from edgeguard.desk.compare.fact import Fact, fewer, limit
 from edgeguard.desk.compare.order import Order, changed, falling, joined, rising
 from edgeguard.policy.deployment import alternates, switch
-from edgeguard.policy.looks import FILTER, HOST, bundles, home, runnable, workers
+from edgeguard.policy.looks import FILTER, HOST, bundles, home, place, runnable, workers
 from edgeguard.policy.pace import waiting
 from edgeguard.policy.running import Sandbox, Worker
 from edgeguard.policy.schema import Policy
@@ -52,19 +52,14 @@ def running(policy: Policy) -> Iterator[tuple[Path, Fact]]:
 
 
 def _models(policy: Policy) -> Iterator[tuple[Path, Fact]]:
-    """Which models run, and who may sign them."""
+    """Which models run, and on what."""
     for role, model in bundles(policy).items():
-        path: Path = ("models", role) if role in (policy.models or {}) else (role,)
+        path = place(role)
         yield path, Fact((model.bundle, model.backend), changed, " on ".join)
         yield (*path, "cpu_fallback"), Fact(model.cpu_fallback, _known(falling), _yes)
     others = frozenset(alternates(policy))
     yield ("models", "primary", "alternates"), Fact(others, fewer, _listed)
     yield ("models", "primary", "switch"), Fact(switch(policy), changed, lambda s: f"every {s.every} frames")
-    if policy.admission:
-        keys = frozenset(signer.sha256 for signer in policy.admission.signers)
-        yield ("admission", "signers"), Fact(keys, fewer, _keys)
-    version = policy.admission.require.security_version if policy.admission else 0
-    yield ("admission", "require", "security_version"), Fact(version, rising)
 
 
 def _qualified(policy: Policy) -> Iterator[tuple[Path, Fact]]:
@@ -153,10 +148,6 @@ def _share(value: float) -> str:
 
 def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _keys(keys: frozenset[str]) -> str:
-    return ", ".join(sorted(key[:12] for key in keys))
 
 
 def _together(pairs: frozenset[tuple[str, str]]) -> str:

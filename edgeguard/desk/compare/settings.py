@@ -1,7 +1,7 @@
 """What of a policy can be ordered without a solver: whom it trusts, how far actuators go, how soon loss is noticed.
 
-One table of facts a policy, compared fact by fact. Who runs what, where and how often is in `running`,
-what the microcontroller does by itself in `microcontroller`.
+One table of facts a policy, compared fact by fact. Who runs what, where and how often is in `running`, what may be
+admitted in `trust`, what the microcontroller does by itself in `microcontroller`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from edgeguard.desk.compare.fact import Fact, floor, limit, number, other
 from edgeguard.desk.compare.microcontroller import held, own
 from edgeguard.desk.compare.order import Difference, Order, changed, falling, joined, rising
 from edgeguard.desk.compare.running import running
+from edgeguard.desk.compare.trust import trust
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.policy.pace import frame_period
 from edgeguard.policy.schema import Actuator, Policy, SignalDeclaration
@@ -54,6 +55,7 @@ def facts(document: PolicyDocument) -> Iterator[tuple[Path, Fact]]:
     yield ("risk", "at_most"), Fact(policy.risk.at_most if policy.risk else None, limit, number)
     yield ("risk", "confidence"), Fact(policy.risk.confidence if policy.risk else None, floor, number)
     yield from running(policy)
+    yield from trust(document)
     yield from _link(policy)
     for name, signal in policy.signals.items():
         yield from _signal(("signals", name), signal)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeguard.desk.findings import Finding
-from edgeguard.desk.lint import conditions, declared, evidence, microcontroller
+from edgeguard.desk.lint import conditions, declared, evidence, microcontroller, trust
 from edgeguard.desk.lint.subject import subject_of
 from edgeguard.policy.document import PolicyDocument
 from edgeguard.types import NO_VALUES
@@ -38,11 +38,14 @@ _CHECKS = (
     microcontroller.idle_leads,
     microcontroller.idle_without_link,
     microcontroller.idle_commands,
+    trust.wide_authorities,
+    trust.idle_signers,
+    trust.forgetful_devices,
 )
 
 
 def lint(document: PolicyDocument, thresholds: Mapping[str, float] = NO_VALUES) -> tuple[Finding, ...]:
-    """Everything worth a second look (EG1401 to EG1415), each once, in file order.
+    """Everything worth a second look (EG1401 to EG1418), each once, in file order.
 
     `thresholds`: the calibrated ones by name. Without one, a check of values is left out where it would need it.
     """

@@ -40,6 +40,10 @@ NAMES: Mapping[BeforeValidator, str] = {
     _validator(fields.Bound): "Bound",
     _validator(fields.Frames): "Frames",
     _validator(fields.Memory): "Memory",
+    _validator(fields.TensorMemory): "Memory",
+    _validator(fields.Opset): "Opset",
+    _validator(fields.Operator): "Operator",
+    _validator(fields.KeyPlace): "KeyPlace",
     _validator(fields.UnitText): "Unit",
 }
 """What a value with this validator is called. Validators not listed only word a refusal: the type says enough."""
@@ -82,6 +86,25 @@ VALUES: Mapping[str, Schema] = {
         "type": "string",
         "pattern": "^[1-9][0-9]{0,8} ?(KiB|MiB|GiB)$",
         "examples": ["512MiB", "1GiB"],
+    },
+    "Opset": {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": fields.MOST_OPSET},
+        "minItems": 2,
+        "maxItems": 2,
+        "examples": [[11, 21]],
+    },
+    "Operator": {
+        "type": "string",
+        "pattern": "^([A-Za-z][A-Za-z0-9_.-]*::)?[A-Za-z_][A-Za-z0-9_]*$",
+        "maxLength": 128,
+        "examples": ["com.microsoft::QLinearAdd"],
+    },
+    "KeyPlace": {
+        "type": "string",
+        "pattern": "^((tpm|pkcs11):.|(?![a-z][a-z0-9+.-]+:).)",
+        "maxLength": fields.LONGEST_PLACE,
+        "examples": ["keys/content.key", "tpm:keys/content.sealed", "pkcs11:token=edge;object=content"],
     },
     "Unit": {
         "type": "string",
