@@ -3,10 +3,11 @@
 It reads a Sigstore bundle (v0.3) that holds one DSSE envelope with one ECDSA signature. No I/O, no clock.
 The unsigned wrapper has one accepted spelling only, so that no changed byte goes unnoticed; rules in the code's order:
 
-1. small enough, strict JSON, no escapes, no white space but the space; 2. exactly the known keys; 3. media type;
-4. one key hint, or one chain of certificates, or (Sigstore) a certificate with its log entry; 5. in-toto payload type;
-6. one signature; 7. canonical base64; 8. the hint names a trusted key, or the chain leads to a trusted authority;
-9. that key's signature over the DSSE pre-authentication encoding.
+1. small enough, strict JSON, no white space but the space; 2. exactly the known keys; 3. media type; no escapes, but
+with Sigstore, whose log writes notes of several lines; 4. one key hint, or one chain of certificates, or (Sigstore) a
+certificate with its log entry; 5. in-toto payload type; 6. one signature; 7. canonical base64; 8. the hint names a
+trusted key, or the certificate leads to a trusted authority; 9. that key's signature over the DSSE pre-authentication
+encoding.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from edgeguard.admission import strictjson
 from edgeguard.admission.certificates import Signatory, check_chain
 from edgeguard.admission.fields import Fields
-from edgeguard.admission.keyless import is_keyless, open_keyless
+from edgeguard.admission.keyless import check_keyless, is_keyless
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.trust import Grant, Moment, Trust
 
@@ -85,9 +86,10 @@ def open_envelope(data: bytes, trust: Trust, path: str, now: Moment | None) -> O
     wrapper = _wrapper(data, path)
     material = wrapper.child("verificationMaterial")
     if is_keyless(material):
-        opened = open_keyless(data, trust.identities, path)
+        known = check_keyless(data, wrapper, trust.identities, path)
     else:
-        opened = _opened(wrapper, material, trust, path, now)
+        known = _key(material, trust, path) or _leaf(material, trust, path, now)
+    opened = _opened(wrapper, known, path)
     revoked = opened.marks & trust.revoked
     if revoked:
         raise refusal(
@@ -108,8 +110,7 @@ def read_envelope(data: bytes, path: str) -> Opened:
     return Opened(_decode(envelope.text("payload"), "payload", path))
 
 
-def _opened(wrapper: Fields, material: Fields, trust: Trust, path: str, now: Moment | None) -> Opened:
-    known = _key(material, trust, path) or _leaf(material, trust, path, now)
+def _opened(wrapper: Fields, known: Signatory, path: str) -> Opened:
     envelope = _envelope(wrapper, path)
     payload = _decode(envelope.text("payload"), "payload", path)
     signature = _one_signature(envelope, known.key.hint, path)
@@ -128,6 +129,8 @@ def _wrapper(data: bytes, path: str) -> Fields:
     wrapper.only("mediaType", "verificationMaterial", "dsseEnvelope")
     if wrapper.text("mediaType") != MEDIA_TYPE:
         raise refusal("signature-unsupported", path, f"`mediaType` is not `{MEDIA_TYPE}`: {_RESIGN}")
+    if b"\\" in data and not is_keyless(wrapper.child("verificationMaterial")):
+        raise refusal("signature-malformed", path, f"it has escapes: {_RESIGN}")
     return wrapper
 
 
@@ -145,8 +148,8 @@ def _parse(data: bytes, path: str) -> object:
             "too-large", path, f"the signature is larger than {MAX_SIGNATURE_BYTES} bytes: {_RESIGN}"
         )
     body = data[:-1] if data.endswith(b"\n") else data
-    if b"\\" in body or body.endswith(b" ") or re.search(rb"[\t\r\n]", strictjson.outside_strings(body)):
-        raise refusal("signature-malformed", path, f"it has escapes or stray white space: {_RESIGN}")
+    if body.endswith(b" ") or re.search(rb"[\t\r\n]", strictjson.outside_strings(body)):
+        raise refusal("signature-malformed", path, f"it has stray white space: {_RESIGN}")
     try:
         return strictjson.parse(body)
     except strictjson.NotStrictError as error:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeguard.admission.authorities import load_pinned_authority, load_pinned_root
 from edgeguard.admission.keys import load_pinned_keys, load_public_keys
+from edgeguard.admission.post_quantum import load_pinned_post_quantum
 from edgeguard.admission.store import admit_bundle, admit_file, no_secrets
-from edgeguard.admission.trust import Demands, Grant, Trust, TrustedKey
+from edgeguard.admission.trust import Demands, Grant, Trust, TrustedAuthority, TrustedIdentity, TrustedKey
 
 if TYPE_CHECKING:
     from edgeguard.admission.bundle import AdmittedModel, Secrets
@@ -31,18 +33,32 @@ def trust_keys(paths: Sequence[str | Path]) -> Trust:
 
 
 def load_trust(terms: AdmissionTerms) -> Trust:
-    """Read the keys and certificates that a policy pins.
+    """Read the keys, root certificates and trusted roots that a policy pins.
 
     Raises:
-        AdmissionError: `unknown-signer`, a file holds something else than what is pinned.
+        AdmissionError: `unknown-signer`, a file holds something else than what is pinned; `certificate-malformed` or
+            `certificate-unfit`, a root certificate is of a kind that edgeguard does not accept.
         UsageError: a file is missing, or is no key or certificate.
     """
-    keys = []
+    keys, authorities, identities = [], [], []
     for term in terms.signers:
+        second = load_pinned_post_quantum(term.post_quantum) if term.post_quantum else None
+        grant = Grant(frozenset(term.signs), second)
         if term.key is not None:
             (key,) = load_pinned_keys([(term.key.path, term.key.sha256)])
-            keys.append(TrustedKey(key, Grant(frozenset(term.signs))))
-    return Trust(tuple(keys), revoked=terms.revoked, post_quantum=terms.post_quantum)
+            keys.append(TrustedKey(key, grant))
+        if term.authority is not None:
+            authorities.append(TrustedAuthority(load_pinned_authority(term.authority), term.identity, grant))
+        if term.keyless is not None:
+            root = load_pinned_root(term.keyless)
+            identities.append(TrustedIdentity(root, term.identity, term.issuer, grant))
+    return Trust(
+        tuple(keys),
+        tuple(authorities),
+        tuple(identities),
+        revoked=terms.revoked,
+        post_quantum=terms.post_quantum,
+    )
 
 
 def admit_models(
