@@ -16,7 +16,7 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
 .PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy bench-link jitter injections soak faster \
-    differential fuzz-policy mutation models sign lock clean compiler firmware-tools coverage-firmware firmware-size misra \
+    differential fuzz-policy mutation models sign lock clean compiler firmware-tools trust-tools coverage-firmware firmware-size misra \
     prove-firmware fuzz-firmware mutate-firmware compare-machines flip-bits line-faults mcu-faults vectors
 
 help:  ## this list
@@ -89,6 +89,9 @@ mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and 
 
 firmware-tools:  ## Debian's packages for the targets below: ARM compiler, emulator, cppcheck, clang, node
 	@tools/setup firmware
+
+trust-tools:  ## Debian's packages for the tests of keys and versions: a TPM and a security token in software
+	@tools/setup trust
 
 coverage-firmware: $(VENV)/.installed-dev compiler  ## lines and branches of the firmware that the tests reach
 	@$(PY) tools/coverage-firmware $(ARGS)
