@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 from edgeguard.admission import strictjson
 from edgeguard.admission.bundle import SECOND_FILE, SIGNATURE_FILE, Content, check_contents, check_manifest
@@ -56,8 +57,7 @@ def encrypt_bundle(folder: str | Path, key: bytes, out: str | Path) -> Path:
 
 def _with_claim(content: Content, claim: Encryption) -> bytes:
     """The manifest with `encryption` added and everything else as it was."""
-    values = strictjson.parse(content.data)
-    assert isinstance(values, dict)  # it was read as a manifest before
+    values = cast("dict[str, object]", strictjson.parse(content.data))  # it was read as a manifest before
     values["encryption"] = dataclasses.asdict(claim)
     data = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     parse_manifest(data, MANIFEST_FILE)

@@ -50,7 +50,7 @@ def plain_size(size: int) -> int:
     Raises:
         StreamError: no stream has this size.
     """
-    segments = -(-size // SEGMENT)
+    segments = max(1, -(-size // SEGMENT))
     tail = size - (segments - 1) * SEGMENT - TAG_BYTES - (HEADER_BYTES if segments == 1 else 0)
     if tail < 0 or (tail == 0 and segments > 1):
         raise StreamError("it is cut off")

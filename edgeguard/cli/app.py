@@ -17,7 +17,9 @@ from edgeguard import __version__
 from edgeguard.cli import (
     build,
     calibrate,
+    encrypt,
     explain,
+    floor,
     init,
     keys,
     link,
@@ -46,8 +48,10 @@ app = typer.Typer(
 )
 init.register(app)
 keys.register(app)
+encrypt.register(app)
 sign.register(app)
 verify.register(app)
+floor.register(app)
 build.register(app)
 calibrate.register(app)
 qualify.register(app)
