@@ -32,6 +32,6 @@ def open_device(option: Path | None) -> tuple[Device, Generations | None]:
     state = state_folder(option)
     if state is None:
         return Device.here(), None
-    from edgeguard.device import open_floor
+    from edgeguard.device.floors import open_floor
 
     return Device.here(open_floor(state)), Generations(state)
