@@ -26,6 +26,8 @@ from edgeguard.cli import (
     log,
     policy,
     probe,
+    publish,
+    pull,
     qualify,
     rollback,
     run,
@@ -53,6 +55,8 @@ sign.register(app)
 verify.register(app)
 floor.register(app)
 build.register(app)
+publish.register(app)
+pull.register(app)
 calibrate.register(app)
 qualify.register(app)
 policy.register(app)

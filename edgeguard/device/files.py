@@ -116,6 +116,18 @@ def replace(folder: Folder, name: str, data: bytes) -> None:
         raise _refused(error, place) from None
 
 
+def settle(folder: Folder) -> None:
+    """Wait until the disk has the folder's names as they are now.
+
+    Raises:
+        AdmissionError: `unreadable`, it says that it has not.
+    """
+    try:
+        os.fsync(folder.descriptor)
+    except OSError as error:
+        raise _refused(error, folder.path) from None
+
+
 def _write(folder: Folder, name: str, data: bytes) -> None:
     file = os.open(name, _WRITE, 0o600, dir_fd=folder.descriptor)
     try:

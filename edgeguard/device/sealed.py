@@ -17,7 +17,8 @@ from edgeguard.errors import AdmissionError, UsageError
 FORMAT = 1
 MAX_SEALED_BYTES = 8 * 1024
 _FILE = re.compile(
-    rb'\{"edgeguard_sealed":1,"pcrs":"([a-z0-9:,]*)","public":"([A-Za-z0-9+/=]+)","private":"([A-Za-z0-9+/=]+)"\}\n'
+    rb'\{"edgeguard_sealed":1,"parent":"(owner|0x81000001)","pcrs":"([a-z0-9:,]*)",'
+    rb'"public":"([A-Za-z0-9+/=]+)","private":"([A-Za-z0-9+/=]+)"\}\n'
 )
 _ADVICE = "put the file back that was sealed on this machine"
 
@@ -56,6 +57,7 @@ def encode(sealed: Sealed) -> bytes:
     """Return the file's bytes."""
     values = {
         "edgeguard_sealed": FORMAT,
+        "parent": sealed.parent,
         "pcrs": sealed.pcrs,
         "public": base64.b64encode(sealed.public).decode(),
         "private": base64.b64encode(sealed.private).decode(),
@@ -72,7 +74,8 @@ def decode(data: bytes, path: str) -> Sealed:
     match = _FILE.fullmatch(data)
     try:
         if match is not None:
-            sealed = Sealed(base64.b64decode(match[2]), base64.b64decode(match[3]), match[1].decode())
+            blobs = base64.b64decode(match[3]), base64.b64decode(match[4])
+            sealed = Sealed(*blobs, pcrs=match[2].decode(), parent=match[1].decode())
             if encode(sealed) == data:
                 return sealed
     except ValueError:

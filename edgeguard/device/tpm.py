@@ -27,6 +27,8 @@ OWNER = "EDGEGUARD_TPM_OWNER"
 """A file with the password of the TPM's owner, where it has one."""
 MAX_SECRET_BYTES = 128
 """What every TPM 2.0 can seal at once."""
+SRK = "0x81000001"
+"""Where the storage key of a provisioned TPM lies (TCG): it needs no password of the owner's."""
 OWNER_INDICES = (0x01800000, 0x01BFFFFF)
 """First and last handle that an owner's NV index may have."""
 
@@ -52,6 +54,8 @@ class Sealed:
     private: bytes
     pcrs: str = ""
     """The state of the boot that it is bound to, such as `sha256:0,2,7`; empty: to none."""
+    parent: str = "owner"
+    """The storage key above it: `owner`, made anew each time, or the one that lies at `0x81000001`."""
 
 
 class Tpm(Protocol):
@@ -101,6 +105,11 @@ class Tpm2Tools:
 
     def counter_create(self, index: int, auth: bytes) -> int:
         """See `Tpm`."""
+        if self._name_of(index) is not None:
+            raise UsageError(
+                f"the TPM holds something under {_handle(index)} already: choose another index; or, if it counted for "
+                f"a floor that is to be forgotten, remove it with `tpm2_nvundefine -C o {_handle(index)}`"
+            )
         attributes = "nt=counter|authwrite|authread|no_da"
         define = ["-C", "o", *self._owner, "-s", str(_COUNTER_BYTES), "-g", "sha256", "-a", attributes]
         self._run("nvdefine", _handle(index), *define, "-p", "file:-", given=_password(auth))
@@ -112,8 +121,11 @@ class Tpm2Tools:
 
     def counter_read(self, index: int, auth: bytes) -> int | None:
         """See `Tpm`."""
-        if not self._is_ours(index):
+        name = self._name_of(index)
+        if name is None:
             return None
+        if name not in (_name(index, _DEFINED), _name(index, _DEFINED | _WRITTEN)):
+            raise UsageError(f"the TPM holds something else under {_handle(index)} than edgeguard's counter")
         where = ["-C", _handle(index), "-P", "file:-", "-s", str(_COUNTER_BYTES)]
         value = self._run("nvread", _handle(index), *where, given=_password(auth))
         if len(value) != _COUNTER_BYTES:
@@ -128,7 +140,8 @@ class Tpm2Tools:
         """See `Tpm`."""
         if not 1 <= len(secret) <= MAX_SECRET_BYTES:
             raise UsageError(f"a TPM seals 1 to {MAX_SECRET_BYTES} bytes at once, not {len(secret)}")
-        with self._objects() as (folder, parent):
+        storage = "owner" if self._try("readpublic", "-Q", "-c", SRK).returncode else SRK
+        with self._objects(storage) as (folder, parent):
             public, private = folder / "public", folder / "private"
             bound = ["-a", "fixedtpm|fixedparent|noda|userwithauth"]
             if pcrs:
@@ -138,11 +151,11 @@ class Tpm2Tools:
                 bound = ["-a", "fixedtpm|fixedparent|noda|adminwithpolicy", "-L", str(folder / "policy")]
             files = ["-u", str(public), "-r", str(private)]
             self._run("create", "-Q", "-C", parent, "-i", "-", *files, *bound, given=secret)
-            return Sealed(public.read_bytes(), private.read_bytes(), pcrs)
+            return Sealed(public.read_bytes(), private.read_bytes(), pcrs, storage)
 
     def unseal(self, sealed: Sealed) -> bytes:
         """See `Tpm`."""
-        with self._objects() as (folder, parent):
+        with self._objects(sealed.parent) as (folder, parent):
             public, private, loaded = folder / "public", folder / "private", str(folder / "loaded")
             public.write_bytes(sealed.public)
             private.write_bytes(sealed.private)
@@ -152,14 +165,15 @@ class Tpm2Tools:
             return self._run("unseal", "-c", loaded, *unlock)
 
     @contextmanager
-    def _objects(self) -> Iterator[tuple[Path, str]]:
-        """A folder for this operation, and in it the context of the storage key; what the TPM holds for it is freed."""
+    def _objects(self, storage: str) -> Iterator[tuple[Path, str]]:
+        """A folder for this operation, and the storage key as the tools name it; what the TPM holds for it is freed."""
         with tempfile.TemporaryDirectory(prefix="edgeguard-tpm-") as folder:
-            parent = f"{folder}/parent"
+            context = f"{folder}/parent"
             try:
-                self._run("createprimary", "-Q", "-C", "o", *self._owner, "-G", "ecc256", "-c", parent)
-                self._flush()
-                yield Path(folder), parent
+                if storage == "owner":
+                    self._run("createprimary", "-Q", "-C", "o", *self._owner, "-G", "ecc256", "-c", context)
+                    self._flush()
+                yield Path(folder), context if storage == "owner" else SRK
             finally:
                 self._flush()
 
@@ -168,20 +182,16 @@ class Tpm2Tools:
         self._run("flushcontext", "-t")
         self._run("flushcontext", "-l")
 
-    def _is_ours(self, index: int) -> bool:
-        """Whether there is a counter; its name, which the TPM computes, must be that of a counter as we define them."""
+    def _name_of(self, index: int) -> str | None:
+        """The name of what lies there, which the TPM computes of all that defines it; None: nothing does."""
         done = self._try("nvreadpublic", _handle(index))
         said = done.stderr.decode(errors="replace")
         if any(code in said for code in _NO_SUCH_HANDLE):  # some releases of the tool then crash besides
-            return False
+            return None
         if done.returncode:
             raise self._failed("nvreadpublic", said)
         name = _NAME.search(done.stdout.decode(errors="replace"))
-        if name is None or name[1] not in (_name(index, _DEFINED), _name(index, _DEFINED | _WRITTEN)):
-            raise UsageError(
-                f"the TPM holds something else under {_handle(index)} than edgeguard's counter: choose another index"
-            )
-        return True
+        return name[1] if name else ""
 
     def _run(self, verb: str, *arguments: str, given: bytes = b"") -> bytes:
         done = self._try(verb, *arguments, given=given)
