@@ -1,14 +1,21 @@
-"""`edgeguard verify`: would a device that trusts these keys admit this bundle or file? Runs nothing."""
+"""`edgeguard verify`: would a device that trusts these signers admit this bundle or file? Runs nothing."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
-from edgeguard.errors import UsageError
+from edgeguard.cli import stated
+from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.trusting import Named, trust_of
+
+if TYPE_CHECKING:
+    from edgeguard.admission import AdmittedFile, AdmittedModel, Trust
+    from edgeguard.cli.terms import Held
 
 
 def register(app: typer.Typer) -> None:
@@ -18,44 +25,104 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     path: Annotated[Path, typer.Argument(help="Bundle folder, policy or calibration.")],
+    *,
     trust: Annotated[
         list[Path] | None,
         typer.Option(
             "--trust", "--key", metavar="KEY", help="Trusted public key; may be repeated. Or EDGEGUARD_TRUST."
         ),
     ] = None,
+    ca: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ca", metavar="ROOT.pem", help="Trusted root certificate of signers; may be repeated."
+        ),
+    ] = None,
+    identity: Annotated[
+        str, typer.Option("--identity", metavar="WHO", help="For whom the signer's certificate must be.")
+    ] = "",
+    keyless: Annotated[
+        Path | None,
+        typer.Option("--keyless", metavar="ROOT.json", help="Sigstore's trusted root, for keyless signers."),
+    ] = None,
+    issuer: Annotated[
+        str, typer.Option("--issuer", metavar="URL", help="Who vouched for a keyless signer's identity.")
+    ] = "",
+    post_quantum: Annotated[
+        Path | None,
+        typer.Option("--post-quantum", metavar="KEY", help="ML-DSA-65 public key that must sign besides."),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="POLICY",
+            help="Hold it to this policy, which the options above vouch for: its signers, demands and limits.",
+        ),
+    ] = None,
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role", metavar="ROLE", help="Place it is for: `primary`, a model of the policy, `calibration`."
+        ),
+    ] = "",
     security_version: Annotated[
-        int, typer.Option("--security-version", min=0, help="Refuse a bundle below this floor.")
+        int, typer.Option("--security-version", min=0, help="Refuse a bundle below this version.")
     ] = 0,
+    decrypt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--decrypt", metavar="KEY", help="Content key of an encrypted bundle: a file, tpm: or pkcs11:."
+        ),
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check signature, digests and manifest exactly as the guard does at start."""
-    keys = trusted_keys(trust or [])
-    if not keys:
-        message = "no key to verify with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`"
-        raise UsageError(message)
-    from edgeguard.admission import Demands, admit_bundle, admit_file
-
-    found: dict[str, object] = {"path": str(path), "admitted": True}
-    if path.is_dir():
-        model = admit_bundle(path, keys, Demands(security_version=security_version))
-        manifest = model.manifest
-        found |= {
-            "digest": model.digest,
-            "signer": model.signer,
-            "name": manifest.name,
-            "version": manifest.version,
-            "security_version": manifest.security_version,
-            "role": manifest.role,
-        }
-        what = f"{manifest.name} {manifest.version} ({manifest.role})"
-    else:
-        file = admit_file(path, keys)
-        found |= {"digest": file.digest, "signer": file.signer}
-        what = "file"
+    named = Named(trust or (), ca or (), identity, keyless, issuer, post_quantum)
+    held = _held(trust_of(named), policy, role, security_version, decrypt or [])
+    admitted = held.admit(path)
     if output is Format.JSON:
-        print_json(found)
-        return
-    typer.echo(f"{path}: admitted: {what}")
-    typer.echo(f"digest {found['digest']}")
-    typer.echo(f"signer {found['signer']}")
+        print_json(_values(path, admitted))
+    else:
+        typer.echo("\n".join(_lines(path, admitted)))
+
+
+def _held(trust: Trust, policy: Path | None, role: str, version: int, decrypt: list[str]) -> Held:
+    from edgeguard.admission import Moment
+    from edgeguard.cli.terms import held_to_nothing, held_to_policy
+
+    now = Moment(time.time())
+    held = held_to_nothing(trust, role, now) if policy is None else held_to_policy(policy, trust, role, now)
+    terms = dataclasses.replace(
+        held.terms,
+        security_version=max(held.terms.security_version, version),
+        content_keys=(*held.terms.content_keys, *decrypt),
+    )
+    return dataclasses.replace(held, terms=terms)
+
+
+def _values(path: Path, admitted: AdmittedModel | AdmittedFile) -> dict[str, object]:
+    """What programs read: every key is always there."""
+    from edgeguard.admission import AdmittedModel
+
+    found: dict[str, object] = {
+        "path": str(path),
+        "admitted": True,
+        "kind": "bundle" if isinstance(admitted, AdmittedModel) else "file",
+        "digest": admitted.digest,
+        "signer": admitted.signer,
+        "identity": admitted.identity,
+    }
+    return found | (stated.values(admitted.manifest) if isinstance(admitted, AdmittedModel) else {})
+
+
+def _lines(path: Path, admitted: AdmittedModel | AdmittedFile) -> list[str]:
+    from edgeguard.admission import AdmittedModel
+
+    model = admitted.manifest if isinstance(admitted, AdmittedModel) else None
+    what = "file" if model is None else f"{model.name} {model.version} ({model.role})"
+    lines = [f"{path}: admitted: {what}", f"digest {admitted.digest}"]
+    lines.append(f"signer {admitted.signer or 'none: the policy pins the digest'}")
+    if admitted.identity:
+        lines.append(f"identity {admitted.identity}")
+    return lines + ([] if model is None else [f"{title} {text}" for title, text in stated.rows(model)])

@@ -1,0 +1,77 @@
+"""Whom a command believes: keys, authorities and identities by option, as one `Trust`. Decides nothing itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeguard.cli.output import TRUST
+from edgeguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.admission import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the options name. `identity`: for whom a certificate of `authorities` and `keyless` must be."""
+
+    keys: Sequence[Path] = ()
+    authorities: Sequence[Path] = ()
+    identity: str = ""
+    keyless: Path | None = None
+    issuer: str = ""
+    post_quantum: Path | None = None
+
+
+def trust_of(named: Named) -> Trust:
+    """Load what the options name, or the keys of `EDGEGUARD_TRUST` where they name nobody.
+
+    Raises:
+        UsageError: nobody is named, options do not go together, or a file cannot be read.
+        AdmissionError: a root certificate is not one that may issue.
+    """
+    _check(named)
+    from edgeguard.admission import load_public_keys
+    from edgeguard.admission.authorities import load_authority, load_trusted_root
+    from edgeguard.admission.post_quantum import load_post_quantum
+    from edgeguard.admission.trust import Grant, Trust, TrustedAuthority, TrustedIdentity, TrustedKey
+
+    second = None if named.post_quantum is None else load_post_quantum(named.post_quantum)
+    grant = Grant(post_quantum=second)
+    keys = list(named.keys)
+    if not keys and not named.authorities and named.keyless is None:
+        keys = [Path(place) for place in os.environ.get(TRUST, "").split(":") if place]
+    trust = Trust(
+        keys=tuple(TrustedKey(key, grant) for key in load_public_keys(keys)),
+        authorities=tuple(
+            TrustedAuthority(load_authority(place), named.identity, grant) for place in named.authorities
+        ),
+        identities=()
+        if named.keyless is None
+        else (TrustedIdentity(load_trusted_root(named.keyless), named.identity, named.issuer, grant),),
+        post_quantum=second is not None,
+    )
+    if not trust:
+        raise UsageError(
+            "no key to verify with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`; or an authority with "
+            "`--ca ROOT.pem`"
+        )
+    return trust
+
+
+def _check(named: Named) -> None:
+    """Refuse options that do not go together: one that does nothing would seem to protect."""
+    if named.identity and not named.authorities and named.keyless is None:
+        raise UsageError(
+            "`--identity` is held against a certificate: name its root with `--ca` or `--keyless`"
+        )
+    if named.issuer and named.keyless is None:
+        raise UsageError("`--issuer` goes with `--keyless`: name the trusted root, or leave it out")
+    if named.keyless is not None and not (named.identity and named.issuer):
+        raise UsageError(
+            "`--keyless` needs `--identity` and `--issuer`: anybody can sign without a key, so say who may"
+        )
