@@ -53,6 +53,16 @@ def check_one_pem(data: bytes, where: str, kind: str) -> None:
         )
 
 
+def check_free(path: str | Path) -> None:
+    """Refuse a place where something is already, before a long or lasting step.
+
+    Raises:
+        UsageError: there is something of that name.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"`{path}` exists already and is not overwritten: choose another name")
+
+
 def create(path: str | Path, data: bytes, *, private: bool) -> None:
     """Make a key file: mode 0600 or 0644, under its name only when it is whole and on the disk.
 

@@ -7,7 +7,6 @@ No certificate is read here, and no signature format is known here.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgeguard.admission.keyfiles import check_one_pem, create, read_private, read_public
+from edgeguard.admission.keyfiles import check_free, check_one_pem, create, read_private, read_public
 from edgeguard.admission.reasons import refusal, shown
 from edgeguard.errors import UsageError
 
@@ -77,6 +76,13 @@ class PrivateKey:
     def sign(self, message: bytes) -> bytes:
         """Return the DER-coded ECDSA signature over `message` with the curve's own hash."""
         return self.key.sign(message, ec.ECDSA(_HASHES[self.key.curve.name]))
+
+
+def digest_of(key: PublicKey, message: bytes) -> bytes:
+    """Hash what a key is to sign, for a token that only signs digests."""
+    digest = hashes.Hash(_HASHES[key.key.curve.name])
+    digest.update(message)
+    return digest.finalize()
 
 
 def load_public_keys(paths: Sequence[str | Path]) -> tuple[PublicKey, ...]:
@@ -218,8 +224,7 @@ def create_pair(private_path: str | Path, public_path: str | Path, secret: bytes
     Raises:
         UsageError: a file of that name exists already, or a folder is missing.
     """
-    if os.path.lexists(public_path):
-        raise UsageError(f"`{public_path}` exists already and is not overwritten: choose another name")
+    check_free(public_path)
     create(private_path, secret, private=True)
     try:
         create(public_path, public, private=False)

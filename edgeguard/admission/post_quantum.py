@@ -43,7 +43,7 @@ class PostQuantumKey:
     @classmethod
     def of(cls, key: mldsa.MLDSA65PublicKey) -> PostQuantumKey:
         """Wrap a key."""
-        return cls(key, hashlib.sha256(_public_pem(key)).hexdigest())
+        return cls(key, hashlib.sha256(second_pem(key)).hexdigest())
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether `signature` (3309 bytes) over `message` was made with this key and no context."""
@@ -189,8 +189,9 @@ def generate_second() -> tuple[bytes, bytes]:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return secret, _public_pem(key.public_key())
+    return secret, second_pem(key.public_key())
 
 
-def _public_pem(key: mldsa.MLDSA65PublicKey) -> bytes:
+def second_pem(key: mldsa.MLDSA65PublicKey) -> bytes:
+    """Return the PEM text of a public key, as it is pinned: by its SHA-256."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

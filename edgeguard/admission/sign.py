@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from edgeguard.admission.bundle import (
     SECOND_FILE,
@@ -21,7 +22,7 @@ from edgeguard.admission.bundle import (
     verify_signature,
 )
 from edgeguard.admission.envelope import pre_authentication_encoding, seal
-from edgeguard.admission.keyfiles import replace
+from edgeguard.admission.keyfiles import read_public, replace
 from edgeguard.admission.keys import SigningKey, load_private_key, supported
 from edgeguard.admission.post_quantum import SUFFIX, SecondKey
 from edgeguard.admission.reasons import refusal
@@ -68,7 +69,7 @@ def sign_bundle(
     signer = _signer(key, pen)
     root = str(folder)
     place = Path(folder) / SIGNATURE_FILE
-    _check_second(place, pen)
+    check_renewable(place, pen)
     with open_folder(root) as descriptor:
         names = [name for name in list_files(descriptor, root) if name not in (SIGNATURE_FILE, SECOND_FILE)]
         contents = read_files(descriptor, root, names)
@@ -90,11 +91,25 @@ def sign_file(path: str | Path, key: SigningKey | str | Path, pen: Pen = Pen()) 
     if place.name.endswith((".sig", f".sig{SUFFIX}")):
         raise refusal("not-a-file", str(place), "this is a signature already: name the file that it is for")
     signature = place.with_name(f"{place.name}.sig")
-    _check_second(signature, pen)
+    check_renewable(signature, pen)
     with open_folder(str(place.parent)) as descriptor:
         content = read_file(descriptor, str(place.parent), place.name, MAX_FILE_BYTES)
     _write(signature, build_statement(place.name, {SINGLE_FILE: content.digest}), signer, pen)
     return signature
+
+
+def load_chain(path: str | Path) -> tuple[bytes, ...]:
+    """Read the certificates (PEM, the signer's own first) to sign with, as DER.
+
+    Raises:
+        UsageError: the file is missing, or holds something else.
+    """
+    data = read_public(path, "chain of certificates")
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise UsageError(f"`{path}` holds no certificates in PEM format: check the path") from None
+    return tuple(one.public_bytes(serialization.Encoding.DER) for one in found)
 
 
 def _signer(key: SigningKey | str | Path, pen: Pen) -> SigningKey:
@@ -115,8 +130,12 @@ def _certificate(der: bytes) -> x509.Certificate:
         raise UsageError("a certificate of the chain cannot be read: ask for a new one") from None
 
 
-def _check_second(place: Path, pen: Pen) -> None:
-    """A second signature that nobody renews would fit no more, and every device that asks for it would refuse."""
+def check_renewable(place: Path, pen: Pen) -> None:
+    """Refuse to renew a first signature alone: every device that asks for the second would refuse the two.
+
+    Raises:
+        UsageError: beside `place` lies a second signature, and `pen` has no second key.
+    """
     second = f"{place}{SUFFIX}"
     if pen.second is None and os.path.lexists(second):
         raise UsageError(

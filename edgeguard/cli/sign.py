@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from edgeguard.admission.sign import Pen
+
+SecondOption = Annotated[
+    str | None,
+    typer.Option("--second", metavar="KEY", help="ML-DSA-65 private key that signs besides; or tpm:PATH."),
+]
+DecryptOption = Annotated[
+    list[str] | None,
+    typer.Option("--decrypt", metavar="KEY", help="Content key of an encrypted bundle; may be repeated."),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option("--certificate", metavar="CHAIN.pem", help="Certificates for the key, its own first."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -15,10 +32,37 @@ def register(app: typer.Typer) -> None:
 
 def sign(
     path: Annotated[Path, typer.Argument(help="Bundle folder, policy or calibration.")],
-    key: Annotated[Path, typer.Option("--key", help="Private key, PEM, readable by its owner only.")],
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="KEY", help="Private key: a PEM file, pkcs11:... or tpm:PATH."),
+    ],
+    certificate: CertificateOption = None,
+    second: SecondOption = None,
+    decrypt: DecryptOption = None,
 ) -> None:
     """Sign a bundle folder (writes PATH/model.sig) or a file (writes PATH.sig)."""
     from edgeguard.admission import sign_bundle, sign_file
+    from edgeguard.admission.post_quantum import SUFFIX
+    from edgeguard.keystores import content_secrets, open_signing_key
 
-    signature = sign_bundle(path, key) if path.is_dir() else sign_file(path, key)
+    signer, with_what = open_signing_key(key), pen(certificate, second)
+    if path.is_dir():
+        signature = sign_bundle(path, signer, with_what, secrets=content_secrets(decrypt or ()))
+    else:
+        signature = sign_file(path, signer, with_what)
     typer.echo(f"{signature}: signed")
+    if second is not None:
+        typer.echo(f"{signature}{SUFFIX}: signed")
+
+
+def pen(certificate: Path | None, second: str | None) -> Pen:
+    """What these options sign with besides the key. Raises: UsageError when it cannot be read."""
+    from edgeguard.admission.sign import Pen, load_chain
+    from edgeguard.admission.trust import Moment
+    from edgeguard.keystores import open_second_key
+
+    return Pen(
+        chain=load_chain(certificate) if certificate is not None else (),
+        second=open_second_key(second) if second is not None else None,
+        now=Moment(time.time()),
+    )

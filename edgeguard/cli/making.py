@@ -1,0 +1,70 @@
+"""New keys on the disk: a pair to sign with, an ML-DSA-65 pair, or a content key; in a file or sealed by the TPM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeguard.admission.keyfiles import check_free, create
+from edgeguard.admission.keys import create_pair, generate, private_key
+from edgeguard.admission.post_quantum import SUFFIX, generate_second, second_key
+from edgeguard.keystores import tpm as tpm_store
+from edgeguard.keystores.secret import new_secret, secret_id
+
+_ABOUT = "the private key; keep it off the device and out of version control"
+_SEALED = "the private key, sealed; only this machine's TPM gives it back"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written. `about`: the private file, in words."""
+
+    private: Path
+    public: Path | None
+    about: str
+
+
+def signing_pair(name: Path, public: Path | None, *, curve: str, tpm: bool) -> Made:
+    """Make an EC pair. Raises: UsageError when a file is there already or cannot be made."""
+    place, public = _places(name, public, "", tpm=tpm)
+    secret, half = generate(curve)
+    if not tpm:
+        create_pair(place, public, secret, half)
+        return Made(place, public, _ABOUT)
+    check_free(public)
+    tpm_store.seal_signing_key(private_key(secret, str(place)), place)
+    create(public, half, private=False)
+    return Made(place, public, _SEALED)
+
+
+def second_pair(name: Path, public: Path | None, *, tpm: bool) -> Made:
+    """Make an ML-DSA-65 pair. Raises: UsageError as `signing_pair`."""
+    place, public = _places(name, public, SUFFIX, tpm=tpm)
+    secret, half = generate_second()
+    if not tpm:
+        create_pair(place, public, secret, half)
+        return Made(place, public, _ABOUT)
+    check_free(public)
+    tpm_store.seal_second_key(second_key(secret, str(place)), place)
+    create(public, half, private=False)
+    return Made(place, public, _SEALED)
+
+
+def content_key(name: Path, *, tpm: bool) -> Made:
+    """Make a content key. Raises: UsageError as `signing_pair`."""
+    place, _ = _places(name, None, "", tpm=tpm)
+    secret = new_secret()
+    if tpm:
+        tpm_store.seal_secret(secret, place)
+    else:
+        create(place, secret, private=True)
+    where = "sealed; only this machine's TPM gives it back" if tpm else "goes to every device that decrypts"
+    return Made(place, None, f"content key {secret_id(secret)}; {where}")
+
+
+def _places(name: Path, public: Path | None, kind: str, *, tpm: bool) -> tuple[Path, Path]:
+    """Where both halves go: `x` and `x.key` both mean `x.key` and `x.pub`."""
+    stem = name.with_suffix("") if name.suffix == ".key" else name
+    private = stem.with_name(f"{stem.name}{kind}.{'tpm' if tpm else 'key'}")
+    private.parent.mkdir(parents=True, exist_ok=True)
+    return private, public if public is not None else stem.with_name(f"{stem.name}{kind}.pub")
