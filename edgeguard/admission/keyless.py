@@ -40,6 +40,9 @@ def check_keyless(
         AdmissionError: `signature-unsupported`, `unknown-signer`, `signature-malformed`, `certificate-untrusted`,
             `certificate-unfit`, `signature-invalid` or `identity-mismatch`.
     """
+    material = wrapper.child("verificationMaterial")
+    material.only("certificate", "tlogEntries", optional=("timestampVerificationData",))
+    material.child("certificate").only("rawBytes")
     if not identities:
         raise refusal(
             "unknown-signer",

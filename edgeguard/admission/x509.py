@@ -120,8 +120,11 @@ def read_certificate(der: bytes, path: str) -> Certificate:
         not_before = loaded.not_valid_before_utc.timestamp()
         not_after = loaded.not_valid_after_utc.timestamp()
         curve = _curve_of_signature(loaded, der)
+        positive = loaded.serial_number > 0
     except Exception:  # noqa: BLE001 - the parser reads late and raises many things, none of them at a good certificate
         _malformed(path, "cannot be read")
+    if not positive:  # the parser only warns
+        _malformed(path, "has no positive serial number")
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _ALGORITHMS:
         _unfit(name, path, "has another kind of key than EC P-256, P-384 or P-521")
     if not curve:

@@ -6,8 +6,10 @@ Everything that a case does not change is right: the signature verifies, the nam
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
@@ -16,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edgeguard.admission.bundle import Vouched, verify_signature
 from edgeguard.admission.envelope import seal
-from edgeguard.admission.keys import CURVES, PrivateKey
+from edgeguard.admission.keys import CURVES, PrivateKey, PublicKey
 from edgeguard.admission.trust import Moment, Trust, TrustedAuthority
 from tests.hostile.bundles.builders import compact, good_statement
 
@@ -75,8 +78,8 @@ class Plan:
     """None: a new one."""
     key_id: bytes | None = None
     """What it says of its issuer's key; None: the truth."""
-    subject: x509.Name | None = field(default=None)
-    issuer: x509.Name | None = field(default=None)
+    subject: x509.Name | None = None
+    issuer: x509.Name | None = None
     """None: the truth."""
 
 
@@ -96,7 +99,9 @@ def made(plan: Plan, issuer: Party | None = None) -> Party:
     """Make a certificate as planned; without an issuer, it signs itself."""
     key = plan.key or ec.generate_private_key(CURVES[plan.curve])
     signer = issuer.key if issuer else key
-    subject = plan.subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, plan.name)])
+    subject = plan.subject
+    if subject is None:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, plan.name)])
     start = dt.datetime.fromtimestamp(NOW.at, dt.timezone.utc)
     builder = (
         x509.CertificateBuilder()
@@ -175,7 +180,7 @@ def case(
 ) -> Case:
     """Sign the good statement with the first of a chain. `sent`: what is sent as the chain instead."""
     ders = [party.der for party in chain] if sent is None else list(sent)
-    signature = seal(compact(good_statement()), signer or chain[0].signing, ders or [b""])
+    signature = seal(compact(good_statement()), signer or chain[0].signing, ders)
     trust = Trust(authorities=(TrustedAuthority(root.certificate, identity),), revoked=frozenset(revoked))
     return Case(signature, trust, now)
 
@@ -208,3 +213,44 @@ def _wrapped(tag: int, content: bytes) -> bytes:
 def rsa_key() -> Any:
     """Return a key of a kind that is not accepted."""
     return rsa.generate_private_key(65537, 2048)
+
+
+@functools.cache
+def usual() -> tuple[Party, Party, Party]:
+    """Return the same good parties every time."""
+    return good()
+
+
+@functools.cache
+def stranger() -> tuple[Party, Party, Party]:
+    """Return good parties of the same names, whom nobody trusts."""
+    return good()
+
+
+def admit(made_case: Case) -> Vouched:
+    """Let the device of a case verify its signature."""
+    return verify_signature(made_case.signature, made_case.trust, "model.sig", now=made_case.now)
+
+
+def hint(party: Party) -> str:
+    """Return the hex SHA-256 of its public key."""
+    return PublicKey.of(party.key.public_key()).hint
+
+
+def digest(party: Party) -> str:
+    """Return the hex SHA-256 of its certificate."""
+    return hashlib.sha256(party.der).hexdigest()
+
+
+def _tower(height: int) -> list[Party]:
+    """A chain with so many intermediate authorities, the root last."""
+    chain = [made(authority("root"))]
+    for level in range(height):
+        chain.insert(0, made(authority(f"level {level}"), chain[0]))
+    return [made(Plan(), chain[0]), *chain]
+
+
+def tall(height: int) -> Case:
+    """Sign under so many intermediate authorities; the root is left out."""
+    chain = _tower(height)
+    return case(*chain[:-1], root=chain[-1])

@@ -179,11 +179,11 @@ CASES: dict[str, tuple[str, Case]] = {
         wrapped(lambda w: w["verificationMaterial"]["publicKey"].update(rawBytes="AAAA")),
     ),
     "certificate chain": (
-        "signature-unsupported",
+        "certificate-untrusted",
         wrapped(lambda w: w.update(verificationMaterial={"x509CertificateChain": {"certificates": []}})),
     ),
     "certificate beside the key": (
-        "signature-unsupported",
+        "signature-malformed",
         wrapped(lambda w: w["verificationMaterial"].update(certificate={"rawBytes": "AAAA"})),
     ),
     "log entry": (

@@ -1,0 +1,125 @@
+"""Chains of certificates: whom they admit, for how long, and for whom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from cryptography import x509
+
+from edgeguard.admission.bundle import Vouched, verify_signature
+from edgeguard.admission.certificates import MAX_CERTIFICATES
+from edgeguard.admission.trust import Grant, Moment, Trust, TrustedAuthority, TrustedKey
+from edgeguard.errors import AdmissionError
+from tests.hostile.bundles.builders_pki import (
+    DAY,
+    NOW,
+    WHO,
+    Case,
+    Plan,
+    admit,
+    authority,
+    case,
+    made,
+    rsa_key,
+    stranger,
+    tall,
+    usual,
+)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 60, 61])
+def test_a_certificate_is_valid_from_its_first_to_its_last_second(seconds: int) -> None:
+    built = _lasting(0, 60 / DAY)
+    now = dataclasses.replace(built, now=Moment(NOW.at + seconds))
+    if 0 <= seconds <= 60:
+        assert admit(now).identity == WHO
+    else:
+        with pytest.raises(AdmissionError, match="certificate-"):
+            admit(now)
+
+
+def test_a_device_without_a_clock_takes_nothing_for_too_early() -> None:
+    built = _lasting(300, 365)
+    assert admit(dataclasses.replace(built, now=Moment(0.0, exact=False))).identity == WHO
+
+
+@pytest.mark.parametrize("height", [0, MAX_CERTIFICATES - 2, MAX_CERTIFICATES - 1])
+def test_a_chain_may_have_so_many_certificates_and_no_more(height: int) -> None:
+    """With the signer's: at most seven authorities are sent, the root may be left out."""
+    assert admit(tall(height)).identity == WHO
+
+
+class TestWhoCounts:
+    """Several authorities, and what each may sign."""
+
+    def _trust(self, *authorities: TrustedAuthority) -> Trust:
+        return Trust(authorities=authorities)
+
+    def _admit(self, *authorities: TrustedAuthority) -> Vouched:
+        built = case(*usual(), root=usual()[2])
+        return verify_signature(built.signature, self._trust(*authorities), "model.sig", now=NOW)
+
+    def test_the_first_authority_that_fits_says_what_may_be_signed(self) -> None:
+        trusted = usual()[2].certificate
+        other = TrustedAuthority(stranger()[2].certificate, WHO, Grant(frozenset({"policy"})))
+        mallory = TrustedAuthority(trusted, "mallory@example.org", Grant(frozenset({"policy"})))
+        fits = TrustedAuthority(trusted, WHO, Grant(frozenset({"primary"})))
+        late = TrustedAuthority(trusted, "", Grant(frozenset({"redundant"})))
+        assert self._admit(other, mallory, fits, late).grant.signs == {"primary"}
+        assert self._admit(late, fits).grant.signs == {"redundant"}
+
+    def test_an_authority_without_identity_admits_anybody_and_says_whom(self) -> None:
+        assert self._admit(TrustedAuthority(usual()[2].certificate)).identity == WHO
+
+    def test_an_unreadable_authority_does_not_stand_in_the_way_of_a_good_one(self) -> None:
+        bad = made(authority("root", key=rsa_key())).certificate
+        assert self._admit(TrustedAuthority(bad), TrustedAuthority(usual()[2].certificate)).identity == WHO
+
+    def test_of_several_refusals_the_first_is_told(self) -> None:
+        trusted = usual()[2].certificate
+        with pytest.raises(AdmissionError, match="identity-mismatch"):
+            self._admit(TrustedAuthority(trusted, "a"), TrustedAuthority(stranger()[2].certificate))
+
+    def test_a_root_that_another_one_issued_counts_when_it_is_trusted_itself(self) -> None:
+        signer, between, _ = usual()
+        built = case(signer, root=between)
+        assert admit(built).identity == WHO
+
+    def test_keys_and_authorities_do_not_stand_in_for_each_other(self) -> None:
+        signer, between, top = usual()
+        stranger_trusted = Trust(
+            keys=(TrustedKey(signer.signing.public()),),
+            authorities=(TrustedAuthority(stranger()[2].certificate),),
+        )
+        built = dataclasses.replace(case(signer, between, root=top), trust=stranger_trusted)
+        with pytest.raises(AdmissionError, match="certificate-untrusted"):
+            admit(built)
+
+    @pytest.mark.parametrize(
+        ("names", "identity"),
+        [
+            ([x509.UniformResourceIdentifier("spiffe://example.org/build")], "spiffe://example.org/build"),
+            ([x509.DNSName("build.example.org")], "build.example.org"),
+            ([x509.DNSName("x.example.org"), x509.RFC822Name(WHO)], WHO),
+            (None, "signer"),
+        ],
+    )
+    def test_an_identity_is_any_name_of_the_certificate(
+        self, names: Sequence[x509.GeneralName] | None, identity: str
+    ) -> None:
+        _, between, top = usual()
+        built = case(made(Plan(names=names), between), between, root=top, identity=identity)
+        assert admit(built).identity == identity
+
+    def test_without_any_name_there_is_no_identity(self) -> None:
+        _, between, top = usual()
+        signer = made(Plan(names=None, subject=x509.Name([])), between)
+        assert admit(case(signer, between, root=top, identity="")).identity == ""
+
+
+def _lasting(first: float, last: float) -> Case:
+    """Signed with a certificate that is valid from one day to the other."""
+    _, between, top = usual()
+    return case(made(Plan(days=(first, last)), between), between, root=top)
