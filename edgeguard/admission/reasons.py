@@ -68,6 +68,9 @@ Reason = Literal[
     "floor-missing",
     "floor-damaged",
     "floor-weak",
+    # the delivery
+    "below-threshold",
+    "metadata-invalid",
 ]
 
 
