@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from edgeguard.decision.table import RuleRow, Span
 from edgeguard.policy.units import span_text
 from edgeguard.program import ActuatorLimit, Microcontroller, Program, SignalSpec, WorkerSpec
+from edgeguard.terms import AdmissionTerms, SignerTerm
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -22,9 +24,17 @@ def describe(program: Program) -> dict[str, Json]:
         "ftti": program.ftti,
         "lockout_after": program.table.lockout_after,
         "models": [
-            {"role": m.role, "path": m.path, "backend": m.backend, "cpu_fallback": m.cpu_fallback}
+            {
+                "role": m.role,
+                "path": m.path,
+                "backend": m.backend,
+                "cpu_fallback": m.cpu_fallback,
+                "digest": m.digest or None,
+                "manifest": m.manifest or None,
+            }
             for m in program.models
         ],
+        "admission": _admission(program.admission),
         "switch": None if program.switch is None else program.switch.every,
         "workers": [_worker(spec) for spec in program.workers],
         "schedule": [
@@ -70,6 +80,34 @@ def _signal(spec: SignalSpec) -> dict[str, Json]:
         "max_age": spec.max_age,
         "on_fault": spec.on_fault.name.lower(),
         "line": spec.line,
+    }
+
+
+def _admission(terms: AdmissionTerms) -> dict[str, Json]:
+    asked, claims, limits = terms.assessment, terms.claims, terms.limits
+    return {
+        "signers": [_signer(signer) for signer in terms.signers],
+        "security_version": terms.security_version,
+        "assessment": None if asked is None else asdict(asked),
+        "claims": None if claims is None else asdict(claims),
+        "calibration_attested": terms.calibration_attested,
+        "post_quantum": terms.post_quantum,
+        "floor": terms.floor,
+        "clock": terms.clock,
+        "revoked": sorted(terms.revoked),
+        "limits": {**asdict(limits), "opset": list(limits.opset), "operators": list(limits.operators)},
+        "content_keys": list(terms.content_keys),
+    }
+
+
+def _signer(signer: SignerTerm) -> dict[str, Json]:
+    pins = {"key": signer.key, "authority": signer.authority, "keyless": signer.keyless}
+    return {
+        **{name: None if pin is None else asdict(pin) for name, pin in pins.items()},
+        "identity": signer.identity or None,
+        "issuer": signer.issuer or None,
+        "signs": list(signer.signs) or None,
+        "post_quantum": asdict(signer.post_quantum) if signer.post_quantum else None,
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from edgeguard.desk.codes import FINDINGS
+from edgeguard.desk.schema.wording import KEYS
 from edgeguard.policy import parse, parse_calibration
 from edgeguard.policy.codes import CODES
 from edgeguard.policy.running import Model, Pace, Qualification, Realtime, Worker
@@ -22,6 +24,18 @@ from edgeguard.policy.schema import (
     SignalDeclaration,
 )
 from edgeguard.policy.sources import MODEL_SIGNALS, OTHER_SIGNALS
+from edgeguard.policy.vouching import (
+    Admission,
+    Assessment,
+    Claims,
+    GraphLimits,
+    Required,
+    Revocation,
+    SecondKey,
+    Signable,
+    Signer,
+)
+from edgeguard.terms import Limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text()
 
@@ -38,21 +52,20 @@ def test_example_policy_of_the_page_is_valid() -> None:
 
 
 def test_examples_of_the_sections_make_one_policy() -> None:
-    titles = ("Models", "Isolation", "Schedule", "Qualification", "Real time")
+    titles = ("Models", "Admission", "Isolation", "Schedule", "Qualification", "Real time")
     parts = [re.search(r"```yaml\n(.*?)```", section(title), re.DOTALL) for title in titles]
     text = "edgeguard: 1\npolicy: {name: parts, version: 1}\n" + "".join(part[1] for part in parts if part)
-    text += f"""
-admission: {{signers: [{{key: k.pub, sha256: "{"ab" * 32}"}}]}}
+    text += """
 signals:
-  certainty:    {{of: primary, range: [0, 1], max_age: 150ms}}
-  disagreement: {{of: [primary, redundant], range: [0, 1], max_age: 250ms}}
-  squeezing:    {{of: primary, range: [0, 1], max_age: 250ms}}
-  doubt3:       {{of: [primary, third], measure: disagreement, range: [0, 1], max_age: 250ms}}
-envelope: {{brake: {{min: 0, max: 1, safe: 1}}}}
+  certainty:    {of: primary, range: [0, 1], max_age: 150ms}
+  disagreement: {of: [primary, redundant], range: [0, 1], max_age: 250ms}
+  squeezing:    {of: primary, range: [0, 1], max_age: 250ms}
+  doubt3:       {of: [primary, third], measure: disagreement, range: [0, 1], max_age: 250ms}
+envelope: {brake: {min: 0, max: 1, safe: 1}}
 """
     policy = parse(text.encode(), file="page.yaml").policy
     assert {name for name in Policy.model_fields if name in policy.model_fields_set} >= {
-        "models", "filter", "isolation", "schedule", "qualification", "realtime",
+        "models", "filter", "admission", "isolation", "schedule", "qualification", "realtime",
     }  # fmt: skip
 
 
@@ -61,6 +74,34 @@ def test_every_key_of_workers_schedules_and_models_is_on_the_page() -> None:
     for model, title in (*models, (Qualification, "Qualification")):
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}`" in section(title), name
+
+
+def test_every_key_of_admission_is_on_the_page_and_stands_in_its_example() -> None:
+    text = section("Admission")
+    example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    for model in (Admission, Signer, SecondKey, Required, Assessment, Claims, Revocation, GraphLimits):
+        for name in model.model_fields:
+            assert f"`{name}`" in text, name
+    for name in (*Admission.model_fields, *Signer.model_fields, *Required.model_fields):
+        assert name in {"clock", "post_quantum"} or f"{name}:" in example[1], name
+    for role in get_args(Signable):
+        assert f"`{role}`" in text
+
+
+def test_limits_of_the_page_are_those_that_count() -> None:
+    usual, text = Limits(), section("Admission")
+    for name, said in (
+        ("nodes", str(usual.nodes)),
+        ("tensors", str(usual.tensors)),
+        ("memory", "1 GiB"),
+        ("opset", f"`{list(usual.opset)}`"),
+    ):
+        assert re.search(rf"^\| `{name}` \|.*\| {re.escape(said)} \|$", text, re.MULTILINE), name
+    assert (usual.memory, usual.operators) == (2**30, ())
+    assert f"Left out: {usual.nodes}." in KEYS["GraphLimits.nodes"]
+    assert f"Left out: {usual.tensors}." in KEYS["GraphLimits.tensors"]
+    assert f"Left out: {list(usual.opset)}." in KEYS["GraphLimits.opset"]
 
 
 def test_example_of_the_microcontroller_is_valid_and_every_key_of_its_is_on_the_page() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from edgeguard.desk.page import facts, microcontroller, promises, running
+from edgeguard.desk.page import facts, microcontroller, promises, running, trust
 from edgeguard.desk.page.diagram import mermaid
 from edgeguard.desk.page.facts import Cell, Code, Sheet
 from edgeguard.policy import DraftPolicy
@@ -48,6 +48,7 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
         facts.signals(program),
         promises.names(draft),
         facts.thresholds(program),
+        *trust.sheets(draft),
         *running.sheets(draft),
         promises.timing(draft),
         promises.invariants(draft),

@@ -11,7 +11,7 @@ from edgeguard.policy.channels import lines
 from edgeguard.policy.looks import FILTER, homes
 from edgeguard.policy.pace import oldest
 from edgeguard.policy.units import duration_text, frames_text, memory_text
-from edgeguard.program import Program, Realtime, WorkerSpec
+from edgeguard.program import ModelRef, Program, Realtime, WorkerSpec
 
 
 def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
@@ -31,24 +31,30 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
 def models(program: Program) -> Sheet:
     """Every bundle."""
     turns = program.switch
-    about = "Only admitted bundles run: signed by a key that the policy pins."
+    about = "Only admitted bundles run: signed by somebody whom the policy trusts, or pinned by their digest."
     if turns is not None:
         seed = "a seed drawn at the start" if turns.seed is None else f"the seed {turns.seed}"
         about += f" The primary and its alternates take turns every {frames_text(turns.every)}, by {seed}."
+    columns: tuple[str, ...] = ("model", "bundle", "backend", "parts left to the CPU")
+    if any(ref.digest for ref in program.models):
+        columns += ("pinned by its digest", "manifest")
     return Sheet(
         "models",
         "Models",
         about,
-        ("model", "bundle", "backend", "parts left to the CPU"),
-        tuple(
-            (
-                Code(ref.role),
-                Code(ref.path.rpartition("/")[2]),
-                ref.backend,
-                "allowed" if ref.cpu_fallback else "",
-            )
-            for ref in program.models
-        ),
+        columns,
+        tuple(_model(ref)[: len(columns)] for ref in program.models),
+    )
+
+
+def _model(ref: ModelRef) -> tuple[Cell, ...]:
+    return (
+        Code(ref.role),
+        Code(ref.path.rpartition("/")[2]),
+        ref.backend,
+        "allowed" if ref.cpu_fallback else "",
+        Code(ref.digest) if ref.digest else "",
+        Code(ref.manifest.rpartition("/")[2]) if ref.manifest else "",
     )
 
 
