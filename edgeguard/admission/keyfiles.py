@@ -81,13 +81,22 @@ def create(path: str | Path, data: bytes, *, private: bool) -> None:
             os.fchmod(file.fileno(), 0o600 if private else 0o644)
             os.fsync(file.fileno())
         os.link(temporary, place, follow_symlinks=False)  # unlike a renaming, this never replaces anything
-        sync_folder(place.parent)
+        _last(place)
     except FileExistsError:
         raise UsageError(f"`{place}` exists already and is not overwritten: choose another name") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot create `{place}`: {why(error)}; check the folder and the disk") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _last(place: Path) -> None:
+    """Make a new name last; else take it away again: what is reported as not made is not there."""
+    try:
+        sync_folder(place.parent)
+    except OSError:
+        place.unlink()
+        raise
 
 
 def replace(path: str | Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -141,11 +150,13 @@ def _read(path: Path, kind: str, flags: int, *, private: bool = False) -> bytes:
             ) from None
         raise UsageError(f"cannot read the {kind} `{path}`: {why(error)}; check the path") from None
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            _check_status(os.fstat(file.fileno()), path, kind, private=private)
+        _check_status(os.fstat(descriptor), path, kind, private=private)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read the {kind} `{path}`: {why(error)}; check the path") from None
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_KEY_BYTES:
         raise UsageError(f"`{path}` is too large to be a {kind}: check the path")
     return data
