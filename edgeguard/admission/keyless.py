@@ -135,7 +135,10 @@ def _verified(sigstore: Any, bundle: Any, root: Any, path: str) -> bytes:  # noq
             "the log proves: have it signed under that root, or trust another root",
         ) from None
     except sigstore.Error as error:
-        raise refusal("signature-invalid", path, f"{shown(str(error), longest=160)}: {_RESIGN}") from None
+        said = shown(str(error).partition(": expected")[0], longest=120)
+        raise refusal(
+            "signature-invalid", path, f"it does not verify (Sigstore: `{said}`): {_RESIGN}"
+        ) from None
     except Exception:  # noqa: BLE001 - see `_read`
         raise refusal("signature-invalid", path, f"it cannot be verified: {_RESIGN}") from None
     return payload
