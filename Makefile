@@ -16,7 +16,7 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
 .PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy bench-link jitter injections soak faster \
-    differential fuzz-policy mutation models sign lock clean compiler firmware-tools trust-tools coverage-firmware firmware-size misra \
+    differential fuzz-policy fuzz-admission bench-admission mutation models sign lock clean compiler firmware-tools trust-tools coverage-firmware firmware-size misra \
     prove-firmware fuzz-firmware mutate-firmware compare-machines flip-bits line-faults mcu-faults vectors
 
 help:  ## this list
@@ -82,6 +82,12 @@ differential: $(VENV)/.installed-dev  ## the policy engine against Google's CEL,
 
 fuzz-policy: $(VENV)/.installed-dev  ## hostile policies for SECONDS (600), seeded
 	@tools/fuzz-policy --seconds $(or $(SECONDS),600) $(ARGS)
+
+fuzz-admission: $(VENV)/.installed-dev  ## hostile bundles, certificates and models for SECONDS (1800), seeded
+	@tools/fuzz-admission --seconds $(or $(SECONDS),1800) $(ARGS)
+
+bench-admission: $(VENV)/.installed-dev  ## admission of large bundles beside SHA-256 alone and the reference verifier
+	@$(PY) -m bench.admission $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and see a test fail each time
 	@$(RUN)/mutmut run --max-children $(JOBS) $(ARGS)
