@@ -14,6 +14,9 @@ _MAX_TAG_BYTES = 5
 _MAX_VARINT_BYTES = 10
 _MIN_TAG = 1 << 3
 _MAX_TAG = (1 << 32) - 1
+_CONTINUES = 0x80
+_CONTINUED = bytes(range(_CONTINUES, 256))
+_PIECE = 1 << 20
 
 
 class WireError(Exception):
@@ -48,6 +51,30 @@ def read_fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, i
             raise WireError(f"a field near byte {position} is longer than its message")
         yield number, wire, position, position + size
         position += size
+
+
+def read_varints(data: bytes, start: int, end: int) -> Iterator[int]:
+    """Yield the numbers of a packed list.
+
+    Raises:
+        WireError: the last one does not end.
+    """
+    position = start
+    while position < end:
+        value, position = _varint(data, position, end, _MAX_VARINT_BYTES)
+        yield value
+
+
+def count_varints(data: bytes, start: int, end: int) -> int:
+    """How many numbers a packed list holds, however long, without a copy of it.
+
+    Raises:
+        WireError: the last one does not end.
+    """
+    if end > start and data[end - 1] >= _CONTINUES:
+        raise WireError(f"a number near byte {end} does not end")
+    pieces = (data[at : min(at + _PIECE, end)] for at in range(start, end, _PIECE))
+    return sum(len(piece.translate(None, _CONTINUED)) for piece in pieces)
 
 
 def _varint(data: bytes, position: int, end: int, longest: int) -> tuple[int, int]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from edgeguard.admission import admit_bundle, sign_bundle
-from edgeguard.admission.inspection import MAX_DEPTH, inspect_onnx
+from edgeguard.admission.graph.wire import MAX_DEPTH
+from edgeguard.admission.inspection import inspect_onnx
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, good_model, write_files
 
@@ -88,6 +93,22 @@ def _only(**fields: Any) -> TensorProto:
     else:
         tensor.external_data.add(key="location", value="weights.bin")
     return tensor
+
+
+def archive(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    """Return a zip archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return file.getvalue()
+
+
+def array(values: Any) -> bytes:
+    """Return a NumPy file."""
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=True)
+    return file.getvalue()
 
 
 PLAIN = helper.make_tensor("plain", TensorProto.FLOAT, [1], [1.0])
@@ -166,7 +187,6 @@ EXTERNAL: dict[str, Build] = {
 INVALID: dict[str, Build] = {
     "empty": lambda: b"",
     "text": lambda: b"not a model at all",
-    "pickle": lambda: pickle.dumps({"weights": [1.0] * 100}),
     "zip, as PyTorch saves": lambda: b"PK\x03\x04" + bytes(60),
     "no graph": lambda: onnx.ModelProto(ir_version=8).SerializeToString(),
     "functions but no graph": lambda: onnx.ModelProto(
@@ -190,6 +210,24 @@ INVALID: dict[str, Build] = {
     "onnxruntime's own format and ONNX at once": _ort_format,
 }
 
+PICKLES: dict[str, Build] = {
+    **{f"protocol {n}": partial(pickle.dumps, {"weights": [1.0] * 100}, n) for n in range(6)},
+    "that calls": lambda: b"cos\nsystem\n(S'true'\ntR.",
+    "that calls, and has something behind it": lambda: b"cos\nsystem\n(S'true'\ntR." + bytes(100),
+    "as PyTorch saves": lambda: archive({"archive/data.pkl": b"", "archive/data/0": bytes(16)}),
+    "in an archive, under another name": lambda: archive({"weights": pickle.dumps({"a": 1})}),
+    "in an archive, compressed": lambda: archive({"weights": pickle.dumps({"a": 1})}, zipfile.ZIP_DEFLATED),
+    "in an archive behind a good model": lambda: good_model() + archive({"data.pkl": b""}),
+    "array of objects": lambda: array(np.array([{}], dtype=object)),
+    "array of objects in an archive": lambda: archive({"weights.npy": array(np.array([{}], dtype=object))}),
+}
+
+CODE: dict[str, Build] = {
+    "ELF": lambda: b"\x7fELF\x02\x01\x01" + bytes(100),
+    "PE": lambda: b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(50),
+    "Mach-O": lambda: bytes.fromhex("cffaedfe") + bytes(100),
+}
+
 ENGINES: dict[str, Build] = {
     "in the graph": changed(
         lambda m: m.graph.node.append(helper.make_node("EPContext", [], ["o"], domain="com.microsoft"))
@@ -206,6 +244,8 @@ ENGINES: dict[str, Build] = {
 CASES = {
     **{f"external data: {name}": ("external-data", build) for name, build in EXTERNAL.items()},
     **{f"not ONNX: {name}": ("model-invalid", build) for name, build in INVALID.items()},
+    **{f"pickle: {name}": ("pickle", build) for name, build in PICKLES.items()},
+    **{f"machine code: {name}": ("custom-operator", build) for name, build in CODE.items()},
     **{f"engine: {name}": ("engine-context", build) for name, build in ENGINES.items()},
 }
 
@@ -220,8 +260,11 @@ def test_hostile_model_is_refused_although_it_is_signed(
     refused(lambda: admit_bundle(folder, forge.signers), reason, "model.onnx")
 
 
-def test_nesting_up_to_the_limit_is_not_refused() -> None:
-    inspect_onnx(_deep(MAX_DEPTH - 1), "model.onnx")
+def test_nesting_is_refused_from_the_limit_on() -> None:
+    with pytest.raises(AdmissionError, match="does not hold what"):  # it got to the innermost
+        inspect_onnx(_deep(MAX_DEPTH - 1), "model.onnx")
+    with pytest.raises(AdmissionError, match="nested deeper than 100"):
+        inspect_onnx(_deep(MAX_DEPTH), "model.onnx")
 
 
 def test_hostile_models_are_not_signed_either(folder: Path, forge: Forge, refused: Refused) -> None:
@@ -234,8 +277,12 @@ def test_subgraphs_functions_and_sparse_tensors_are_not_refused_for_themselves(
 ) -> None:
     model = onnx.load_from_string(good_model())
     model.graph.sparse_initializer.append(sparse(PLAIN, INDICES))
-    model.graph.node.append(helper.make_node("If", ["c"], ["o"], then_branch=graph(node(value=PLAIN))))
+    model.graph.initializer.append(helper.make_tensor("truth", TensorProto.BOOL, [], [True]))
+    branch = helper.make_graph([node(value=PLAIN)], "b", [], [helper.make_empty_tensor_value_info("c")])
+    model.graph.node.append(helper.make_node("If", ["truth"], ["o"], then_branch=branch, else_branch=branch))
     _function(node(value=PLAIN))(model)
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    model.graph.node.append(helper.make_node("F", [], ["f"], domain="local"))
     model.graph.initializer[0].data_location = TensorProto.DEFAULT
     files = {**good_files(), "model.onnx": bytes(model.SerializeToString())}
     folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
@@ -264,6 +311,53 @@ def test_onnxruntime_does_take_its_own_format_for_onnx(monkeypatch: pytest.Monke
 def test_a_model_of_very_many_fields_is_refused_soon(
     forge: Forge, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeguard.admission.inspection.MAX_FIELDS", 20)
+    monkeypatch.setattr("edgeguard.admission.graph.wire.MAX_FIELDS", 20)
     with pytest.raises(AdmissionError, match="more than 20 fields"):
         admit_bundle(folder, forge.signers)
+
+
+BAD_NAMES = {
+    **{
+        f"weights{suffix}": "pickle"
+        for suffix in (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".PT")
+    },
+    **{f"libops{suffix}": "custom-operator" for suffix in (".so", ".so.1.2", ".dll", ".dylib", ".pyd")},
+}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_files_that_run_code_are_refused_by_their_name(
+    name: str, tmp_path: Path, forge: Forge, refused: Refused
+) -> None:
+    files = {**good_files(), name: b"anything"}
+    folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
+    refused(lambda: admit_bundle(folder, forge.signers), BAD_NAMES[name], name)
+
+
+@pytest.mark.parametrize("case", [*PICKLES, *CODE])
+def test_files_that_run_code_are_refused_under_a_harmless_name(
+    case: str, tmp_path: Path, forge: Forge, refused: Refused
+) -> None:
+    files = {**good_files(), "notes/README.txt": (PICKLES | CODE)[case]()}
+    folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
+    reason = "pickle" if case in PICKLES else "custom-operator"
+    refused(lambda: admit_bundle(folder, forge.signers), reason, "notes/README.txt")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b".",
+        b"(see below)\n.\n",
+        b"MZ is where this text begins",
+        array(np.zeros(3)),
+        archive({"a.npy": array(np.zeros(3)), "readme": b"text"}, zipfile.ZIP_DEFLATED),
+        b'{"a": 1}',
+        "# Größe\n\n| a | b |\n".encode(),
+    ],
+)
+def test_text_and_plain_arrays_are_no_pickles(data: bytes, tmp_path: Path, forge: Forge) -> None:
+    files = {**good_files(), "notes": data}
+    folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
+    assert admit_bundle(folder, forge.signers).model == good_model()
