@@ -21,6 +21,7 @@ from edgeguard.cli import (
     explain,
     floor,
     init,
+    inspect,
     keys,
     link,
     log,
@@ -53,6 +54,7 @@ keys.register(app)
 encrypt.register(app)
 sign.register(app)
 verify.register(app)
+inspect.register(app)
 floor.register(app)
 build.register(app)
 publish.register(app)
