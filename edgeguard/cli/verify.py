@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli import stated
 from edgeguard.cli.output import Format, FormatOption, print_json
 from edgeguard.cli.trusting import Named, trust_of
 
@@ -104,6 +103,7 @@ def _held(trust: Trust, policy: Path | None, role: str, version: int, decrypt: l
 def _values(path: Path, admitted: AdmittedModel | AdmittedFile) -> dict[str, object]:
     """What programs read: every key is always there."""
     from edgeguard.admission import AdmittedModel
+    from edgeguard.cli import stated
 
     found: dict[str, object] = {
         "path": str(path),
@@ -118,6 +118,7 @@ def _values(path: Path, admitted: AdmittedModel | AdmittedFile) -> dict[str, obj
 
 def _lines(path: Path, admitted: AdmittedModel | AdmittedFile) -> list[str]:
     from edgeguard.admission import AdmittedModel
+    from edgeguard.cli import stated
 
     model = admitted.manifest if isinstance(admitted, AdmittedModel) else None
     what = "file" if model is None else f"{model.name} {model.version} ({model.role})"
