@@ -113,6 +113,12 @@ class TestWhoCounts:
         built = case(made(Plan(names=names), between), between, root=top, identity=identity)
         assert admit(built).identity == identity
 
+    def test_certificates_need_not_say_which_keys_they_are_of(self) -> None:
+        root = made(authority("root", silent=True))
+        for between in (made(authority("one"), root), made(authority("two", silent=True), root)):
+            for signer in (made(Plan(), between), made(Plan(silent=True), between)):
+                assert admit(case(signer, between, root=root)).identity == WHO
+
     def test_without_any_name_there_is_no_identity(self) -> None:
         _, between, top = usual()
         signer = made(Plan(names=None, subject=x509.Name([])), between)

@@ -76,8 +76,10 @@ class Plan:
     """None: that of the issuer's curve."""
     key: Any = None
     """None: a new one."""
-    key_id: bytes | None = None
-    """What it says of its issuer's key; None: the truth."""
+    says: x509.AuthorityKeyIdentifier | None = None
+    """What it says of its issuer's certificate; None: the truth."""
+    silent: bool = False
+    """It says nothing of its own key nor of its issuer's."""
     subject: x509.Name | None = None
     issuer: x509.Name | None = None
     """None: the truth."""
@@ -111,9 +113,8 @@ def made(plan: Plan, issuer: Party | None = None) -> Party:
         .serial_number(x509.random_serial_number())
         .not_valid_before(start + dt.timedelta(days=plan.days[0]))
         .not_valid_after(start + dt.timedelta(days=plan.days[1]))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    for value, critical in _extensions(plan, signer):
+    for value, critical in _extensions(plan, key, signer):
         builder = builder.add_extension(value, critical=critical)
     algorithm = plan.algorithm
     if algorithm is None:
@@ -121,11 +122,12 @@ def made(plan: Plan, issuer: Party | None = None) -> Party:
     return Party(key, builder.sign(signer, algorithm))
 
 
-def _extensions(plan: Plan, signer: Any) -> list[tuple[x509.ExtensionType, bool]]:
-    truth = x509.SubjectKeyIdentifier.from_public_key(signer.public_key()).digest
-    found: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.AuthorityKeyIdentifier(plan.key_id or truth, None, None), False)
-    ]
+def _extensions(plan: Plan, key: Any, signer: Any) -> list[tuple[x509.ExtensionType, bool]]:
+    found: list[tuple[x509.ExtensionType, bool]] = []
+    if not plan.silent:
+        truth = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        found.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
+        found.append((plan.says or truth, False))
     if plan.ca is not None:
         found.append((x509.BasicConstraints(plan.ca, plan.path_length), plan.ca_critical))
     if plan.usage is not None:

@@ -140,6 +140,27 @@ def test_no_bytes_at_all_make_a_certificate(data: bytes, tail: bool) -> None:
     _refuses([data, *(_mutable()[0][1:] if tail else [])])
 
 
+def _signed(body: bytes, issuer: Party) -> bytes:
+    """A certificate of any fields, with a good P-256 signature by this issuer's key."""
+    signature: bytes = issuer.key.sign(body, ec.ECDSA(hashes.SHA256()))
+    tail = b"\x03" + bytes([len(signature) + 1]) + b"\0" + signature
+    content = body + bytes.fromhex("300a06082a8648ce3d040302") + tail
+    return b"\x30\x82" + len(content).to_bytes(2, "big") + content
+
+
+@pytest.mark.filterwarnings("default::Warning")  # as it is outside of these tests
+@pytest.mark.parametrize(("first", "reason"), [(0x01, ""), (0x00, "malformed"), (0x80, "malformed")])
+def test_a_serial_number_is_positive(first: int, reason: str) -> None:
+    """Of any other the parser only warns."""
+    signer, between, _ = usual()
+    body = bytearray(signer.certificate.tbs_certificate_bytes)
+    place = body.index(b"\xa0\x03\x02\x01\x02\x02") + 6
+    size = body[place]
+    body[place + 1 : place + 1 + size] = (bytes([first]) + b"\1" * (size - 1)) if first else bytes([0] * size)
+    refused = _refusal(_with([_signed(bytes(body), between), between.der]))
+    assert (refused.reason if refused else "").endswith(reason)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_certificate_whose_fields_were_changed_and_signed_anew_by_a_stranger_is_refused(
@@ -150,11 +171,7 @@ def test_a_certificate_whose_fields_were_changed_and_signed_anew_by_a_stranger_i
     body = bytearray(signer.certificate.tbs_certificate_bytes)
     for _ in range(data.draw(st.integers(0, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    forged = stranger()[1].key.sign(bytes(body), ec.ECDSA(hashes.SHA256()))
-    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
-    tail = b"\x03" + bytes([len(forged) + 1]) + b"\0" + forged
-    content = bytes(body) + algorithm + tail
-    _refuses([b"\x30\x82" + len(content).to_bytes(2, "big") + content, between.der])
+    _refuses([_signed(bytes(body), stranger()[1]), between.der])
 
 
 @settings(max_examples=150, deadline=None)
@@ -165,10 +182,7 @@ def test_a_certificate_with_any_fields_that_its_issuer_signed_is_refused_or_good
     body = bytearray(signer.certificate.tbs_certificate_bytes)
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    signature = between.key.sign(bytes(body), ec.ECDSA(hashes.SHA256()))
-    tail = b"\x03" + bytes([len(signature) + 1]) + b"\0" + signature
-    content = bytes(body) + bytes.fromhex("300a06082a8648ce3d040302") + tail
-    der = b"\x30\x82" + len(content).to_bytes(2, "big") + content
+    der = _signed(bytes(body), between)
     built = _with([der, between.der])
     if _refusal(built):
         return

@@ -187,6 +187,20 @@ def _rsa_authority() -> Case:
     return case(made(Plan(), top), root=top)
 
 
+def _says(off: int, name: str = "root") -> Case:
+    """The signer's certificate names its issuer's issuer and serial number."""
+    _, between, top = usual()
+    names = [x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))]
+    says = x509.AuthorityKeyIdentifier(None, names, between.certificate.serial_number + off)
+    return case(made(Plan(says=says), between), between, root=top)
+
+
+def _self_named_root() -> Case:
+    """It says that it issued itself, but another key of that name did."""
+    top = made(authority("root"), usual()[2])
+    return case(made(Plan(), top), root=top)
+
+
 def _leaf_of_another_kind(key: Any) -> Build:
     """The envelope is signed by a key that fits: nothing but the certificate's kind can refuse it."""
 
@@ -291,7 +305,13 @@ CASES: dict[str, tuple[str, Build]] = {
     "no authority trusted": ("certificate-untrusted", _no_key_in_sight),
     "self-signed leaf": ("certificate-untrusted", lambda: case(made(Plan()), root=usual()[2])),
     "names of the right issuer, another's signature": ("certificate-untrusted", _signed_by_other),
-    "key identifier of another issuer": ("certificate-untrusted", leaf(key_id=b"\1" * 20)),
+    "key identifier of another issuer": (
+        "certificate-untrusted",
+        leaf(says=x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)),
+    ),
+    "serial number of another issuer": ("certificate-untrusted", lambda: _says(1)),
+    "issuer of another issuer": ("certificate-untrusted", lambda: _says(0, "another")),
+    "root that is not signed by itself": ("certificate-untrusted", _self_named_root),
     "intermediate left out": (
         "certificate-untrusted",
         lambda: case(usual()[0], root=usual()[2]),
@@ -375,7 +395,15 @@ def test_hostile_certificate_is_refused_with_its_reason(name: str, refused: Refu
 
 
 def test_the_builders_themselves_make_acceptable_signatures() -> None:
-    for build in (leaf(), middle(), root(), sent(lambda c: c), sent(lambda c: c[:2]), _dated_to_the_second):
+    for build in (
+        leaf(),
+        middle(),
+        root(),
+        lambda: _says(0),
+        sent(lambda c: c),
+        sent(lambda c: c[:2]),
+        _dated_to_the_second,
+    ):
         assert admit(build()).identity == WHO
 
 
