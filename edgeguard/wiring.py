@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from edgeguard.admission import AdmittedModel, admit_models
 from edgeguard.device.device import Device
 from edgeguard.errors import ContractError, UsageError
-from edgeguard.inference.looks import FUSED, PRIMARY
+from edgeguard.inference.looks import FUSED
 from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
 from edgeguard.inference.perception import Perception
-from edgeguard.inference.runner import FILTER, view_of
+from edgeguard.inference.runner import view_of
 from edgeguard.signals.labels import unknown
 
 if TYPE_CHECKING:
@@ -55,25 +55,19 @@ def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel])
             )
 
 
-def check_roles(models: Mapping[str, AdmittedModel]) -> None:
-    """Refuse a signed bundle in the place of another: a model that is compared with itself always agrees.
+def check_twins(models: Mapping[str, AdmittedModel]) -> None:
+    """Refuse a bundle that is there twice: a model that is compared with itself always agrees.
 
     Raises:
-        ContractError: a bundle was signed as something else than the policy names it, or is there twice.
+        ContractError: names both places.
 
     """
     first: dict[str, str] = {}
     for role, model in models.items():
-        kind, name = role.partition(".")[0], model.manifest.name
-        if model.manifest.role != (kind if kind in (PRIMARY, FILTER, FUSED) else "redundant"):
-            raise ContractError(
-                f"`{name}` is signed as `{model.manifest.role}`, and the policy names it as `{role}`: put the right "
-                "bundle there, or sign it with the right `role`"
-            )
         other = first.setdefault(model.digest, role)
         if other != role:
             raise ContractError(
-                f"`{other}` and `{role}` are the same bundle `{name}`: put the right ones there"
+                f"`{other}` and `{role}` are the same bundle `{model.manifest.name}`: put the right ones there"
             )
 
 
@@ -217,7 +211,7 @@ def admit(policy: LoadedPolicy, device: Device | None = None) -> Admitted:
         platform=here.platform,
     )
     check_calibration(policy, models)
-    check_roles(models)
+    check_twins(models)
     check_labels(policy.program, models)
     check_fused(models)
     digests = {role: model.digest for role, model in models.items()}

@@ -16,13 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeguard.admission import admit_models
 from edgeguard.errors import AdmissionError, UsageError
 from edgeguard.guard import Guard
 from edgeguard.inference.perception import Perception
 from edgeguard.isolation import WorkerMember
 from edgeguard.link import link_over
-from edgeguard.wiring import build_members, check_calibration, perceive
+from edgeguard.wiring import admit, build_members, perceive
 from hil.approach import START, Faults, Watch
 from hil.bare import BareHost
 from hil.line import VirtualLine
@@ -62,11 +61,9 @@ class Workshop:
         # back depends on the machine, not on the drive.
         workers = tuple(replace(w, deadline=PATIENCE, restarts_most=0) for w in policy.program.workers)
         self._program = replace(policy.program, workers=workers)
-        self._models = admit_models(policy.program.models, policy.program.admission)
-        check_calibration(policy, self._models)
+        admitted = admit(policy)
+        self._models, self.digests = admitted.models, admitted.digests
         self._members: tuple[Member, ...] = ()
-        self.digests = {role: model.digest for role, model in self._models.items()}
-        self.digests["policy"] = policy.program.digest
 
     def perception(self) -> Perception:
         """Return a perception that remembers no frame, on sessions that are alive and warm."""

@@ -185,8 +185,9 @@ def _parent(bundle: Path, trust: list[Path] | None) -> AdmittedModel:
     if not keys:
         raise UsageError("no key to verify with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`")
     from edgeguard.admission import admit_bundle
+    from edgeguard.device.device import Device
 
-    return admit_bundle(bundle, keys)
+    return admit_bundle(bundle, keys, now=Device.here().now())
 
 
 def _as_guard(model: AdmittedModel) -> dict[str, AdmittedModel]:

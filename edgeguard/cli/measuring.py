@@ -44,6 +44,7 @@ def admit(
     Raises: AdmissionError, UsageError.
     """
     from edgeguard.admission import admit_models
+    from edgeguard.device.device import Device
     from edgeguard.policy import admission_terms, model_refs
 
     refs = model_refs(document, base=base)
@@ -51,7 +52,9 @@ def admit(
         message = f"`{document.file}` names no models: there is nothing to work on"
         raise UsageError(message)
     wanted = [ref for ref in refs if roles is None or ref.role in roles]
-    return admit_models(wanted, admission_terms(document, base=base))
+    terms, device = admission_terms(document, base=base), Device.here()
+    now, secrets = device.now(terms), device.secrets(terms)
+    return admit_models(wanted, terms, now=now, secrets=secrets, platform=device.platform)
 
 
 def borne_out(document: PolicyDocument, qualified: Qualified | None, base: Path) -> Report:

@@ -2,59 +2,61 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edgeguard.errors import ContractError
-from edgeguard.wiring import check_roles
+from edgeguard.admission import admit_models
+from edgeguard.errors import AdmissionError, ContractError
+from edgeguard.program import ModelRef
+from edgeguard.terms import AdmissionTerms, Pin, SignerTerm
+from edgeguard.wiring import check_twins
+from tests.hostile.bundles.builders import Forge, good_files, manifest, write_files
 
 
-def admitted(**given: tuple[str, str]) -> Any:
-    """(what it was signed as, digest) by the role that the policy gives it; `_` stands for a dot."""
+def admitted(**given: str) -> Any:
+    """A model's digest by the role that the policy gives it; `_` stands for a dot."""
     return {
-        role.replace("_", "."): SimpleNamespace(digest=digest, manifest=SimpleNamespace(name="m", role=kind))
-        for role, (kind, digest) in given.items()
+        role.replace("_", "."): SimpleNamespace(digest=digest, manifest=SimpleNamespace(name="m"))
+        for role, digest in given.items()
     }
 
 
-def test_bundles_in_their_own_places_pass() -> None:
-    check_roles(
-        admitted(
-            primary=("primary", "a"),
-            primary_1=("primary", "b"),
-            filter=("filter", "c"),
-            fused=("fused", "d"),
-            redundant=("redundant", "e"),
-            third=("redundant", "f"),
-        )
-    )
-
-
 @pytest.mark.parametrize(
-    "given",
+    ("place", "role"),
     [
-        {"redundant": ("primary", "b")},
-        {"third": ("fused", "b")},
-        {"filter": ("redundant", "b")},
-        {"primary_1": ("redundant", "b")},
-        {"fused": ("primary", "b")},
+        ("redundant", "primary"),
+        ("third", "primary"),
+        ("filter", "primary"),
+        ("primary.1", "redundant"),
+        ("primary", "redundant"),
+        ("fused", "primary"),
     ],
 )
-def test_a_bundle_that_was_signed_as_something_else_is_refused(given: dict[str, tuple[str, str]]) -> None:
-    with pytest.raises(ContractError, match=r"`m` is signed as `\w+`, and the policy names it as `"):
-        check_roles(admitted(primary=("primary", "a"), **given))
+def test_a_bundle_that_was_signed_as_something_else_is_refused(place: str, role: str, tmp_path: Path) -> None:
+    forge = Forge.at(tmp_path)
+    files = {**good_files(), "edgeguard.json": manifest(lambda m: m.update(role=role))}
+    folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
+    terms = AdmissionTerms((SignerTerm(key=Pin(str(forge.public_path), forge.key.public().hint)),))
+    home = "redundant" if role == "redundant" else "primary.7"
+    assert admit_models([ModelRef(home, str(folder))], terms)[home].manifest.role == role
+    with pytest.raises(AdmissionError) as refused:
+        admit_models([ModelRef(place, str(folder))], terms)
+    assert refused.value.reason == "wrong-role"
+
+
+def test_different_bundles_pass() -> None:
+    check_twins(admitted(primary="a", primary_1="b", filter="c", fused="d", redundant="e", third="f"))
 
 
 @pytest.mark.parametrize("role", ["primary_1", "primary_2"])
 def test_a_model_that_takes_turns_with_itself_is_refused(role: str) -> None:
     with pytest.raises(ContractError, match=r"`primary` and `primary\.\d` are the same bundle `m`"):
-        check_roles(admitted(primary=("primary", "a"), **{role: ("primary", "a")}))
+        check_twins(admitted(primary="a", **{role: "a"}))
 
 
 def test_two_models_that_are_one_are_no_two_votes() -> None:
     with pytest.raises(ContractError, match="`redundant` and `third` are the same bundle `m`"):
-        check_roles(
-            admitted(primary=("primary", "a"), redundant=("redundant", "b"), third=("redundant", "b"))
-        )
+        check_twins(admitted(primary="a", redundant="b", third="b"))

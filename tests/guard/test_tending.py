@@ -35,7 +35,8 @@ def test_a_log_that_cannot_begin_leaves_no_worker_behind(monkeypatch: pytest.Mon
 
     perception: Any = SimpleNamespace(describe=dict, close=lambda: closed.append(True))
     monkeypatch.setattr("edgeguard.wiring.build_perception", lambda *_: perception)
-    policy: Any = Admitted(SimpleNamespace(program=Drive().program), {}, {})
+    loaded: Any = SimpleNamespace(program=Drive().program)
+    policy = Admitted(loaded, {}, {})
     full: Any = Full()
     with pytest.raises(OSError, match="No space left"):
         Guard.open(policy, log=full)
