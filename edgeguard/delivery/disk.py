@@ -5,6 +5,7 @@ What a power cut may leave behind is an unused temporary file, never half a file
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -70,7 +71,8 @@ def remove_tree(folder: Path) -> None:
     if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        folder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.unlink()
 
 
 def cannot_write(path: Path, error: OSError) -> UsageError:

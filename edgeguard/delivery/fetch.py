@@ -50,7 +50,7 @@ class HttpFetcher(FetcherInterface):
 
     def __init__(self, base: str, parts: Path, *, patience: float = 30.0, slowest: float = 1024.0) -> None:
         split = urlsplit(base)
-        if split.scheme not in ("http", "https") or not split.hostname or split.query or split.fragment:
+        if not _is_address(split):
             raise UsageError(
                 f"`{base}` is not the address of a repository: use such as `https://example.org/edgeguard`"
             )
@@ -130,7 +130,7 @@ class HttpFetcher(FetcherInterface):
         except TimeoutError:
             raise SlowRetrievalError(f"no answer for {self._patience:.0f} s for `{url}`") from None
         except (OSError, http.client.HTTPException) as error:
-            said = getattr(error, "strerror", None) or type(error).__name__.lower()
+            said = (getattr(error, "strerror", None) or "no answer that can be read").lower()
             raise CutError(f"the connection broke after {start + got} bytes of `{url}` ({said})") from None
 
     @contextmanager
@@ -153,6 +153,9 @@ class HttpFetcher(FetcherInterface):
         try:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
+            if overdue.is_set():  # the head may look whole, because it ends where the line was cut
+                response.close()
+                raise ConnectionAbortedError
         except (OSError, http.client.HTTPException, ValueError):
             connection.close()
             if overdue.is_set():
@@ -174,6 +177,14 @@ class HttpFetcher(FetcherInterface):
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(host, port, timeout=self._patience, context=context)
         return http.client.HTTPConnection(host, port, timeout=self._patience)
+
+
+def _is_address(split: SplitResult) -> bool:
+    try:
+        usable = split.port is None or split.port > 0
+    except ValueError:
+        return False
+    return usable and split.scheme in ("http", "https") and bool(split.hostname) and not split.query
 
 
 def _content_length(response: http.client.HTTPResponse, url: str) -> int:

@@ -47,13 +47,17 @@ class FolderFetcher(FetcherInterface):
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """Open a target of at most `max_length` bytes where it lies."""
-        with os.fdopen(self._open(url), "rb") as file:
-            status = os.fstat(file.fileno())
+        descriptor = self._open(url)
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise refusal("not-a-file", self._path(url), "only regular files are read: remove it")
             if status.st_size > max_length:
                 raise DownloadLengthMismatchError(f"`{url}` has more than {max_length} bytes")
-            yield file
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                yield file
+        finally:
+            os.close(descriptor)
 
     def _open(self, url: str) -> int:
         *folders, name = url.split("/")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeguard.admission.reasons import refusal, shown
-from edgeguard.admission.statement import folder_statement
+from edgeguard.admission.statement import MAX_FILES, folder_statement
 from edgeguard.admission.store import MAX_BUNDLE_BYTES
 from edgeguard.delivery.roles import OFFERING, device_role, prefix_of, unit_of
 from edgeguard.errors import UsageError
@@ -35,9 +35,11 @@ def check_names(names: Iterable[str], where: str) -> None:
     """Hold names to the rules of a signed statement: none leaves the folder, no two are one file anywhere.
 
     Raises:
-        AdmissionError: `name-unsafe`, `name-duplicate`, `statement-invalid` for none or too many.
+        AdmissionError: `name-unsafe`, `name-duplicate`, `too-large` for too many.
     """
     chosen = list(names)
+    if len(chosen) > MAX_FILES:
+        raise refusal("too-large", where, f"it has {len(chosen)} files, more than {MAX_FILES}: remove some")
     folder_statement(dict.fromkeys(chosen, _ANY), where)
     for name in chosen:
         if len(name.encode()) > 400 or any(len(part.encode()) > 200 for part in name.split("/")):

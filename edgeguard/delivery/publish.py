@@ -126,8 +126,10 @@ def _timestamp(
 def _signed(
     repository: Repository, metadata: Metadata[Any], role: str, keys: Sequence[SigningKey]
 ) -> Metadata[Any]:
-    for key in keys:
-        metadata.sign(TufSigner(key), append=True)
+    counts = repository.counts(role)
+    for signer in map(TufSigner, keys):
+        if signer.public_key.keyid in counts:
+            metadata.sign(signer, append=True)
     result = repository.root().get_verification_result(role, metadata.signed_bytes, metadata.signatures)
     expires = metadata.signed.expires.timestamp()
     _check(

@@ -194,7 +194,7 @@ def _explained(where: str) -> Iterator[None]:
         said = shown((str(error).splitlines() or ["no answer"])[0])
         raise UsageError(f"{said}: nothing has changed and what arrived is kept; run it again") from None
     except OSError as error:
-        raise cannot_write(Path(error.filename or where), error) from None
+        raise cannot_write(Path(where), error) from None
 
 
 def _read(path: Path) -> bytes:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from tuf.api.metadata import Metadata
+from tuf.api.metadata import MetaFile, Metadata
 
 from edgeguard.admission import sign_bundle, sign_file, trust_keys
 from edgeguard.admission.floor import Floor
@@ -142,13 +143,20 @@ class Publisher:
         items = [targets.admitted_item(self.folder / name, trust, now=Moment(now)) for name in names]
         targets.add(self.repository, items, now, device=device)
 
+    def add_untrusted(self, name: str, key: str) -> None:
+        """Add what only this key signed, as a careless publisher would."""
+        item = targets.admitted_item(
+            self.folder / name, trust_keys([self.folder / "keys" / f"{key}.pub"]), now=Moment(time.time())
+        )
+        targets.add(self.repository, [item], time.time())
+
     def sign(self, *names: str) -> None:
         publish.sign(self.repository, [self.private(name) for name in names])
 
     def release(
         self,
         *names: str,
-        signers: Sequence[str] = ("root1", "root2", "models1", "models2", "policies"),
+        signers: Sequence[str] = SIGNERS[:7],
         now: float | None = None,
     ) -> None:
         """Sign what is staged with those of the signers that count for it, and release it."""
@@ -156,6 +164,9 @@ class Publisher:
         useful = [n for n in (*signers, *names) if TufSigner(self.private(n)).public_key.keyid in counts]
         if useful:
             self.sign(*useful)
+        self.release_staged(now)
+
+    def release_staged(self, now: float | None = None) -> None:
         publish.release(self.repository, [self.private("online")], time.time() if now is None else now)
 
     def forge(self, role: str, change: Callable[[Any], object], *signers: str) -> None:
@@ -168,6 +179,28 @@ class Publisher:
         for name in signers:
             metadata.sign(TufSigner(self.private(name)), append=True)
         place.write_bytes(metadata.to_bytes())
+
+    def relist(self, *roles: str) -> None:
+        """Make a new snapshot and timestamp over metadata that was changed in its place, as who has their key could."""
+        version = self.repository.versions()
+        snapshot = self.repository.published("snapshot")
+        assert snapshot is not None
+        for role in roles:
+            data = (self.repo / "metadata" / f"{version[role]}.{role}.json").read_bytes()
+            snapshot.signed.meta[f"{role}.json"] = MetaFile.from_data(version[role], data, ["sha256"])
+        snapshot.signed.version += 1
+        self._online(snapshot, f"{snapshot.signed.version}.snapshot.json")
+        timestamp = self.repository.published("timestamp")
+        assert timestamp is not None
+        timestamp.signed.version += 1
+        timestamp.signed.snapshot_meta = MetaFile.from_data(
+            snapshot.signed.version, snapshot.to_bytes(), ["sha256"]
+        )
+        self._online(timestamp, "timestamp.json")
+
+    def _online(self, metadata: Metadata[Any], name: str) -> None:
+        metadata.sign(TufSigner(self.private("online")))
+        (self.repo / "metadata" / name).write_bytes(metadata.to_bytes())
 
     def target(self, name: str) -> Path:
         """Where a published file lies, by its name on a device."""
@@ -218,7 +251,7 @@ class Behaviour:
     cut: list[int] = field(default_factory=list)
     ranges: bool = True
     asked: list[tuple[str, str]] = field(default_factory=list)
-    answer: Callable[[BaseHTTPRequestHandler], bool] = lambda handler: False
+    answer: Callable[[BaseHTTPRequestHandler], bool] = lambda _: False
     """Does something else instead, and says so."""
 
 
@@ -266,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour.answer(self):
             self.close_connection = True
             return
-        path = self._folder / self.path.lstrip("/")
+        path = self._folder / unquote(self.path).lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return

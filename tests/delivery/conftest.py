@@ -5,6 +5,7 @@ Signing is slow only the first time: one good repository is made a session, and 
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 pytest.importorskip("tuf.ngclient", reason="needs python-tuf: install edgeguard-runtime[tuf]")
 
+from edgeguard.errors import AdmissionError
 from tests.delivery.builders_delivery import Device, Publisher, Server
 
 Refused = Callable[[Callable[[], object], str, str], None]
@@ -36,6 +38,31 @@ def publisher(finished: Publisher, tmp_path: Path) -> Publisher:
 def device(publisher: Publisher, tmp_path: Path) -> Device:
     """A device that was given the repository's first root, and the key that signs policies."""
     return Device(tmp_path / "state", publisher)
+
+
+_ADVICE = re.compile(r"\b(check|copy|correct|give|have|install|make|put|remove|rename|run)\b")
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """Check that a call is refused with this reason, for this file, in words that say what to do."""
+
+    def check(call: Callable[[], object], reason: str, path: str) -> None:
+        with pytest.raises(AdmissionError) as caught:
+            call()
+        error = caught.value
+        assert error.reason == reason, str(error)
+        assert error.path.endswith(path), error.path
+        assert error.exit_code == 4
+        said = str(error).partition(f"{reason}: ")[2]
+        assert _ADVICE.search(said), said
+        assert "\n" not in said
+        assert "Error" not in said
+        assert not said.endswith(".")
+        assert said[0] != said[0].upper() or said[0] == "`"
+        assert error.__cause__ is None
+
+    return check
 
 
 @pytest.fixture
