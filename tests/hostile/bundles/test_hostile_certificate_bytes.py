@@ -19,6 +19,7 @@ from tests.hostile.bundles.builders_pki import (
     NOW,
     WHO,
     Case,
+    Party,
     Plan,
     admit,
     case,
