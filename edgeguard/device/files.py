@@ -51,7 +51,7 @@ def open_private(path: str | Path) -> Iterator[Folder]:
     except OSError as error:
         raise _refused(error, place) from None
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def read(folder: Folder, name: str, limit: int) -> bytes:
@@ -139,6 +139,11 @@ def _write(folder: Folder, name: str, data: bytes) -> None:
         os.close(file)
 
 
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # nothing was written through it, so that nothing can be lost
+        os.close(descriptor)
+
+
 @contextmanager
 def _opened(folder: Folder, name: str) -> Iterator[int]:
     place = folder.path / name
@@ -152,7 +157,7 @@ def _opened(folder: Folder, name: str) -> Iterator[int]:
     except OSError as error:
         raise _refused(error, place) from None
     finally:
-        os.close(file)
+        _close(file)
 
 
 def _read(file: int, place: Path, limit: int) -> bytes:

@@ -88,6 +88,10 @@ class Watched(SimpleNamespace):
     @staticmethod
     def _call(name: str, real: Any, before: Callable[..., None], after: Callable[..., None]) -> Any:
         def called(*args: Any, **kwargs: Any) -> Any:
+            if name == "close":  # which closes even where it fails
+                real(*args)
+                before(name, args)
+                return after(name, args, None)
             before(name, args)
             result = real(*args, **kwargs)
             after(name, args, result)
@@ -128,10 +132,12 @@ class Disk:
     log: list[tuple[Any, ...]] = field(default_factory=list)
     _files: dict[int, int] = field(default_factory=dict)
     _next: Iterator[int] = field(default_factory=itertools.count)
+    _now: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path) -> Disk:
-        return cls({path.name: path.read_bytes() for path in folder.iterdir()})
+        names = {path.name: path.read_bytes() for path in folder.iterdir()}
+        return cls(names, _now=dict(names))
 
     def watched(self) -> Watched:
         return Watched(lambda *_: None, self._after, sync=False)
@@ -142,6 +148,7 @@ class Disk:
     def _after(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         if name == "open" and args[1] & os.O_CREAT:
             self._files[result] = next(self._next)
+            self._now[args[0]] = self._files[result]
             self.note("create", args[0], self._files[result])
         elif name == "write":
             self.note("write", self._files[args[0]], bytes(args[1][:result]))
@@ -149,20 +156,17 @@ class Disk:
             self.note("sync", self._files.get(args[0]))
         elif name == "close":
             self._files.pop(args[0], None)
-        elif name in ("rename", "unlink"):
-            self.note(name, *args)
+        elif name == "rename":
+            self._now[args[1]] = self._now.pop(args[0])
+            self.note("rename", *args, self._now[args[1]])
+        elif name == "unlink":
+            del self._now[args[0]]
+            self.note("unlink", *args)
 
     def after(self, cut: int) -> list[dict[str, bytes]]:
         """Every folder that may be found when the power goes before entry `cut` of the log."""
         done = self.log[:cut]
-        content: dict[int, bytes] = {}
-        synced: set[int] = set()
-        for kind, *args in done:
-            if kind == "write":
-                content[args[0]] = content.get(args[0], b"") + args[1]
-                synced.discard(args[0])
-            elif kind == "sync" and args[0] is not None:
-                synced.add(args[0])
+        content, synced = _written(done)
         folder_synced = max((i for i, entry in enumerate(done) if entry == ("sync", None)), default=-1)
         changes = [(i, entry) for i, entry in enumerate(done) if entry[0] in ("create", "rename", "unlink")]
         certain: dict[str, int | bytes] = dict(self.names)
@@ -184,14 +188,27 @@ class Disk:
         return unique
 
 
+def _written(done: list[tuple[Any, ...]]) -> tuple[dict[int, bytes], set[int]]:
+    """The content of every new file, and those whose content is certain."""
+    content: dict[int, bytes] = {}
+    synced: set[int] = set()
+    for kind, *args in done:
+        if kind == "write":
+            content[args[0]] = content.get(args[0], b"") + args[1]
+            synced.discard(args[0])
+        elif kind == "sync" and args[0] is not None:
+            synced.add(args[0])
+    return content, synced
+
+
 def _apply(names: dict[str, Any], change: tuple[Any, ...]) -> None:
     kind, first, *rest = change
     if kind == "create":
         names[first] = rest[0]
-    elif kind == "unlink":
+    else:
         names.pop(first, None)
-    elif first in names:
-        names[rest[0]] = names.pop(first)
+    if kind == "rename":
+        names[rest[0]] = rest[1]
 
 
 def _contents(
