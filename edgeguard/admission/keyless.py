@@ -68,7 +68,7 @@ def _library(path: str) -> Any:  # noqa: ANN401 - a module that may not be there
         raise refusal(
             "signature-unsupported",
             path,
-            "it was signed without a key (Sigstore), which needs more software: install `edgeguard[sigstore]`, or have "
+            "it was signed without a key (Sigstore), which needs more software: install `edgeguard-runtime[sigstore]`, or have "
             "it signed with a key",
         ) from None
     return transparency

@@ -329,7 +329,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, "edgeguard.admission.transparency", raising=False)
     monkeypatch.delattr(edgeguard.admission, "transparency", raising=False)
     monkeypatch.setitem(sys.modules, "sigstore.errors", None)
-    with pytest.raises(AdmissionError, match=r"signature-unsupported: .* install `edgeguard\[sigstore\]`"):
+    with pytest.raises(AdmissionError, match=r"signature-unsupported: .* install `edgeguard-runtime\[sigstore\]`"):
         verify(signature(), trusting())
 
 
