@@ -11,7 +11,8 @@ from types import MappingProxyType
 KEYS: Mapping[str, str] = MappingProxyType(
     {
         "Head.name": "The policy's name: small letters, digits and hyphens. The calibration names it too.",
-        "Head.version": "The policy's version, from 1. Count it up: a device may refuse an older one than it ran.",
+        "Head.version": "The policy's version, from 1. Count it up with every change.",
+        "Head.security_version": "A device that remembers refuses a lower one than it ran. Left out: `version`.",
         "Bundle.bundle": "Folder of the signed model bundle, relative to the policy file.",
         "Bundle.digest": "Root digest of the one bundle that may stand here, whoever signed it. In quotes.",
         "Bundle.manifest": "Signed `edgeguard.json` for a pinned bundle that has none, relative to the policy file.",
