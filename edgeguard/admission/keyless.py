@@ -68,8 +68,8 @@ def _library(path: str) -> Any:  # noqa: ANN401 - a module that may not be there
         raise refusal(
             "signature-unsupported",
             path,
-            "it was signed without a key (Sigstore), which needs more software: install `edgeguard-runtime[sigstore]`, or have "
-            "it signed with a key",
+            "it was signed without a key (Sigstore), which needs more software: install `edgeguard-runtime[sigstore]`, "
+            "or have it signed with a key",
         ) from None
     return transparency
 
