@@ -28,7 +28,7 @@ ROOT = HOUSE.parent.parent
 MAY_DO_IO = {"__init__", "authorities", "encrypt", "keys", "loading", "reading", "sign", "store"}
 
 
-@pytest.mark.parametrize("path", sorted(HOUSE.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(HOUSE.rglob("*.py")), ids=lambda p: p.stem)
 def test_trust_core_imports_nothing_that_opens_files(path: Path) -> None:
     if path.stem in MAY_DO_IO:
         return
@@ -48,7 +48,7 @@ def test_every_reason_is_documented_and_every_documented_reason_exists() -> None
 
 
 def test_every_reason_is_raised_somewhere_and_tested_as_hostile() -> None:
-    code = "".join(path.read_text() for path in HOUSE.glob("*.py") if path.stem != "reasons")
+    code = "".join(path.read_text() for path in HOUSE.rglob("*.py") if path.stem != "reasons")
     cases = "".join(path.read_text() for path in (ROOT / "tests/hostile/bundles").glob("test_*.py"))
     for reason in get_args(Reason):
         assert f'"{reason}"' in code

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _KNOWN = frozenset(OPERATORS)
 _RUNTIMES = ("ai.onnx", "com.microsoft", "com.ms", "trt.plugins")
 """Domains whose operators runtimes bring along: which one would run, theirs or the file's, is theirs to say."""
-_LIMITS = "raise `admission.limits` in the policy if the model is meant to be so"
+_LIMITS = "export a smaller one, or raise `admission.limits` in the policy if it is meant to be so"
 _EXPORT = "export the model again without it"
 
 
@@ -110,7 +110,7 @@ def _check_operators(model: Model, nodes: Iterable[Node], limits: Limits, path: 
     for node in nodes:
         if node.label in limits.operators or (not node.domain and node.operator in _KNOWN):
             continue
-        allow = f"or allow it with `admission.limits.operators: [{shown(node.label)}]` in the policy"
+        allow = f"or put `{shown(node.label)}` into `admission.limits.operators` of the policy"
         if not node.domain:
             raise refusal(
                 "operator-unknown",

@@ -186,8 +186,8 @@ def _reduced(call: Call, axes: tuple[int, ...] | None) -> Dims:
 
 
 def dropped(call: Call) -> Values:
-    """`Dropout`, which does nothing outside training."""
-    return call.given(0), Value(BOOL, call.dims())
+    """`Dropout`: its values may change, in training mode."""
+    return Value(call.given(0).dtype, call.dims()), Value(BOOL, call.dims())
 
 
 def batch_normalised(call: Call) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeguard.admission.graph.call import Call, Value, broadcast
+from edgeguard.admission.graph.call import Call, OpenError, Value, broadcast
 from edgeguard.admission.graph.values import INT32, INT64, Dims
 
 Values = tuple[Value, ...]
@@ -158,7 +158,7 @@ def einsum(call: Call) -> Values:
     left, arrow, right = call.text("equation", "").replace(" ", "").partition("->")
     terms = left.split(",")
     if "." in left or not arrow or len(terms) != len(given):
-        call.misfit("its equation has dots, no arrow, or another number of inputs")
+        raise OpenError("its equation has dots or no arrow, or not one term an input")
     sizes: dict[str, int] = {}
     for term, value in zip(terms, given):
         if len(term) != len(value.dims):

@@ -37,7 +37,7 @@ _VALUE_OF: Mapping[int, int] = MappingProxyType(
 )
 """Field of an attribute's value by the number of its type."""
 _MAX_ENTRIES = 100_000
-"""Bytes of one attribute's list of numbers or of texts, in elements."""
+"""Numbers, or bytes of text, of one attribute."""
 ENGINE = "EPContext"
 
 
@@ -192,7 +192,7 @@ class _Parser:
         if kind == _FLOAT:
             return struct.unpack("<f", read.data[a:b])[0]
         if kind == _INTS:
-            return read.numbers(fields, 8, longest=10 * _MAX_ENTRIES)
+            return self._numbers(fields, a)
         if kind in (_STRING, _STRINGS):
             return self._strings(spans, several=kind == _STRINGS)
         if kind == _FLOATS:
@@ -218,6 +218,12 @@ class _Parser:
             )
         found = tuple(self._reader.data[a:b] for a, b in spans)
         return found if several else found[0]
+
+    def _numbers(self, fields: Fields, start: int) -> tuple[int, ...]:
+        found = self._reader.numbers(fields, _VALUE_OF[_INTS], longest=10 * _MAX_ENTRIES)
+        if len(found) > _MAX_ENTRIES:
+            raise WireError(f"an attribute near byte {start} has more than {_MAX_ENTRIES} numbers")
+        return found
 
     def _floats(self, spans: list[tuple[int, int]]) -> tuple[float, ...]:
         size = sum(b - a for a, b in spans)

@@ -26,7 +26,8 @@ from edgeguard.admission.graph.values import (
 
 _MAX_CALLS = 60
 """Functions that call functions, and branches in branches."""
-_CONSTANT = "Constant"
+_CONSTANT, _SPARSE = "Constant", "sparse_value"
+"""A constant's values are in the file, but for a sparse one, which a runtime makes dense."""
 
 
 class TooMuchError(Exception):
@@ -150,7 +151,7 @@ class Sizer:
     def _keep(self, node: Node, name: str, value: Value, scope: _Scope) -> None:
         if len(value.dims) > MAX_RANK:
             raise MisfitError(f"{_where(node)} makes more than {MAX_RANK} axes")
-        if (node.domain, node.operator) != ("", _CONSTANT):
+        if (node.domain, node.operator) != ("", _CONSTANT) or _SPARSE in node.attributes:
             self._spend(size_of(value.dtype, value.dims), f"{_where(node)} makes {list(value.dims)}")
         scope.add(name, value)
 
