@@ -48,7 +48,7 @@ def decrypted(manifest: Manifest, data: bytes, secrets: Secrets, path: str) -> b
             "key-missing",
             path,
             f"it is encrypted with the content key `{shown(claim.key)}`, which is not here: "
-            "add that key to `decrypt` in the policy, or give it with `--content-key`",
+            "add that key to `decrypt` in the policy, or give it with `--decrypt`",
         )
     try:
         plain, digest = _plain(key, data, associated_data(manifest))

@@ -217,9 +217,9 @@ def test_memory_is_the_file_and_little_more(tmp_path: Path) -> None:
     with (tmp_path / "model").open("wb") as file:
         file.truncate(size)
     script = (
-        "import resource, sys\n"
+        "import sys\n"
         "from edgeguard.admission import store\n"
-        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "used = lambda: int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) * 1024\n"
         "with store.open_folder(sys.argv[1]) as folder:\n"
         "    before = used()\n"
         "    content = store.read_file(folder, sys.argv[1], 'model', 2**31)\n"
@@ -230,4 +230,4 @@ def test_memory_is_the_file_and_little_more(tmp_path: Path) -> None:
     )
     read, peak = map(int, out.stdout.split())
     assert read == size
-    assert peak <= 1.2 * size
+    assert 0.9 * size < peak <= 1.2 * size
