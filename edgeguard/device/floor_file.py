@@ -125,9 +125,8 @@ class FileFloor:
             self._held = self._store(folder, found, wanted) if wanted != found else found
 
     def _read(self, folder: files.Folder) -> Held:
-        files.settle(
-            folder
-        )  # what is read may be of a raise that failed half way: it must not be lost any more
+        # what is read may be of a raise that failed half way: from now on it must not be lost any more
+        files.settle(folder)
         data = files.read(folder, FLOOR, MAX_FLOOR_BYTES)
         return self._agreed(decode(data, self._secret, str(self._state / FLOOR)))
 

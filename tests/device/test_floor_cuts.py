@@ -240,6 +240,31 @@ def test_the_model_of_the_disk_finds_a_floor_that_is_not_synced(tmp_path: Path, 
     assert damaged > 0
 
 
+def test_a_raise_that_failed_at_its_last_wait_is_acknowledged_only_when_the_disk_has_it(
+    tmp_path: Path, chip: MemoryTpm | None
+) -> None:
+    """The file is in its place and the disk may still lose it: asking again must not answer from what is seen there."""
+    begun(tmp_path / "state", chip)
+    floor = open_floor(tmp_path / "state", tpm=chip)
+    with pytest.MonkeyPatch.context() as patch:
+        story = Story(tmp_path / "state", chip, patch)
+        waits = files.os.fsync
+        fail = FailOnce(
+            2 if chip is None else 4
+        )  # settle, the content, the name; with a TPM, the last two twice
+        patch.setattr(files.os, "fsync", lambda file: _wait(fail, waits, file))
+        assert refused_as(lambda: floor.raise_to({"primary": 4}), "floor-damaged")
+        floor.raise_to({"primary": 4})
+        working(chip, patch)
+    for i, names in enumerate(story.disk.after(len(story.disk.log))):
+        assert open_floor(write_folder(tmp_path / str(i), names), tpm=chip).at("primary") == 4
+
+
+def _wait(fail: FailOnce, waits: Callable[[int], object], file: int) -> None:
+    fail("fsync")
+    waits(file)
+
+
 def test_no_file_of_a_raise_that_failed_counts_after_the_next_one(tmp_path: Path) -> None:
     """Whoever copied what a failed raise left behind cannot put it in the place of what was acknowledged after it."""
     chip = MemoryTpm()
