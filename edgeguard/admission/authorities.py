@@ -25,7 +25,15 @@ def load_authority(path: str | Path) -> x509.Certificate:
         UsageError: the file is missing or does not hold exactly one certificate.
         AdmissionError: `certificate-malformed` or `certificate-unfit`, such as an RSA certificate.
     """
-    (certificate, *others) = _certificates(path)
+    data = read_public(path, "certificate")
+    if b"PRIVATE KEY" in data:
+        raise UsageError(f"`{path}` holds a private key: give the certificate alone, and keep the key apart")
+    try:
+        certificate, *others = x509.load_pem_x509_certificates(data)
+    except Exception:  # noqa: BLE001 - the parser raises many things, none of them at a good file
+        raise UsageError(
+            f"`{path}` is not a certificate in PEM format: convert it with `openssl x509 -in {path} -outform PEM`"
+        ) from None
     if others:
         raise UsageError(f"`{path}` holds {len(others) + 1} certificates: give the root certificate alone")
     read_certificate(certificate.public_bytes(Encoding.DER), str(path))
@@ -42,15 +50,6 @@ def load_pinned_authority(pin: Pin) -> x509.Certificate:
     certificate = load_authority(pin.path)
     _check_pin(certificate.public_bytes(Encoding.DER), pin, "certificate")
     return certificate
-
-
-def load_chain(path: str | Path) -> list[bytes]:
-    """Read the certificates (DER) to sign with from a PEM file, the signer's own first.
-
-    Raises:
-        UsageError: the file is missing or holds no certificate.
-    """
-    return [certificate.public_bytes(Encoding.DER) for certificate in _certificates(path)]
 
 
 def load_trusted_root(path: str | Path) -> bytes:
@@ -72,18 +71,6 @@ def load_pinned_root(pin: Pin) -> bytes:
     data = load_trusted_root(pin.path)
     _check_pin(data, pin, "trusted root")
     return data
-
-
-def _certificates(path: str | Path) -> list[x509.Certificate]:
-    data = read_public(path, "certificate")
-    if b"PRIVATE KEY" in data:
-        raise UsageError(f"`{path}` holds a private key: give the certificates alone, and keep the key apart")
-    try:
-        return x509.load_pem_x509_certificates(data)
-    except Exception:  # noqa: BLE001 - the parser raises many things, none of them at a good file
-        raise UsageError(
-            f"`{path}` is not a certificate in PEM format: convert it with `openssl x509 -in {path} -outform PEM`"
-        ) from None
 
 
 def _check_pin(data: bytes, pin: Pin, kind: str) -> None:

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import serialization
 
 from edgeguard.admission.authorities import (
     load_authority,
-    load_chain,
     load_pinned_authority,
     load_trusted_root,
 )
@@ -50,10 +49,6 @@ def test_a_pin_is_of_the_certificate_whatever_stands_around_it_in_the_file(tmp_p
     path = _file(tmp_path, root)
     path.write_bytes(b"subject: root\r\n" + path.read_bytes() + b"\n")
     assert load_pinned_authority(Pin(str(path), digest(root))) == root.certificate
-
-
-def test_a_chain_is_read_in_its_order(tmp_path: Path) -> None:
-    assert load_chain(_file(tmp_path, *usual())) == [party.der for party in usual()]
 
 
 def test_an_authority_of_a_kind_that_is_not_accepted_is_refused_at_once(tmp_path: Path) -> None:

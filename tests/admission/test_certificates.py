@@ -87,6 +87,19 @@ class TestWhoCounts:
         built = case(signer, root=between)
         assert admit(built).identity == WHO
 
+    def test_a_signers_own_certificate_can_be_trusted_and_then_admits_no_other(self) -> None:
+        signer, between, _ = usual()
+        assert admit(case(signer, root=signer)).identity == WHO
+        assert self._fails(case(made(Plan(), signer), root=signer)) == "certificate-unfit"
+        assert self._fails(case(signer, between, root=signer)) == "certificate-untrusted"
+        late = made(Plan(days=(1, 2)), between)
+        assert self._fails(case(late, root=late)) == "certificate-not-yet-valid"
+
+    def _fails(self, built: Case) -> str:
+        with pytest.raises(AdmissionError) as caught:
+            admit(built)
+        return caught.value.reason
+
     def test_keys_and_authorities_do_not_stand_in_for_each_other(self) -> None:
         signer, between, top = usual()
         stranger_trusted = Trust(
