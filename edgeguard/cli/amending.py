@@ -1,6 +1,6 @@
-"""Adding an entry to a list under a policy's `admission`: the text around it stays as it is, comments and all.
+"""Adding an entry under a policy's `admission`, or taking a signer out: the text around stays, comments and all.
 
-What comes out is checked to mean the old policy and that entry, and nothing else, before it takes the file's place.
+What comes out is checked to mean the old policy with that change and no other, before it takes the file's place.
 """
 
 from __future__ import annotations
@@ -19,26 +19,32 @@ if TYPE_CHECKING:
 List = Literal["signers", "revoked"]
 
 
-def amend(path: Path, name: List, entry: str) -> None:
+def amend(path: Path, name: List, entry: str, *, without: int | None = None) -> None:
     """Add `entry` (one line of YAML) to `admission.NAME` of the policy file. It has to be signed again after that.
+
+    `without`: the place (from 0) of a signer that is taken out of `admission.signers` in the same step.
 
     Raises:
         PolicyError: the policy is not valid.
-        UsageError: the file cannot be read or written, or its text is laid out in a way that is not understood.
+        UsageError: it would not be valid then, it cannot be read or written, or its layout is not understood.
     """
     from edgeguard.admission.keyfiles import replace
     from edgeguard.policy.document import parse
     from edgeguard.policy.load import check_policy
 
     before = check_policy(path)
-    by_hand = UsageError(f"`{path}` cannot be changed safely: add `{entry}` to `admission.{name}` by hand")
     text = added(before.source.text, name, entry)
+    if without is not None:
+        text = removed(text, without)
     try:
         after = parse(text.encode(), file=str(path))
-    except PolicyError:
-        raise by_hand from None
-    if not _only_added(before, after, name):
-        raise by_hand
+    except PolicyError as error:
+        first = error.diagnostics[0]
+        raise UsageError(
+            f"`{path}` would not be valid with `{entry}` in `admission.{name}`: {first.message} ({first.hint})"
+        ) from None
+    if not _only_changed(before, after, name, without):
+        raise UsageError(f"`{path}` cannot be changed safely: add `{entry}` to `admission.{name}` by hand")
     place = path.resolve()
     replace(place, text.encode(), mode=stat.S_IMODE(place.stat().st_mode))
 
@@ -59,6 +65,21 @@ def added(text: str, name: str, entry: str) -> str:
     if entries.flow_style:
         return _into_flow(text, entries, entry)
     return _below(text, entries, f"- {entry}")
+
+
+def removed(text: str, index: int) -> str:
+    """The text of a policy without one of several `admission.signers`, and without the comment on its last line."""
+    entries = _child(_child(yaml.compose(text, Loader=yaml.SafeLoader), "admission"), "signers")
+    if not isinstance(entries, yaml.SequenceNode) or not index < len(entries.value) > 1:
+        return text
+    nodes = entries.value
+    if not entries.flow_style:
+        first = text.rfind("\n", 0, nodes[index].start_mark.index) + 1
+        last = text.find("\n", _end(nodes[index]))
+        return text[:first] + (text[last + 1 :] if last >= 0 else "")
+    if index:
+        return text[: _end(nodes[index - 1])] + text[_end(nodes[index]) :]
+    return text[: nodes[0].start_mark.index] + text[nodes[1].start_mark.index :]
 
 
 def _with_list(text: str, admission: yaml.MappingNode, name: str, entry: str) -> str:
@@ -97,8 +118,11 @@ def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
     return None
 
 
-def _only_added(before: PolicyDocument, after: PolicyDocument, name: str) -> bool:
-    """Whether `after` is `before` with one more entry at the end of the list."""
+def _only_changed(before: PolicyDocument, after: PolicyDocument, name: List, without: int | None) -> bool:
+    """Whether `after` is `before` with one more entry at the end of the list, and without that signer."""
     old, new = before.policy.model_dump(), after.policy.model_dump()
+    if without is not None:
+        signers = old["admission"]["signers"]
+        old["admission"]["signers"] = (*signers[:without], *signers[without + 1 :])
     entries = new["admission"].pop(name)
-    return bool(entries[:-1] == old["admission"].pop(name) and len(entries) and new == old)
+    return bool(len(entries) and entries[:-1] == old["admission"].pop(name) and new == old)

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli import revoking, rotating
-from edgeguard.cli.rotating import key_paths
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeguard.cli.showing import Shown
-
-__all__ = ["key_paths", "register"]
 
 group = typer.Typer(
     help="Make keys, show what a policy pins, rotate and revoke.", no_args_is_help=True, rich_markup_mode=None
@@ -79,7 +76,7 @@ def new(
     else:
         made = making.signing_pair(name, public, curve=f"P-{curve.value}", tpm=tpm)
     typer.echo(f"{made.private}: {made.about}")
-    if made.public is not None:
+    if made.public != made.private:
         typer.echo(f"{made.public}: the public key; goes to every device")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeguard.admission.keyfiles import check_free, create
+from edgeguard.admission.keyfiles import check_free, create, why
 from edgeguard.admission.keys import create_pair, generate, private_key
 from edgeguard.admission.post_quantum import SUFFIX, generate_second, second_key
+from edgeguard.errors import UsageError
 from edgeguard.keystores import tpm as tpm_store
 from edgeguard.keystores.secret import new_secret, secret_id
 
@@ -20,7 +21,8 @@ class Made:
     """What was written. `about`: the private file, in words."""
 
     private: Path
-    public: Path | None
+    public: Path
+    """Of a content key, which has none: the private file."""
     about: str
 
 
@@ -59,12 +61,15 @@ def content_key(name: Path, *, tpm: bool) -> Made:
     else:
         create(place, secret, private=True)
     where = "sealed; only this machine's TPM gives it back" if tpm else "goes to every device that decrypts"
-    return Made(place, None, f"content key {secret_id(secret)}; {where}")
+    return Made(place, place, f"content key {secret_id(secret)}; {where}")
 
 
 def _places(name: Path, public: Path | None, kind: str, *, tpm: bool) -> tuple[Path, Path]:
     """Where both halves go: `x` and `x.key` both mean `x.key` and `x.pub`."""
     stem = name.with_suffix("") if name.suffix == ".key" else name
     private = stem.with_name(f"{stem.name}{kind}.{'tpm' if tpm else 'key'}")
-    private.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        private.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot make the folder `{private.parent}`: {why(error)}; choose another") from None
     return private, public if public is not None else stem.with_name(f"{stem.name}{kind}.pub")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,13 +35,19 @@ def revoke(
 
     for one in what:
         digest = digest_of(one)
-        if digest in _revoked(policy):
+        signers, revoked = _vouching(policy)
+        if digest in revoked:
             typer.echo(f"{one}: `{digest[:16]}…` was revoked already")
             continue
         told = f", note: {json.dumps(note, ensure_ascii=False)}" if note else ""
-        amend(policy, "revoked", f'{{sha256: "{digest}"{told}}}')
-        typer.echo(f"{one}: `{digest[:16]}…` is revoked in {policy}")
-    _warn(policy)
+        trusted = signers.index(digest) if digest in signers else None
+        if trusted is not None and len(signers) == 1:
+            raise UsageError(
+                f"`{one}` is the only signer in `{policy}`: let a new key in first, with `edgeguard keys rotate`"
+            )
+        amend(policy, "revoked", f'{{sha256: "{digest}"{told}}}', without=trusted)
+        gone = ", and no signer any more" if trusted is not None else ""
+        typer.echo(f"{one}: `{digest[:16]}…` is revoked in {policy}{gone}")
     typer.echo(
         f"{policy}: raise `policy.version`, sign it again with `edgeguard sign`, and bring it to every device"
     )
@@ -72,16 +79,11 @@ def digest_of(what: str) -> str:
         ) from None
 
 
-def _revoked(policy: Path) -> frozenset[str]:
+def _vouching(policy: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """The fingerprints of a policy's signers, and of what it has revoked. Raises: PolicyError, UsageError."""
     from edgeguard.policy.load import check_policy
 
     admission = check_policy(policy).policy.admission
-    return frozenset(entry.sha256 for entry in admission.revoked) if admission else frozenset()
-
-
-def _warn(policy: Path) -> None:
-    from edgeguard.policy.load import check_policy
-
-    admission, gone = check_policy(policy).policy.admission, _revoked(policy)
-    if admission and admission.signers and all(signer.sha256 in gone for signer in admission.signers):
-        typer.echo("nobody is left who may sign: add the new key with `edgeguard keys rotate`", err=True)
+    if admission is None:
+        return (), ()
+    return [signer.sha256 for signer in admission.signers], [entry.sha256 for entry in admission.revoked]

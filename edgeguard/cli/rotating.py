@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,28 +58,27 @@ def rotate(
     from edgeguard.admission import load_public_keys
     from edgeguard.keystores import content_secrets, open_signing_key
 
-    if (new is None) == (key is None) or (key is None) != (public is None):
+    (before,) = load_public_keys([old])
+    accepted = [before]
+    if key is not None and public is not None and new is None:
+        signer = open_signing_key(key)
+        accepted.append(signer.public())
+        ready = partial(_given_key, signer, public)
+    elif new is not None and key is None and public is None:
+        ready = partial(_new_key, new, before)
+    else:
         raise UsageError(
             "say where the new key is: `--new NAME` to make one, or `--key KEY --public FILE.pub`"
         )
-    (before,) = load_public_keys([old])
     secrets, with_what = content_secrets(decrypt or ()), pen(None, second)
-    signer = open_signing_key(key) if key is not None else None
-    halves = [before, signer.public()] if signer else [before]
-    left = [path for path in paths or () if _is_left(path, halves, secrets, with_what)]
+    left = [path for path in paths or () if _is_left(path, accepted, secrets, with_what)]
     term = _term(policy, before) if policy is not None else None
-    signer, half = _new_key(new) if signer is None else (signer, _public_file(signer, public or old))
+    signer, half = ready()
     for path in left:
         typer.echo(f"{_sign(path, signer, with_what, secrets)}: signed")
     if policy is not None and term is not None:
         _accept(policy, term, signer.public(), half)
     _say_what_is_left(old, half, policy)
-
-
-def key_paths(name: Path, public: Path | None) -> tuple[Path, Path]:
-    """Return where both halves go: `x` and `x.key` both mean `x.key` and `x.pub`."""
-    private = name if name.suffix == ".key" else name.with_name(f"{name.name}.key")
-    return private, public if public is not None else private.with_suffix(".pub")
 
 
 def _is_left(path: Path, halves: Sequence[PublicKey], secrets: Secrets, with_what: Pen) -> bool:
@@ -119,19 +119,19 @@ def _sign(path: Path, signer: SigningKey, with_what: Pen, secrets: Secrets) -> P
     return sign_file(path, signer, with_what)
 
 
-def _new_key(name: Path | None) -> tuple[SigningKey, Path]:
-    from edgeguard.admission import new_key
-    from edgeguard.admission.keys import load_private_key
+def _new_key(name: Path, before: PublicKey) -> tuple[SigningKey, Path]:
+    """Make a key on the curve of the old one."""
+    from edgeguard.admission.keys import CURVES, load_private_key
+    from edgeguard.cli.making import signing_pair
 
-    private, public = key_paths(name or Path(), None)
-    private.parent.mkdir(parents=True, exist_ok=True)
-    new_key(private, public)
-    typer.echo(f"{private}: the new private key; keep it off the device and out of version control")
-    return load_private_key(private), public
+    curve = next(name for name, curve in CURVES.items() if curve.name == before.key.curve.name)
+    made = signing_pair(name, None, curve=curve, tpm=False)
+    typer.echo(f"{made.private}: the new private key; keep it off the device and out of version control")
+    return load_private_key(made.private), made.public
 
 
-def _public_file(signer: SigningKey, place: Path) -> Path:
-    """The file of the new public key; written where there is none."""
+def _given_key(signer: SigningKey, place: Path) -> tuple[SigningKey, Path]:
+    """A key that is there already, and the file of its public half; written where there is none."""
     from edgeguard.admission import load_public_keys
     from edgeguard.admission.keyfiles import create
     from edgeguard.admission.keys import public_pem
@@ -141,7 +141,7 @@ def _public_file(signer: SigningKey, place: Path) -> Path:
     (half,) = load_public_keys([place])
     if half.hint != signer.public().hint:
         raise UsageError(f"`{place}` is not the public half of the new key: name its file with `--public`")
-    return place
+    return signer, place
 
 
 def _signers(policy: Path) -> Sequence[Signer]:
