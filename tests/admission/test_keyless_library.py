@@ -1,0 +1,102 @@
+"""What is believed of Sigstore's library: nothing that was not compared, and no error of its own reaches anybody."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from typing import Any, NoReturn
+
+import pytest
+from cryptography import x509
+
+from edgeguard.errors import AdmissionError
+from tests.admission.sigstore_samples import (
+    ISSUER,
+    ROOT,
+    WHO,
+    changed,
+    signature,
+    trusting,
+    verify,
+)
+
+pytest.importorskip("sigstore", reason="the extra `sigstore` is not installed")
+
+
+def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import edgeguard.admission
+
+    monkeypatch.delitem(sys.modules, "edgeguard.admission.transparency", raising=False)
+    monkeypatch.delattr(edgeguard.admission, "transparency", raising=False)
+    monkeypatch.setitem(sys.modules, "sigstore.errors", None)
+    with pytest.raises(
+        AdmissionError, match=r"signature-unsupported: .* install `edgeguard-runtime\[sigstore\]`"
+    ):
+        verify(signature(), trusting())
+
+
+def test_a_certificate_that_names_no_issuer_is_for_nobody() -> None:
+    from edgeguard.admission import transparency
+
+    raw = json.loads(ROOT)["certificateAuthorities"][1]["certChain"]["certificates"][0]["rawBytes"]
+    certificate = x509.load_der_x509_certificate(base64.b64decode(raw))
+    assert not transparency.is_for(certificate, WHO, ISSUER)
+
+
+class TestADistrustedLibrary:
+    """What Sigstore's library says is held against what stands in the file."""
+
+    @pytest.fixture
+    def library(self) -> Any:
+        from edgeguard.admission import transparency
+
+        return transparency
+
+    def _reason(self) -> str:
+        with pytest.raises(AdmissionError) as caught:
+            verify(signature(), trusting())
+        return caught.value.reason
+
+    def test_another_payload_than_the_one_in_the_file_is_refused(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(library, "verified_payload", lambda *_: b"{}")
+        assert self._reason() == "signature-malformed"
+
+    def test_another_certificate_than_the_one_in_the_file_is_refused(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        payload = base64.b64decode(json.loads(signature())["dsseEnvelope"]["payload"])
+        read = library.read_bundle
+        other = read(signature("v1.0.0-sigstore"))[0]
+        monkeypatch.setattr(library, "read_bundle", lambda data: (other, read(data)[1]))
+        monkeypatch.setattr(library, "verified_payload", lambda *_: payload)
+        assert self._reason() == "signature-malformed"
+
+    def test_an_error_of_any_kind_is_a_refusal(self, library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> NoReturn:
+            raise RuntimeError("no such luck")
+
+        monkeypatch.setattr(library, "verified_payload", fail)
+        assert self._reason() == "signature-invalid"
+
+    def test_an_authority_that_the_root_does_not_name_is_refused(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = library.issuers
+        for keep in (slice(0, 1), slice(1, 2), slice(2, 3)):
+            monkeypatch.setattr(library, "issuers", lambda root, keep=keep: real(root)[keep])
+            assert self._reason() == "certificate-untrusted"
+        monkeypatch.setattr(library, "issuers", real)
+        assert verify(signature(), trusting()).identity == WHO
+
+    def test_a_signature_that_only_the_library_verified_is_refused(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The envelope verifies the certificate's key over the payload once more."""
+        data = changed(lambda d: d["dsseEnvelope"]["signatures"][0].update(sig="AAAA"))
+        payload = base64.b64decode(json.loads(data)["dsseEnvelope"]["payload"])
+        monkeypatch.setattr(library, "verified_payload", lambda *_: payload)
+        with pytest.raises(AdmissionError, match="signature-invalid"):
+            verify(data, trusting())
