@@ -6,11 +6,11 @@ What is encrypted is signed as it is. The plain model is held against the digest
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edgeguard.admission.memory import blank_bytes
 from edgeguard.admission.reasons import refusal, shown
-from edgeguard.admission.streaming import FORMAT, KEY_BYTES, StreamError, decrypt, plain_size
 
 if TYPE_CHECKING:
     from edgeguard.admission.bundle import Secrets
@@ -38,6 +38,8 @@ def decrypted(manifest: Manifest, data: bytes, secrets: Secrets, path: str) -> b
     claim = manifest.encryption
     if claim is None:
         return data
+    from edgeguard.admission.streaming import FORMAT, KEY_BYTES, StreamError  # noqa: PLC0415 - most need no cipher
+
     if claim.format != FORMAT:
         raise refusal(
             "decryption-failed", path, f"`{shown(claim.format)}` is not known: encrypt it as {FORMAT}"
@@ -64,6 +66,8 @@ def decrypted(manifest: Manifest, data: bytes, secrets: Secrets, path: str) -> b
 
 
 def _plain(key: bytes, data: bytes, associated: bytes) -> tuple[bytes, str]:
+    from edgeguard.admission.streaming import StreamError, decrypt, plain_size  # noqa: PLC0415 - as above
+
     size = plain_size(len(data))
     if size == 0:
         raise StreamError("it holds nothing")
@@ -72,3 +76,21 @@ def _plain(key: bytes, data: bytes, associated: bytes) -> tuple[bytes, str]:
     for piece in decrypt(key, data, associated, memory):
         digest.update(piece)
     return plain, digest.hexdigest()
+
+
+def secrets_from(places: Sequence[str], open_secret: Callable[[str], bytes]) -> Secrets:
+    """Find content keys by their id in places such as a file, a TPM or a token, each opened once, when it is needed.
+
+    What `open_secret` raises comes out where a key is asked for that was not found before.
+    """
+    known: dict[str, bytes] = {}
+    left = list(places)
+
+    def secret(identity: str) -> bytes | None:
+        while identity not in known and left:
+            key = open_secret(left[0])
+            known[key_id(key)] = key
+            del left[0]
+        return known.get(identity)
+
+    return secret

@@ -6,13 +6,15 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from edgeguard.admission import admit_bundle, sign_bundle
 from edgeguard.admission.bundle import Secrets
-from edgeguard.admission.decryption import associated_data, decrypted, key_id
+from edgeguard.admission.decryption import associated_data, decrypted, key_id, secrets_from
 from edgeguard.admission.encrypt import encrypt_bundle
 from edgeguard.admission.manifest import parse_manifest
 from edgeguard.errors import AdmissionError, UsageError
@@ -115,6 +117,46 @@ def test_admission_of_an_encrypted_bundle_writes_nothing(
     subprocess.run(
         [sys.executable, "-c", _WATCHED, str(encrypted), str(forge.public_path), KEY.hex()], check=True
     )
+
+
+class TestWhereKeysAre:
+    """`secrets_from` opens places in their order, and no more of them than it needs."""
+
+    PLACES: Mapping[str, bytes] = MappingProxyType(
+        {"a": KEY, "tpm:b": bytes(32), "pkcs11:c": bytes(range(32))}
+    )
+
+    def test_a_key_is_found_wherever_it_is_and_each_place_is_opened_once(self) -> None:
+        opened: list[str] = []
+
+        def open_secret(place: str) -> bytes:
+            opened.append(place)
+            return self.PLACES[place]
+
+        secrets = secrets_from(list(self.PLACES), open_secret)
+        assert opened == []
+        for _ in range(2):
+            assert secrets(key_id(bytes(32))) == bytes(32)
+            assert opened == ["a", "tpm:b"]
+        assert secrets(key_id(KEY)) == KEY
+        assert secrets("0" * 16) is None
+        assert secrets(key_id(bytes(range(32)))) == bytes(range(32))
+        assert opened == list(self.PLACES)
+
+    def test_a_place_that_does_not_open_is_an_error_each_time_a_key_is_not_found_before_it(self) -> None:
+        def open_secret(place: str) -> bytes:
+            if place == "tpm:b":
+                raise UsageError("no TPM")
+            return self.PLACES[place]
+
+        secrets = secrets_from(list(self.PLACES), open_secret)
+        assert secrets(key_id(KEY)) == KEY
+        for _ in range(2):
+            with pytest.raises(UsageError, match="no TPM"):
+                secrets(key_id(bytes(range(32))))
+
+    def test_without_places_there_is_no_key(self) -> None:
+        assert secrets_from([], lambda _: KEY)(key_id(KEY)) is None
 
 
 class TestEncrypting:

@@ -178,7 +178,7 @@ def _external() -> bytes:
 INSIDE: dict[str, tuple[str, bytes]] = {
     "names another file": ("external-data", _external()),
     "no model": ("model-invalid", b"\xff" * 1000),
-    "pickle": ("model-invalid", pickle.dumps({"weights": [1.0] * 100}, protocol=2)),
+    "pickle": ("pickle", pickle.dumps({"weights": [1.0] * 100}, protocol=2)),
 }
 
 
