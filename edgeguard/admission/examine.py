@@ -103,11 +103,12 @@ def examine_bundle(folder: str | Path) -> Examined:
         signed = {} if statement is None else {r.name: r.digest for r in statement.resources}
         if statement is not None and present is not None:
             notes.attempt(lambda: check_names(statement, present, root))
-        names = sorted({*signed, MANIFEST_FILE} if present is None else present)
-        contents = _read(descriptor, root, names, notes)
+        names = {*signed, MANIFEST_FILE} if present is None else set(present)
+        is_bundle = not names.isdisjoint((SIGNATURE_FILE, MANIFEST_FILE)) or bool(signed)
+        contents = _read(descriptor, root, sorted(names) if is_bundle else (), notes)
     files = _compared(root, contents, None if statement is None else signed, notes)
     manifest = notes.attempt(lambda: check_manifest(contents, root))
-    model = None if manifest is None else _model(manifest, contents, root, notes)
+    model = _model(manifest, contents, root, notes) if manifest else _lone_model(contents, root, notes)
     digest = _digest(statement, contents, root, notes)
     return Examined(
         shown(root),
@@ -142,10 +143,7 @@ def examine_file(path: str | Path) -> Examined:
         admitted = notes.attempt(lambda: admit_content(vouched, content, text, place.name))
         state = "matches" if admitted is not None else "changed"
     files = (SeenFile(shown(place.name), len(content.data), content.digest, state),)
-    model = None
-    if place.suffix == ".onnx":
-        model = notes.attempt(lambda: describe_onnx(content.data, text))
-        notes.attempt(lambda: inspect_onnx(content.data, text))
+    model = _onnx(content.data, text, notes) if place.suffix == ".onnx" else None
     return Examined(
         shown(text),
         "file",
@@ -216,6 +214,18 @@ def _model(
     data = files[manifest.file]
     facts = None if manifest.engine else notes.attempt(lambda: describe_onnx(data, path))
     notes.attempt(lambda: inspect_model(data, manifest, Limits(), path))
+    return facts
+
+
+def _lone_model(contents: Mapping[str, Content], root: str, notes: _Notes) -> GraphFacts | None:
+    """The model of a bundle without a manifest, as third parties make them: its only ONNX file."""
+    names = [name for name in contents if name.endswith(".onnx")]
+    return _onnx(contents[names[0]].data, f"{root}/{names[0]}", notes) if len(names) == 1 else None
+
+
+def _onnx(data: bytes, path: str, notes: _Notes) -> GraphFacts | None:
+    facts = notes.attempt(lambda: describe_onnx(data, path))
+    notes.attempt(lambda: inspect_onnx(data, path))
     return facts
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from edgeguard.admission.claims import (
     Watermark,
     unix_time,
 )
-from edgeguard.admission.manifest import parse_manifest
+from edgeguard.admission.manifest import Engine, Manifest, Parent, parse_manifest
 from edgeguard.build.bundle import manifest_json
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Json, manifest
@@ -225,6 +226,25 @@ def test_every_second_has_one_form_that_is_read_back_as_itself(second: int) -> N
     parts = time.gmtime(second)
     text = f"{parts[0]:04}-{parts[1]:02}-{parts[2]:02}T{parts[3]:02}:{parts[4]:02}:{parts[5]:02}Z"
     assert unix_time(text) == float(second)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Manifest,
+        Assessment,
+        CalibrationClaim,
+        Training,
+        DifferentialPrivacy,
+        Watermark,
+        Encryption,
+        Parent,
+        Engine,
+    ],
+)
+def test_the_page_on_the_format_names_every_key(kind: type) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "bundle-format.md").read_text()
+    assert [f.name for f in dataclasses.fields(kind) if f"`{f.name}`" not in page] == []
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(

@@ -151,6 +151,22 @@ def test_a_model_of_its_own_is_described(call: Call, folder: Path) -> None:
     assert [edge["name"] for edge in values["model"]["inputs"]] == ["image"]
 
 
+def test_a_third_party_s_bundle_without_a_manifest_is_described(call: Call, folder: Path) -> None:
+    (folder / "edgeguard.json").unlink()
+    values = found(call, folder, code=4)
+    assert set(reasons(values)) == {"file-missing"}
+    assert values["model"]["opsets"] == {"": 17}
+    (folder / "other.onnx").write_bytes(b"")
+    assert found(call, folder, code=4)["model"] is None
+
+
+def test_a_folder_that_is_no_bundle_is_not_read(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "diary.txt").write_text("x")
+    values = found(call, tmp_path / "home", code=4)
+    assert (reasons(values), values["files"]) == (["signature-missing", "file-missing"], [])
+
+
 def test_a_signed_file_shows_who_claims_to_have_signed_it(call: Call, tmp_path: Path, forge: Forge) -> None:
     (tmp_path / "x.yaml").write_text("a: 1\n")
     assert invoke(["sign", str(tmp_path / "x.yaml"), "--key", str(forge.private_path)]) == 0
