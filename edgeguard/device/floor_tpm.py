@@ -41,7 +41,7 @@ class TpmFloor(FileFloor):
             raise refusal("floor-missing", path, f"the TPM has no counter for it: {_WHY}")
         if held.epoch == counter + 1:
             self._tpm.counter_increment(held.index, self._secret.auth)
-            counter = self._tpm.counter_read(held.index, self._secret.auth)
+            counter += 1
         if held.epoch != counter:
             raise refusal(
                 "floor-damaged", path, f"it is of epoch {held.epoch}, the TPM counts {counter}: {_WHY}"
@@ -58,4 +58,6 @@ class TpmFloor(FileFloor):
         return self._advance(folder, spent, wanted)
 
     def _advance(self, folder: files.Folder, found: Held, wanted: Held) -> Held:
-        return self._agreed(self._write(folder, msgspec.structs.replace(wanted, epoch=found.epoch + 1)))
+        held = self._write(folder, msgspec.structs.replace(wanted, epoch=found.epoch + 1))
+        self._tpm.counter_increment(held.index, self._secret.auth)
+        return held
