@@ -225,3 +225,20 @@ def test_a_second_signature_is_asked_for_by_naming_its_key(call: Call, project: 
     assert "model.sig.ml-dsa-65: post-quantum-missing" in call(*asked).err
     assert call("sign", project.bundle, "--key", project.key, "--second", private).code == 0
     assert call(*asked).code == 0
+
+
+def test_an_encrypted_bundle_is_verified_with_its_content_key_only(
+    call: Call, project: Any, tmp_path: Path
+) -> None:
+    key, sealed = tmp_path / "content.key", tmp_path / "sealed"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    assert call("encrypt", project.bundle, "--key", key, "--out", sealed).code == 0
+    signed = call("sign", sealed, "--key", project.key, "--decrypt", key)
+    assert signed.code == 0, signed.err
+    asked = ["verify", sealed, "--trust", project.pub]
+    refused = call(*asked)
+    assert (refused.code, "model.onnx: key-missing" in refused.err) == (4, True)
+    said = call(*asked, "--decrypt", key)
+    assert said.code == 0, said.err
+    assert "encryption AES256_GCM_HKDF_1MB, content key " in said.out
