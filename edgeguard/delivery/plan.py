@@ -61,7 +61,7 @@ def create(repository: Repository, holders: Mapping[str, Holders], now: float) -
     for role, other in (("targets", "root"), ("snapshot", "timestamp")):
         if role not in who and other in who:
             who[role] = Holders(who[other].keys, who[other].threshold)
-    for role in (*TOP, *OFFERING):
+    for role in ("root", "timestamp", *OFFERING):
         if role not in who:
             raise UsageError(f"nobody signs for `{role}`: name a key with `--key {role}=KEY.pub`")
     for role, holder in who.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuf.api import exceptions as tuf
+from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import Updater
 
 from edgeguard.admission.reasons import Reason, refusal, shown
@@ -58,6 +59,7 @@ def provision(state: Path, root: Path | None) -> bytes:
 
     Raises:
         UsageError: none was ever given, or another one than now.
+        AdmissionError: what is given now is no root, or is not signed by its own keys.
     """
     pinned = state / "root.json"
     given = _read(root) if root is not None else None
@@ -66,7 +68,9 @@ def provision(state: Path, root: Path | None) -> bytes:
             raise UsageError(
                 "this device does not know the repository yet: give its root once with `--root root.json`"
             )
-        write_whole(pinned, given)
+        with _explained(str(root)):
+            _check_root(given)
+            write_whole(pinned, given)
         return given
     known = _read(pinned)
     if given is not None and given != known:
@@ -74,6 +78,14 @@ def provision(state: Path, root: Path | None) -> bytes:
             f"this device was given another root already: leave out `--root`, or remove `{state}` to begin anew"
         )
     return known
+
+
+def _check_root(data: bytes) -> None:
+    """Refuse before it is kept what could never be a beginning."""
+    metadata = Metadata.from_bytes(data)
+    if not isinstance(metadata.signed, Root):
+        raise tuf.RepositoryError(f"this is `{metadata.signed.type}` and not the root of a repository")
+    metadata.signed.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
 
 
 def pull(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from tuf.api.metadata import MetaFile, Metadata
+from tuf.api.metadata import Metadata, MetaFile
 
 from edgeguard.admission import sign_bundle, sign_file, trust_keys
 from edgeguard.admission.floor import Floor

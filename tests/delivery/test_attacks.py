@@ -92,7 +92,8 @@ def test_a_snapshot_or_timestamp_by_somebody_else(
     device: Device, publisher: Publisher, unchanged: Unchanged, role: str
 ) -> None:
     publisher.forge(role, lambda _: None, "other")
-    unchanged("digest-mismatch" if role == "snapshot" else "below-threshold")
+    # a signature is 70 to 72 bytes long, so that the whole may be too long as well
+    unchanged("digest-mismatch|too-large" if role == "snapshot" else "below-threshold")
 
 
 def test_a_timestamp_that_was_changed_without_a_key(
@@ -227,7 +228,7 @@ def test_old_and_new_roles_are_not_mixed(publisher: Publisher, device: Device, u
     renewed(publisher, 4)
     metadata = publisher.repo / "metadata"
     shutil.copyfile(metadata / "1.models.json", metadata / "2.models.json")
-    unchanged("digest-mismatch")
+    unchanged("digest-mismatch|too-large")
 
 
 def test_a_role_that_left_the_snapshot(publisher: Publisher, device: Device, unchanged: Unchanged) -> None:

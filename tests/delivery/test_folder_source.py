@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -97,14 +98,12 @@ def test_a_file_that_was_taken_away(device: Device, publisher: Publisher) -> Non
 def test_a_file_that_changes_after_it_was_verified(
     device: Device, publisher: Publisher, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     real = shutil.copyfileobj
 
-    def changed(source: object, target: object, *rest: int) -> None:
-        real(source, target, *rest)  # type: ignore[call-overload]
-        target.seek(0)  # type: ignore[attr-defined]
-        target.write(b"?")  # type: ignore[attr-defined]
+    def changed(source: IO[bytes], target: IO[bytes]) -> None:
+        real(source, target)
+        target.seek(0)
+        target.write(b"?")
 
     monkeypatch.setattr("tuf.ngclient.updater.shutil.copyfileobj", changed)
     refused(device.pull, "digest-mismatch", "repository")

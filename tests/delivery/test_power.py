@@ -1,4 +1,4 @@
-"""The disk fills up, or the power fails, at every step of a pull and of a release: the old whole stays, or the new one is there."""
+"""The disk fills up, or the power fails, at every step of a pull and of a release: it is the old whole, or the new one."""
 
 from __future__ import annotations
 
@@ -136,12 +136,36 @@ def test_a_release_that_fails_at_any_step_leaves_devices_the_old_one_or_the_new_
     pytest.fail("it never came to an end")
 
 
+def test_what_is_installed_is_on_the_disk_before_the_link_moves(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    real = os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: steps.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+
+    def replace(source: Path, target: Path) -> None:
+        steps.append(f"replace {target}")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    device.pull()
+    moved = steps.index(f"replace {device.state / 'current'}")
+    incoming = str(device.state / "releases/incoming")
+    for name in device.installed():
+        assert f"{incoming}/{name}" in steps[:moved]
+    assert f"{incoming}/models/signs" in steps[:moved]
+    assert str(device.state / "releases") in steps[:moved]
+    assert str(device.state) in steps[moved:]
+
+
 def test_a_disk_with_too_little_room_is_said_before_anything_is_fetched(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "edgeguard.delivery.releases.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5)
-    )  # type: ignore[attr-defined]
+    )
     with pytest.raises(UsageError, match="has 5 bytes left and this pull needs"):
         device.pull()
     assert device.installed() == {}

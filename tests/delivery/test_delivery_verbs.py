@@ -1,0 +1,279 @@
+"""`edgeguard publish` and `edgeguard pull` as commands: what they say, their exit codes, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edgeguard.cli.app import invoke
+from tests.delivery.builders_delivery import rewrite_json
+
+if TYPE_CHECKING:
+    from tests.delivery.builders_delivery import Publisher
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+    monkeypatch.delenv("EDGEGUARD_TRUST", raising=False)
+
+    def said(*args: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = invoke([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert "internal" not in err
+        return code, out, err
+
+    return said
+
+
+@pytest.fixture
+def pull(say: Say, publisher: Publisher, tmp_path: Path) -> Say:
+    """Pull as a device does, with more options."""
+
+    def pulled(*more: object, source: object = None) -> tuple[int, str, str]:
+        return say(
+            "pull", source or publisher.repo, "--state", tmp_path / "state",
+            "--trust", publisher.folder / "keys/release.pub", *more,
+        )  # fmt: skip
+
+    return pulled
+
+
+def test_a_pull_answers_programs_too(pull: Say, publisher: Publisher, tmp_path: Path) -> None:
+    code, out, _ = pull("--root", publisher.first_root, "--format", "json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["current"] == str(tmp_path / "state/current")
+    assert (answer["release"], answer["changed"], answer["fetched"]) == ("1", True, 7)
+    assert "models/signs/model.onnx" in answer["files"]
+    code, out, _ = pull("--format", "json")
+    assert (code, json.loads(out)["changed"]) == (0, False)
+
+
+def test_a_refusal_exits_with_4_and_names_its_reason(pull: Say, publisher: Publisher) -> None:
+    pull("--root", publisher.first_root)
+    rewrite_json(publisher.repo / "metadata/timestamp.json", lambda v: v["signed"].update(version=9))
+    code, _, err = pull()
+    assert code == 4
+    assert err.startswith("error: repository: below-threshold: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "give its root once with `--root root.json`"),
+        (("--root", "nowhere.json"), "cannot read `nowhere.json`"),
+        (("--device", "../x"), "cannot name a device"),
+    ],
+)
+def test_a_wrong_option_exits_with_2(pull: Say, options: tuple[str, ...], said: str) -> None:
+    code, _, err = pull(*options)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    "root", [b"", b"{}", b"[1]", b'{"signed": {"_type": "root"}, "signatures": []}', b"\xff"]
+)
+def test_a_root_that_is_none_is_refused_and_not_kept(pull: Say, tmp_path: Path, root: bytes) -> None:
+    (tmp_path / "bad.json").write_bytes(root)
+    code, _, err = pull("--root", tmp_path / "bad.json")
+    assert code == 4
+    assert "metadata-invalid" in err
+    assert not (tmp_path / "state/root.json").exists()
+
+
+def test_other_metadata_than_a_root_is_refused(pull: Say, publisher: Publisher) -> None:
+    code, _, err = pull("--root", publisher.repo / "metadata/timestamp.json")
+    assert code == 4
+    assert "this is `timestamp` and not the root" in err
+
+
+def test_a_root_that_its_own_keys_did_not_sign_is_refused(pull: Say, publisher: Publisher) -> None:
+    publisher.forge("root", lambda _: None, "root1")
+    code, _, err = pull("--root", publisher.first_root)
+    assert code == 4
+    assert "below-threshold" in err
+
+
+def test_without_a_key_nothing_is_pulled(say: Say, publisher: Publisher, tmp_path: Path) -> None:
+    code, _, err = say("pull", publisher.repo, "--state", tmp_path / "s", "--root", publisher.first_root)
+    assert code == 2
+    assert "no key to admit with" in err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_floor_in_the_state_folder_is_held_against_what_is_pulled(
+    pull: Say, publisher: Publisher, tmp_path: Path
+) -> None:
+    from edgeguard.device.floors import create_floor
+
+    create_floor(tmp_path / "state").raise_to({"primary": 4})
+    code, _, err = pull("--root", publisher.first_root)
+    assert code == 4
+    assert "rollback" in err
+    assert "this device ran 4 already" in err
+
+
+def test_a_time_in_the_floor_is_later_than_a_clock_that_was_turned_back(
+    pull: Say, publisher: Publisher, tmp_path: Path
+) -> None:
+    from edgeguard.device.floors import create_floor
+
+    create_floor(tmp_path / "state").raise_to({}, time=4e9)
+    code, _, err = pull("--root", publisher.first_root)
+    assert code == 4
+    assert "expired" in err
+
+
+def test_without_python_tuf_both_verbs_say_what_to_install(
+    pull: Say, say: Say, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import builtins
+    import importlib
+
+    def gone(name: str, *rest: Any) -> Any:
+        if name.startswith("tuf"):
+            raise ImportError(name)
+        return builtins.__import__(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", gone)
+    for code, _, err in (pull("--root", publisher.first_root), say("publish", "show", publisher.repo)):
+        assert code == 2
+        assert "install `edgeguard-runtime[tuf]`" in err
+
+
+# --- publish ------------------------------------------------------------------------------------------------------
+
+
+def test_show_tells_what_is_staged_against_what_is_released(say: Say, publisher: Publisher) -> None:
+    publisher.bundle("signs", version=4)
+    publisher.bundle("spare")
+    publisher.add("models/signs", "models/spare")
+    _, out, _ = say("publish", "show", publisher.repo)
+    assert "models 2: staged, 0 of 2 signatures, 2 missing" in out
+    assert "policies 1: released, 1 of 1 signatures, valid until" in out
+    assert any(line.startswith("+ models/signs/edgeguard.json ") for line in out.splitlines())
+    assert any(line.startswith("  models/signs/model.onnx ") for line in out.splitlines())
+    say("publish", "remove", publisher.repo, "models/signs")
+    code, out, _ = say("publish", "show", publisher.repo, "--format", "json")
+    answer = json.loads(out)
+    assert code == 0
+    assert "- models/signs/model.onnx" in answer["offers"]["models"]
+    (models,) = [role for role in answer["roles"] if role["role"] == "models"]
+    assert (models["version"], models["staged"], models["signed"], models["needed"]) == (2, True, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("new", "REPO"), "Missing option"),
+        (("new", "NEW", "--key", "root=KEYS/root1.pub"), "nobody signs for `timestamp`"),
+        (("new", "NEW", "--key", "root"), "write ROLE=VALUE"),
+        (("new", "NEW", "--key", "root=KEYS/root1.pub", "--threshold", "models=2"), "`models` has no key"),
+        (("new", "NEW", "--key", "root=KEYS/root1.pub", "--threshold", "root=x"), "give a whole number"),
+        (("new", "NEW", "--key", "root=KEYS/root1.key"), "holds a private key"),
+        (("show", "NOWHERE"), "cannot read"),
+        (("sign", "REPO", "--key", "KEYS/root1.key"), "waits for signatures"),
+        (("sign", "REPO", "--key", "NOWHERE"), "cannot read the private key"),
+        (("remove", "REPO", "models/none"), "is not offered: name one of models/signs"),
+        (("remove", "REPO", "models/signs", "--device", "x"), "there is no role `device-x`"),
+        (("add", "REPO", "MODELS/signs"), "no key to admit with"),
+        (("add", "REPO", "NOWHERE", "--trust", "KEYS/release.pub"), "is not there"),
+        (("keys", "REPO", "models"), "name the keys of the role"),
+        (("keys", "REPO", "device-x", "--remove"), "is not the role of a device"),
+        (("keys", "REPO", "models", "--remove"), "is not the role of a device"),
+        (("keys", "REPO", "models", "--key", "KEYS/root1.pub", "--days", "0"), "cannot be valid for 0 days"),
+        (("renew", "REPO", "timestamp"), "is made anew by"),
+        (("renew", "REPO", "cameras"), "has no role `cameras`"),
+    ],
+)
+def test_publishing_something_that_cannot_be_exits_with_2(
+    say: Say, publisher: Publisher, tmp_path: Path, args: tuple[str, ...], said: str
+) -> None:
+    places = {
+        "REPO": publisher.repo,
+        "NEW": tmp_path / "new",
+        "NOWHERE": tmp_path / "nowhere",
+        "KEYS": publisher.folder / "keys",
+        "MODELS": publisher.folder / "models",
+    }
+    filled = [
+        re.sub("NEW|NOWHERE|REPO|KEYS|MODELS", lambda found: str(places[found[0]]), arg) for arg in args
+    ]
+    code, _, err = say("publish", *filled)
+    assert code == 2, err
+    assert said in err
+
+
+def test_a_bundle_that_a_device_would_refuse_is_not_published(say: Say, publisher: Publisher) -> None:
+    publisher.bundle("spare", key="other")
+    trust = publisher.folder / "keys/release.pub"
+    code, _, err = say("publish", "add", publisher.repo, publisher.folder / "models/spare", "--trust", trust)
+    assert code == 4
+    assert "unknown-signer" in err
+    assert publisher.repository.staged_roles() == []
+
+
+def test_a_bundle_that_a_policy_pins_is_admitted_by_its_digest(say: Say, publisher: Publisher) -> None:
+    from edgeguard.admission import admit_bundle, trust_keys
+
+    folder = publisher.bundle("spare", key="other")
+    digest = admit_bundle(folder, trust_keys([publisher.folder / "keys/other.pub"])).digest
+    code, _, _ = say("publish", "add", publisher.repo, folder, "--digest", digest)
+    assert code == 0
+    code, _, err = say("publish", "add", publisher.repo, folder, "--digest", "0" * 64)
+    assert code == 4
+    assert "pin-mismatch" in err
+
+
+def test_a_release_below_a_threshold_exits_with_4(say: Say, publisher: Publisher) -> None:
+    publisher.bundle("signs", version=4)
+    publisher.add("models/signs")
+    code, _, err = say("publish", "release", publisher.repo, "--key", publisher.folder / "keys/online.key")
+    assert code == 4
+    assert "below-threshold: `models` 2 has 0 of 2 signatures" in err
+    publisher.sign("models1", "models2")
+    code, _, err = say("publish", "release", publisher.repo, "--key", publisher.folder / "keys/other.key")
+    assert code == 4
+    assert "`snapshot` 2 has 0 of 1 signatures" in err
+    assert publisher.repository.versions()["models"] == 1
+
+
+def test_a_new_repository_is_not_made_over_an_old_one(say: Say, publisher: Publisher) -> None:
+    keys = publisher.folder / "keys"
+    roles = [f"--key={role}={keys}/root1.pub" for role in ("root", "models", "policies", "timestamp")]
+    code, _, err = say("publish", "new", publisher.repo, *roles)
+    assert code == 2
+    assert "exists and is not empty" in err
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"nothing", b'{"signed": 1, "signatures": []}'])
+def test_staged_metadata_that_was_damaged_is_refused(say: Say, publisher: Publisher, data: bytes) -> None:
+    (publisher.repo / "staged/models.json").write_bytes(data)
+    for args in (("show",), ("sign", "--key", publisher.folder / "keys/models1.key")):
+        code, _, err = say("publish", args[0], publisher.repo, *args[1:])
+        assert code == 4
+        assert "metadata-invalid" in err
+
+
+def test_keys_on_the_larger_curves_sign_a_repository(tmp_path: Path, say: Say) -> None:
+    from edgeguard.admission import new_key
+
+    for name, curve in (("a", "P-384"), ("b", "P-521")):
+        new_key(tmp_path / f"{name}.key", tmp_path / f"{name}.pub", curve=curve)
+    owner = {"root": "a", "models": "b", "policies": "b", "timestamp": "a"}
+    roles = [f"--key={role}={tmp_path}/{name}.pub" for role, name in owner.items()]
+    assert say("publish", "new", tmp_path / "repo", *roles)[0] == 0
+    keys = ("--key", tmp_path / "a.key", "--key", tmp_path / "b.key")
+    assert say("publish", "sign", tmp_path / "repo", *keys)[0] == 0
+    assert say("publish", "release", tmp_path / "repo", *keys)[0] == 0
