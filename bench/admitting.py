@@ -47,6 +47,17 @@ def reference(folder: Path, public: Path) -> Callable[[], object]:
     return lambda: config.verify(folder, folder / "model.sig")
 
 
+def reference_and_read(folder: Path, public: Path) -> Callable[[], object]:
+    """The same, and then what it takes to run the model: reading it once more, unverified."""
+    verify = reference(folder, public)
+
+    def run() -> bytes:
+        verify()
+        return (folder / "model.onnx").read_bytes()
+
+    return run
+
+
 def naive(folder: Path, _: Path) -> Callable[[], object]:
     """Read every file whole, then hash it: nothing is checked."""
 
@@ -57,7 +68,12 @@ def naive(folder: Path, _: Path) -> Callable[[], object]:
     return run
 
 
-KINDS = {"edgeguard": edgeguard, "model-signing": reference, "read, then hash": naive}
+KINDS = {
+    "edgeguard": edgeguard,
+    "model-signing": reference,
+    "model-signing, then read": reference_and_read,
+    "read, then hash": naive,
+}
 
 
 def measured(kind: str, folder: Path, public: Path) -> Row:
