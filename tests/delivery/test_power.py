@@ -1,4 +1,4 @@
-"""The disk fills up, or the power fails, at every step of a pull and of a release: it is the old whole, or the new one."""
+"""The disk fills up, or the power fails, at every step of a pull and of a release: the old whole or the new one stays."""
 
 from __future__ import annotations
 
