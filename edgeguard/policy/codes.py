@@ -83,7 +83,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "EG1335": "a signer that is not one key, one authority or one identity",
         "EG1336": "a signer who cannot give the second signature",
         "EG1337": "trust in what is revoked",
-        "EG1338": "an entry of `admission` that stands there twice",
+        "EG1338": "an entry of `admission` that never counts",
         "EG1339": "something that nobody may sign",
     }
 )

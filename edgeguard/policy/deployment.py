@@ -30,8 +30,8 @@ def model_refs(document: PolicyDocument, *, base: Path) -> tuple[ModelRef, ...]:
     found: list[ModelRef] = []
     for role, model in bundles(document.policy).items():
         manifest = absolute(base, model.manifest) if model.manifest else ""
-        folder, digest = absolute(base, model.bundle), model.digest or ""
-        found.append(ModelRef(role, folder, model.backend, model.cpu_fallback, digest, manifest))
+        folder, pin = absolute(base, model.bundle), model.pin or ""
+        found.append(ModelRef(role, folder, model.backend, model.cpu_fallback, pin, manifest))
         for i, other in enumerate(alternates(document.policy) if role == PRIMARY else (), start=1):
             found.append(ModelRef(f"{role}.{i}", absolute(base, other), model.backend, model.cpu_fallback))
     return tuple(found)

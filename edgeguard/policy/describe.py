@@ -29,7 +29,7 @@ def describe(program: Program) -> dict[str, Json]:
                 "path": m.path,
                 "backend": m.backend,
                 "cpu_fallback": m.cpu_fallback,
-                "digest": m.digest or None,
+                "pin": m.pin or None,
                 "manifest": m.manifest or None,
             }
             for m in program.models

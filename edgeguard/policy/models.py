@@ -47,9 +47,9 @@ def _bundle(findings: Findings, bundle: Bundle, path: Path) -> None:
         message = f"the backend {quote(bundle.backend)} leaves nothing to the CPU"
         hint = "remove it; it is for `onnxruntime-cuda` and `onnxruntime-tensorrt`"
         findings.at_key("EG1330", message, (*path, "cpu_fallback"), hint)
-    if bundle.manifest is not None and bundle.digest is None:
-        message = "`manifest` is for a bundle that is pinned by its `digest`"
-        hint = "remove it: a signed bundle has its own; or add `digest`"
+    if bundle.manifest is not None and bundle.pin is None:
+        message = "`manifest` is for a bundle with a `pin`"
+        hint = "remove it: a signed bundle has its own; or add `pin`"
         findings.at_key("EG1330", message, (*path, "manifest"), hint)
 
 

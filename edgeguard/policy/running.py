@@ -41,7 +41,7 @@ class Bundle(Section):
     """One model bundle. `bundle` is a folder, relative to the policy file."""
 
     bundle: Text
-    digest: Digest | None = None
+    pin: Digest | None = None
     manifest: Text | None = None
     backend: Backend = "onnxruntime"
     cpu_fallback: Toggle = False

@@ -39,12 +39,12 @@ def check_signers(findings: Findings) -> None:
 def needed(policy: Policy) -> Iterator[tuple[str, Path]]:
     """What must be signed to be admitted, by the role that a signer can be limited to, with where it is named."""
     for name, model in bundles(policy).items():
-        if model.digest is None:
+        if model.pin is None:
             yield name if name in (PRIMARY, FILTER, FUSED) else REDUNDANT, place(name)
         if model.manifest is not None:
             yield "manifest", (*place(name), "manifest")
     primary = (policy.models or {}).get(PRIMARY)
-    for i in range(len(primary.alternates or ()) if primary and primary.digest is not None else 0):
+    for i in range(len(primary.alternates or ()) if primary and primary.pin is not None else 0):
         yield PRIMARY, ("models", PRIMARY, "alternates", i)
     if policy.calibration is not None:
         yield "calibration", ("calibration",)
@@ -122,8 +122,8 @@ def _revoked(findings: Findings, admission: Admission) -> None:
         if signer.post_quantum is not None:
             trusted.setdefault(signer.post_quantum.sha256, ("a second key", path))
     for name, model in bundles(findings.policy).items():
-        if model.digest is not None:
-            trusted.setdefault(model.digest, (f"the digest of {quote(name)}", (*place(name), "digest")))
+        if model.pin is not None:
+            trusted.setdefault(model.pin, (f"the pin of {quote(name)}", (*place(name), "pin")))
     for i, entry in enumerate(admission.revoked):
         if entry.sha256 in trusted:
             what, path = trusted[entry.sha256]
@@ -134,15 +134,14 @@ def _revoked(findings: Findings, admission: Admission) -> None:
 
 
 def _twice(findings: Findings, admission: Admission) -> None:
-    """Nothing stands twice: of two entries for one signer nobody could say which counts."""
-    seen: dict[tuple[str | None, ...], int] = {}
+    """Nothing stands twice, and no signer behind one that fits whatever it fits: the first that fits counts."""
     for i, signer in enumerate(admission.signers):
-        who = (kind_of(signer), signer.sha256, signer.identity, signer.issuer)
-        if who in seen:
-            line = findings.source.value((*_SIGNERS, seen[who])).line
-            hint = f"the first is at line {line}: write everything that it `signs` there"
-            findings.at_value("EG1338", "this signer stands here a second time", (*_SIGNERS, i), hint)
-        seen.setdefault(who, i)
+        first = next((j for j in range(i) if _fits(admission.signers[j], signer)), None)
+        if first is not None:
+            line = findings.source.value((*_SIGNERS, first)).line
+            message = f"this signer never counts: the one at line {line} fits whatever it signs"
+            hint = "write one entry, or the one without an `identity` last"
+            findings.at_value("EG1338", message, (*_SIGNERS, i), hint)
         roles = ((role, (*_SIGNERS, i, "signs", j)) for j, role in enumerate(signer.signs or ()))
         findings.twice("EG1338", "the role", roles)
     digests = ((entry.sha256, (*_REVOKED, i, "sha256")) for i, entry in enumerate(admission.revoked))
@@ -152,6 +151,13 @@ def _twice(findings: Findings, admission: Admission) -> None:
     findings.twice("EG1338", "the operator", ((name, (*operators, i)) for i, name in enumerate(names)))
     places = ((place, ("admission", "decrypt", i)) for i, place in enumerate(admission.decrypt))
     findings.twice("EG1338", "the place", places)
+
+
+def _fits(earlier: Signer, later: Signer) -> bool:
+    """Whether every signature of `later` would be taken for one of `earlier`."""
+    same = (kind_of(earlier), earlier.sha256) == (kind_of(later), later.sha256)
+    who = (earlier.identity, earlier.issuer)
+    return same and who in ((None, None), (later.identity, later.issuer))
 
 
 def _nobody(findings: Findings) -> None:
@@ -168,5 +174,5 @@ def _nobody(findings: Findings) -> None:
             message = f"no signer may sign this: its role is `{role}`"
             hint = f"add `{role}` to the `signs` of a signer"
             if role not in ("calibration", "manifest"):
-                hint += ", or pin the bundle by its `digest`"
+                hint += ", or give the bundle a `pin`"
             findings.at_key("EG1339", message, path, hint)

@@ -23,7 +23,7 @@ edgeguard: 1
 policy: {{name: whole, version: 1}}
 models:
   primary:   {{bundle: models/a}}
-  redundant: {{bundle: models/b, digest: "{C}", manifest: b.json}}
+  redundant: {{bundle: models/b, pin: "{C}", manifest: b.json}}
 admission:
   signers:
     - {{key: k.pub, sha256: "{A}", signs: [primary, manifest]}}
@@ -41,6 +41,7 @@ signals: {{certainty: {{of: primary, range: [0, 1], max_age: 300ms}}}}
 envelope: {{brake: {{min: 0, max: 1, safe: 1}}}}
 """
 
+SOMEBODY = f'{{authority: r.pem, sha256: "{B}", identity: one}}'
 CHANGES = [
     # who may sign
     ("[primary, manifest]", "[primary, manifest, filter]", Order.PERMISSIVE),
@@ -96,10 +97,10 @@ CHANGES = [
     ("[content.key]", "[content.key, other.key]", Order.PERMISSIVE),
     ("[content.key]", "[other.key]", Order.INCOMPARABLE),
     ("  decrypt: [content.key]\n", "", Order.STRICTER),
-    (f', digest: "{C}", manifest: b.json', "", Order.INCOMPARABLE),
-    (f'digest: "{C}"', f'digest: "{A[:-1]}0"', Order.INCOMPARABLE),
+    (f', pin: "{C}", manifest: b.json', "", Order.INCOMPARABLE),
+    (f'pin: "{C}"', f'pin: "{A[:-1]}0"', Order.INCOMPARABLE),
     ("manifest: b.json", "manifest: c.json", Order.INCOMPARABLE),
-    ("bundle: models/a", f'bundle: models/a, digest: "{"f" * 64}"', Order.INCOMPARABLE),
+    ("bundle: models/a", f'bundle: models/a, pin: "{"f" * 64}"', Order.INCOMPARABLE),
 ]  # fmt: skip
 
 
@@ -116,6 +117,39 @@ def test_every_word_about_admission_has_its_order_both_ways(was: str, now: str, 
     assert changed != WHOLE
     assert order(WHOLE, changed) is expected
     assert order(changed, WHOLE) is reverse(expected)
+
+
+ONE, TWO, ANYBODY = (
+    f'{{authority: r.pem, sha256: "{B}", identity: one, signs: [manifest]}}',
+    f'{{authority: r.pem, sha256: "{B}", identity: two}}',
+    f'{{authority: r.pem, sha256: "{B}"}}',
+)
+KEYS = tuple(
+    f'{{key: k{i}.pub, sha256: "{i:064}", signs: [{role}]}}' for i, role in enumerate(("filter", "fused"))
+)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        ((ONE, ANYBODY), (ANYBODY,), Order.PERMISSIVE),  # the first was there to limit somebody
+        ((ONE, TWO), (TWO, ONE), Order.PERMISSIVE),  # a certificate for both counts as the first
+        ((ONE, TWO), (ONE,), Order.STRICTER),
+        ((ONE, TWO), (TWO,), Order.INCOMPARABLE),
+        ((TWO,), (TWO, ONE), Order.PERMISSIVE),
+        ((TWO,), (ONE, TWO), Order.INCOMPARABLE),
+        ((TWO,), (ANYBODY,), Order.PERMISSIVE),
+        ((ONE, TWO, ANYBODY), (ONE, ANYBODY), Order.EQUIVALENT),
+        (KEYS, KEYS[::-1], Order.EQUIVALENT),  # a signature is by one key
+        (KEYS, KEYS[1:], Order.STRICTER),
+    ],
+)
+def test_the_first_signer_that_fits_counts_in_a_comparison_too(
+    was: tuple[str, ...], now: tuple[str, ...], expected: Order
+) -> None:
+    old, new = (WHOLE.replace(SOMEBODY, "\n    - ".join(signers)) for signers in (was, now))
+    assert order(old, new) is expected
+    assert order(new, old) is reverse(expected)
 
 
 def test_a_second_key_for_all_is_stricter_than_for_some() -> None:
@@ -135,8 +169,9 @@ def test_the_verb_names_what_changed_where_it_stands(
     new.write_text(WHOLE.replace("[primary, manifest]", "[primary, manifest, filter]"))
     assert invoke(["policy", "compare", str(old), str(new), "--deny-more-permissive"]) == 5
     said = capsys.readouterr().out
-    others = f"one under {'b' * 12} for everything; {'a' * 12} for"
-    assert f"new.yaml:7:3: `admission.signers` is {others} filter, manifest, primary, was {others} m" in said
+    one, key = f"one under {'b' * 12} for everything", f"{'a' * 12} for"
+    now, was = f"{key} filter, manifest, primary; {one}", f"{key} manifest, primary; {one}"
+    assert f"new.yaml:7:3: `admission.signers` is {now}, was {was}\n" in said
     assert "EG1701" in run_json(old, new, capsys)
 
 

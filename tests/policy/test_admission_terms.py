@@ -99,7 +99,7 @@ def test_every_word_about_admission_reaches_the_terms() -> None:
 
 
 def test_a_policy_without_admission_trusts_nobody_and_what_it_leaves_out_is_the_default() -> None:
-    bare = document("", models=f'models: {{primary: {{bundle: m, digest: "{A}"}}}}')
+    bare = document("", models=f'models: {{primary: {{bundle: m, pin: "{A}"}}}}')
     assert admission_terms(bare, base=BASE) == AdmissionTerms()
     key = document(f'admission: {{signers: [{{key: k.pub, sha256: "{A}"}}], limits: {{nodes: 7}}}}')
     assert admission_terms(key, base=BASE) == AdmissionTerms(
@@ -124,12 +124,12 @@ def test_each_demand_alone_leaves_the_others_unasked() -> None:
 
 def test_a_pinned_bundle_reaches_its_reference_and_its_alternates_are_not_pinned() -> None:
     models = f"""models:
-  primary: {{bundle: a, digest: "{A}", manifest: ../a.json, alternates: [b], switch: {{every: 9 frames}}}}
+  primary: {{bundle: a, pin: "{A}", manifest: ../a.json, alternates: [b], switch: {{every: 9 frames}}}}
   third:   {{bundle: t}}
-filter:    {{bundle: f, digest: "{B}"}}
+filter:    {{bundle: f, pin: "{B}"}}
 """
     found = model_refs(document(WHOLE, models), base=BASE)
-    assert [(ref.role, ref.digest, ref.manifest) for ref in found] == [
+    assert [(ref.role, ref.pin, ref.manifest) for ref in found] == [
         ("primary", A, "/etc/guard/a.json"),
         ("primary.1", "", ""),
         ("third", "", ""),
@@ -139,7 +139,7 @@ filter:    {{bundle: f, digest: "{B}"}}
 
 @pytest.mark.parametrize("admission", ["", "admission: {}", "admission: {require: {security_version: 2}}"])
 def test_a_policy_of_pinned_models_needs_no_signer(admission: str) -> None:
-    models = f'models: {{primary: {{bundle: a, digest: "{A}"}}}}\nfilter: {{bundle: f, digest: "{B}"}}'
+    models = f'models: {{primary: {{bundle: a, pin: "{A}"}}}}\nfilter: {{bundle: f, pin: "{B}"}}'
     assert admission_terms(document(admission, models), base=BASE).signers == ()
     assert refused(admission, models + "\nfused: {bundle: g}") == ["EG1316"]
     assert refused(f"{admission}\ncalibration: c.json", models) == ["EG1316"]
@@ -166,9 +166,18 @@ def test_one_authority_may_vouch_for_several_people_but_nobody_stands_twice() ->
     assert refused(f"admission: {{signers: [{one}, {other}, {one}]}}") == ["EG1338"]
 
 
+def test_an_entry_for_anybody_stands_behind_those_for_somebody_or_they_would_never_count() -> None:
+    anybody = f'{{authority: r.pem, sha256: "{A}", signs: [filter]}}'
+    somebody = f'{{authority: r.pem, sha256: "{A}", identity: one, signs: [primary]}}'
+    elsewhere = f'{{authority: s.pem, sha256: "{B}", identity: one, signs: [primary]}}'
+    document(f"admission: {{signers: [{somebody}, {anybody}]}}")
+    document(f"admission: {{signers: [{anybody}, {elsewhere}]}}")
+    assert refused(f"admission: {{signers: [{anybody}, {somebody}]}}") == ["EG1338"]
+
+
 def test_a_revoked_second_key_or_pin_is_refused_wherever_it_stands() -> None:
     signer = f'{{key: k.pub, sha256: "{A}", post_quantum: {{key: q.pub, sha256: "{B}"}}}}'
-    models = f'models: {{primary: {{bundle: m}}}}\nfilter: {{bundle: f, digest: "{C}"}}'
+    models = f'models: {{primary: {{bundle: m}}}}\nfilter: {{bundle: f, pin: "{C}"}}'
     for digest, codes in ((A, ["EG1337"]), (B, ["EG1337"]), (C, ["EG1337"])):
         text = f'admission: {{signers: [{signer}], revoked: [{{sha256: "{digest}"}}]}}'
         assert refused(text, models) == codes
@@ -205,7 +214,7 @@ def test_description_tells_all_of_it_as_json() -> None:
     assert asked["revoked"] == [E]
     assert (asked["clock"], asked["floor"], asked["security_version"]) == ("none", "tpm", 3)
     assert set(asked) == set(AdmissionTerms.__dataclass_fields__)
-    assert said["models"][0]["digest"] is None
+    assert said["models"][0]["pin"] is None
 
 
 # --- against an oracle: a policy is refused exactly when something it names could be signed by nobody ---
@@ -217,7 +226,7 @@ PLACES = st.fixed_dictionaries({}, optional={
 
 
 def _section(name: str, *, pinned: bool) -> str:
-    return f"{name}: {{bundle: {name}{f', digest: {json.dumps(E)}' if pinned else ''}}}"
+    return f"{name}: {{bundle: {name}{f', pin: {json.dumps(E)}' if pinned else ''}}}"
 
 
 @given(places=PLACES, signs=st.lists(SIGNS, max_size=3), calibrated=st.booleans())

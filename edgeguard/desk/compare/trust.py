@@ -6,7 +6,8 @@ bundle, and that one whoever signed it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 from pathlib import Path as Folder
 from typing import NamedTuple, get_args
 
@@ -27,20 +28,23 @@ ROLES: tuple[str, ...] = get_args(Signable)
 
 
 class Trusted(NamedTuple):
-    """Somebody who may sign one role. Digests are hex; empty: anybody under the authority, no second key needed."""
+    """Somebody who may sign. Digests are hex. Empty `identity`: anybody under the authority; `second`: none needed."""
 
     kind: str
     sha256: str
     identity: str
     issuer: str
-    role: str
+    roles: frozenset[str]
     second: str
 
-    def covers(self, other: Trusted) -> bool:
-        """Whether whatever `other` may sign, this may too."""
-        same = (self.kind, self.sha256, self.issuer) == (other.kind, other.sha256, other.issuer)
-        wider = self.identity in ("", other.identity) and self.second in ("", other.second)
-        return same and wider and self.role == other.role
+    def fits(self, other: Trusted) -> bool:
+        """Whether a signature that is said to be by `other` counts as one of this one."""
+        same = (self.kind, self.sha256) == (other.kind, other.sha256)
+        return same and self.identity in ("", other.identity) and self.issuer in ("", other.issuer)
+
+    def grants(self, other: Trusted) -> bool:
+        """Whether this one may sign whatever `other` may, with no more besides."""
+        return other.roles <= self.roles and self.second in ("", other.second)
 
 
 def trust(document: PolicyDocument) -> Iterator[tuple[Path, Fact]]:
@@ -53,7 +57,7 @@ def trust(document: PolicyDocument) -> Iterator[tuple[Path, Fact]]:
     yield from _limits(terms.limits)
     yield ("admission", "decrypt"), Fact(frozenset(terms.content_keys), fewer, _listed)
     for role, model in bundles(document.policy).items():
-        yield (*place(role), "digest"), Fact(model.digest or "", _known_changed, _pin)
+        yield (*place(role), "pin"), Fact(model.pin or "", _known_changed, _pin)
         yield (*place(role), "manifest"), Fact(model.manifest or "", _known_changed, lambda m: m or "its own")
 
 
@@ -85,22 +89,20 @@ def _limits(limits: GraphLimits) -> Iterator[tuple[Path, Fact]]:
     yield (*path, "operators"), Fact(frozenset(limits.operators), fewer, _listed)
 
 
-def _signers(terms: AdmissionTerms) -> frozenset[Trusted]:
-    return frozenset(trusted for signer in terms.signers for trusted in _trusted(signer))
+def _signers(terms: AdmissionTerms) -> tuple[Trusted, ...]:
+    return tuple(_trusted(signer) for signer in terms.signers)
 
 
-def _trusted(signer: SignerTerm) -> Iterator[Trusted]:
+def _trusted(signer: SignerTerm) -> Trusted:
     pins = {"key": signer.key, "authority": signer.authority, "keyless": signer.keyless}
+    kind, sha256 = next((kind, pin.sha256) for kind, pin in pins.items() if pin is not None)
     second = signer.post_quantum.sha256 if signer.post_quantum else ""
-    for kind, pin in pins.items():
-        if pin is not None:
-            for role in signer.signs or ROLES:
-                yield Trusted(kind, pin.sha256, signer.identity, signer.issuer, role, second)
+    return Trusted(kind, sha256, signer.identity, signer.issuer, frozenset(signer.signs or ROLES), second)
 
 
-def _fewer_trusted(old: frozenset[Trusted], new: frozenset[Trusted]) -> Order:
-    """The stricter the less anybody may sign: every entry of the stricter policy is covered by one of the other."""
-    less, more = _covered(new, old), _covered(old, new)
+def _fewer_trusted(old: tuple[Trusted, ...], new: tuple[Trusted, ...]) -> Order:
+    """The stricter the less may be signed, whoever signs it: the first entry that fits a signature counts."""
+    less, more = _within(new, old), _within(old, new)
     if less and more:
         return Order.EQUIVALENT
     if less:
@@ -108,8 +110,31 @@ def _fewer_trusted(old: frozenset[Trusted], new: frozenset[Trusted]) -> Order:
     return Order.PERMISSIVE if more else Order.INCOMPARABLE
 
 
-def _covered(some: Iterable[Trusted], others: frozenset[Trusted]) -> bool:
-    return all(any(other.covers(one) for other in others) for one in some)
+def _within(some: Sequence[Trusted], others: Sequence[Trusted]) -> bool:
+    """Whether every signature may sign at most as much for `some` as for `others`."""
+    for signature in _signatures((*some, *others)):
+        here, there = _first(some, signature), _first(others, signature)
+        if here is not None and (there is None or not there.grants(here)):
+            return False
+    return True
+
+
+def _signatures(known: Iterable[Trusted]) -> Iterator[tuple[Trusted, ...]]:
+    """Every signature that could tell two lists apart: by one of those known, by somebody else under an authority, and
+    by two at once, because a certificate can have two names, or lead to two authorities."""
+    known = {one._replace(roles=frozenset(), second="") for one in known}
+    known |= {one._replace(identity=_ANYBODY) for one in known if not one.identity}
+    yield from ((one,) for one in known)
+    named = [one for one in known if one.kind != "key"]
+    yield from ((one, other) for one, other in combinations(named, 2) if one.kind == other.kind)
+
+
+_ANYBODY = "\n"
+"""A name that no policy can hold."""
+
+
+def _first(signers: Sequence[Trusted], signature: Sequence[Trusted]) -> Trusted | None:
+    return next((signer for signer in signers if any(map(signer.fits, signature))), None)
 
 
 def _more(old: frozenset[object], new: frozenset[object]) -> Order:
@@ -122,16 +147,13 @@ def _known_changed(old: str | None, new: str | None) -> Order:
     return Order.EQUIVALENT if old is None or new is None else changed(old, new)
 
 
-def _said(signers: frozenset[Trusted]) -> str:
-    grants: dict[Trusted, list[str]] = {}
-    for one in sorted(signers):
-        grants.setdefault(one._replace(role=""), []).append(one.role)
-    return "; ".join(_signer(who, roles) for who, roles in grants.items()) or "nobody"
+def _said(signers: tuple[Trusted, ...]) -> str:
+    return "; ".join(map(_signer, signers)) or "nobody"
 
 
-def _signer(who: Trusted, roles: list[str]) -> str:
+def _signer(who: Trusted) -> str:
     name = f"{who.identity} under {who.sha256[:12]}" if who.identity else who.sha256[:12]
-    what = "everything" if len(roles) == len(ROLES) else ", ".join(roles)
+    what = "everything" if len(who.roles) == len(ROLES) else ", ".join(sorted(who.roles))
     return f"{name} for {what}" + (f" with {who.second[:12]}" if who.second else "")
 
 
@@ -143,8 +165,8 @@ def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _pin(digest: str) -> str:
-    return digest[:12] or "none"
+def _pin(pin: str) -> str:
+    return pin[:12] or "none"
 
 
 def _asked(value: bool) -> str:  # noqa: FBT001 - a fact's own value

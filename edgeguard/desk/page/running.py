@@ -31,13 +31,13 @@ def sheets(draft: DraftPolicy) -> tuple[Sheet, ...]:
 def models(program: Program) -> Sheet:
     """Every bundle."""
     turns = program.switch
-    about = "Only admitted bundles run: signed by somebody whom the policy trusts, or pinned by their digest."
+    about = "Only admitted bundles run: signed by somebody whom the policy trusts, or pinned by the policy."
     if turns is not None:
         seed = "a seed drawn at the start" if turns.seed is None else f"the seed {turns.seed}"
         about += f" The primary and its alternates take turns every {frames_text(turns.every)}, by {seed}."
     columns: tuple[str, ...] = ("model", "bundle", "backend", "parts left to the CPU")
-    if any(ref.digest for ref in program.models):
-        columns += ("pinned by its digest", "manifest")
+    if any(ref.pin for ref in program.models):
+        columns += ("pin", "manifest")
     return Sheet(
         "models",
         "Models",
@@ -53,7 +53,7 @@ def _model(ref: ModelRef) -> tuple[Cell, ...]:
         Code(ref.path.rpartition("/")[2]),
         ref.backend,
         "allowed" if ref.cpu_fallback else "",
-        Code(ref.digest) if ref.digest else "",
+        Code(ref.pin) if ref.pin else "",
         Code(ref.manifest.rpartition("/")[2]) if ref.manifest else "",
     )
 

@@ -14,7 +14,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "Head.version": "The policy's version, from 1. Count it up with every change.",
         "Head.security_version": "A device that remembers refuses a lower one than it ran. Left out: `version`.",
         "Bundle.bundle": "Folder of the signed model bundle, relative to the policy file.",
-        "Bundle.digest": "Root digest of the one bundle that may stand here, whoever signed it. In quotes.",
+        "Bundle.pin": "Digest of names and contents of the one bundle that may stand here, whoever signed it.",
         "Bundle.manifest": "Signed `edgeguard.json` for a pinned bundle that has none, relative to the policy file.",
         "Bundle.backend": "What runs the model.",
         "Bundle.cpu_fallback": "`true`: a GPU provider of onnxruntime may leave parts of the graph to the CPU.",
