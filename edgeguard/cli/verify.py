@@ -14,7 +14,7 @@ from edgeguard.cli.trusting import Named, trust_of
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedFile, AdmittedModel, Trust
-    from edgeguard.cli.terms import Held
+    from edgeguard.cli.held import Held
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +88,7 @@ def verify(
 
 def _held(trust: Trust, policy: Path | None, role: str, version: int, decrypt: list[str]) -> Held:
     from edgeguard.admission import Moment
-    from edgeguard.cli.terms import held_to_nothing, held_to_policy
+    from edgeguard.cli.held import held_to_nothing, held_to_policy
 
     now = Moment(time.time())
     held = held_to_nothing(trust, role, now) if policy is None else held_to_policy(policy, trust, role, now)
