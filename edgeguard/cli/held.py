@@ -53,7 +53,7 @@ class Held:
         if not os.path.isdir(path):  # noqa: PTH112 - asks about any text, and never raises
             if self.role and self.role not in FILES:
                 raise UsageError(
-                    f"`{path}` is a file: say of what kind with `--role`, one of {', '.join(FILES)}"
+                    f"`{path}` is no folder: say what kind of file with `--role`, one of {', '.join(FILES)}"
                 )
             return admit_file(path, self.trust, kind=self.role, now=self.now)
         if self.role in FILES:

@@ -212,7 +212,7 @@ def test_a_calibration_is_held_to_the_policy_s_signers(call: Call, project: Any)
     held = ["verify", calibration, "--trust", project.pub, "--policy", project.policy]
     assert call(*held, "--role", "calibration").code == 0
     said = call(*held)
-    assert (said.code, "say of what kind with `--role`" in said.err) == (2, True)
+    assert (said.code, "say what kind of file with `--role`" in said.err) == (2, True)
 
 
 def test_a_second_signature_is_asked_for_by_naming_its_key(call: Call, project: Any, tmp_path: Path) -> None:
