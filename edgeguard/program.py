@@ -158,8 +158,8 @@ class ModelRef:
     backend: str = "onnxruntime"
     cpu_fallback: bool = False
     """Whether a provider may leave parts of the graph to the CPU."""
-    digest: str = ""
-    """Root digest (hex) of the one bundle that may stand here, whoever signed it; empty: any that the signers sign."""
+    pin: str = ""
+    """Digest (hex) over names and contents of the one bundle that may stand here, whoever signed it; empty: none."""
     manifest: str = ""
     """Absolute path of a signed `edgeguard.json` for a pinned bundle that has none; empty: the bundle's own."""
 
@@ -269,6 +269,8 @@ class Program:
     """When a signal of `schedule` is computed besides, in its order; a fault counts as yes."""
     switch: Switch | None = None
     realtime: Realtime | None = None
+    security_version: int = 0
+    """Of the policy itself: a device that remembers a higher one refuses it."""
     admission: AdmissionTerms = field(default_factory=AdmissionTerms)
     """Who may sign the models and the calibration, and what a model must be."""
     calibration: str = ""

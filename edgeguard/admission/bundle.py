@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 from edgeguard.admission.decryption import decrypted
 from edgeguard.admission.demands import check_demands
-from edgeguard.admission.envelope import open_envelope, pre_authentication_encoding, read_envelope
+from edgeguard.admission.envelope import open_envelope, pre_authentication_encoding
 from edgeguard.admission.inspection import inspect_files, inspect_model
 from edgeguard.admission.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from edgeguard.admission.post_quantum import SUFFIX, check_second
 from edgeguard.admission.reasons import refusal, shown
 from edgeguard.admission.reports import check_reports
-from edgeguard.admission.statement import SINGLE_FILE, Statement, folder_statement, parse_statement
+from edgeguard.admission.statement import (
+    SINGLE_FILE,
+    Statement,
+    folder_statement,
+    parse_statement,
+    pin_digest,
+)
 from edgeguard.admission.trust import Demands, Grant, Moment, Trust
 
 SIGNATURE_FILE = "model.sig"
@@ -99,24 +105,19 @@ def verify_signature(
     return Vouched(parse_statement(opened.payload, path), opened.signer, opened.identity, opened.grant)
 
 
-def pinned_statement(
-    signature: bytes | None, contents: Mapping[str, Content], digest: str, folder: str
-) -> Statement:
-    """The statement of a bundle whose root digest is pinned, whoever signed it. `signature` None: nobody did.
+def pinned_statement(contents: Mapping[str, Content], pin: str, folder: str) -> Statement:
+    """The statement of a bundle that is pinned by its files' names and digests, whoever signed it.
 
     Raises:
-        AdmissionError: `pin-mismatch`, or what is wrong with the statement.
+        AdmissionError: `pin-mismatch`, or a name that no bundle may hold.
     """
-    if signature is None:
-        statement = folder_statement({name: content.digest for name, content in contents.items()}, folder)
-    else:
-        path = f"{folder}/{SIGNATURE_FILE}"
-        statement = parse_statement(read_envelope(signature, path).payload, path)
-    if statement.root != digest:
+    statement = folder_statement({name: content.digest for name, content in contents.items()}, folder)
+    found = pin_digest(statement.resources)
+    if found != pin:
         raise refusal(
             "pin-mismatch",
             folder,
-            f"its digest is `{statement.root[:16]}…`, the policy pins `{digest[:16]}…`: put the pinned bundle there",
+            f"its pin is `{found[:16]}…`, the policy's is `{pin[:16]}…`: put the pinned bundle there, or pin this one",
         )
     return statement
 
@@ -154,7 +155,8 @@ def admit_model(
     """
     for resource in vouched.statement.resources:
         _check_digest(contents[resource.name].digest, resource.digest, f"{folder}/{resource.name}")
-    _check_revoked(vouched.statement.root, demands.revoked, folder)
+    for digest in (vouched.statement.root, pin_digest(vouched.statement.resources)):
+        _check_revoked(digest, demands.revoked, folder)
     manifest = check_manifest(contents, folder, demands.manifest)
     _check_grant(vouched.grant, manifest.role, folder)
     check_demands(manifest, demands, f"{folder}/{MANIFEST_FILE}", now)

@@ -43,7 +43,7 @@ class Opened:
     """A payload and who signed it; or, of `read_envelope`, a payload that nobody vouches for."""
 
     payload: bytes
-    signer: str = ""
+    signer: str
     """Hex SHA-256 of the signer's public key (PEM); empty: nobody's signature was verified."""
     identity: str = ""
     """For whom the signer's certificate is; empty where there is none."""
@@ -101,13 +101,13 @@ def open_envelope(data: bytes, trust: Trust, path: str, now: Moment | None) -> O
 
 
 def read_envelope(data: bytes, path: str) -> Opened:
-    """Read the payload of a `.sig` file without asking who signed it: for a bundle whose digest is pinned.
+    """Read the payload of a `.sig` file without asking who signed it: to look at it, never to admit it.
 
     Raises:
         AdmissionError: `signature-malformed`, `signature-unsupported` or `too-large`.
     """
     envelope = _envelope(_wrapper(data, path), path)
-    return Opened(_decode(envelope.text("payload"), "payload", path))
+    return Opened(_decode(envelope.text("payload"), "payload", path), signer="")
 
 
 def _opened(wrapper: Fields, known: Signatory, path: str) -> Opened:

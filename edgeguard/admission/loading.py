@@ -85,7 +85,7 @@ def admit_models(
                 role=role_of(ref.role),
                 security_version=terms.security_version,
                 floor=floor.at(ref.role) if floor else 0,
-                digest=ref.digest,
+                pin=ref.pin,
                 manifest=admit_file(ref.manifest, trust, kind="manifest", now=now).data
                 if ref.manifest
                 else b"",

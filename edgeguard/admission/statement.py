@@ -52,6 +52,15 @@ def root_digest(resources: tuple[Resource, ...]) -> str:
     return hashlib.sha256(b"".join(bytes.fromhex(r.digest) for r in resources)).hexdigest()
 
 
+def pin_digest(resources: tuple[Resource, ...]) -> str:
+    """Return the digest by which a policy pins a bundle: over names and digests, as `sha256sum` would list the files.
+
+    The root digest will not do: it does not cover the names, so that files could take each other's place.
+    """
+    ordered = sorted(resources, key=lambda resource: resource.name.split("/"))
+    return hashlib.sha256("".join(f"{r.digest}  {r.name}\n" for r in ordered).encode()).hexdigest()
+
+
 def build_statement(subject: str, digests: Mapping[str, str]) -> bytes:
     """Build the payload to sign from hex digests by name, ordered by path component as stock signers do."""
     names = sorted(digests, key=lambda name: name.split("/"))

@@ -30,7 +30,7 @@ from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES
 from edgeguard.admission.post_quantum import SUFFIX
 from edgeguard.admission.reading import Reader
 from edgeguard.admission.reasons import refusal
-from edgeguard.admission.statement import MAX_FILES, SINGLE_FILE
+from edgeguard.admission.statement import MAX_FILES, RESERVED, SINGLE_FILE
 from edgeguard.admission.trust import Demands, Moment, Trust
 from edgeguard.errors import AdmissionError
 
@@ -66,14 +66,9 @@ def admit_bundle(
     root = str(folder)
     with open_folder(root) as descriptor:
         present = list_files(descriptor, root)
-        if demands.digest:
-            signature = (
-                read_signature(descriptor, root, SIGNATURE_FILE) if SIGNATURE_FILE in present else None
-            )
-            names = [name for name in present if name not in (SIGNATURE_FILE, SECOND_FILE)]
-            contents = read_files(descriptor, root, names)
-            vouched = Vouched(pinned_statement(signature, contents, demands.digest, root), signer="")
-            check_names(vouched.statement, present, root)
+        if demands.pin:
+            contents = read_files(descriptor, root, [name for name in present if name not in RESERVED])
+            vouched = Vouched(pinned_statement(contents, demands.pin, root), signer="")
         else:
             vouched = _vouched(descriptor, root, trust, now)
             check_names(vouched.statement, present, root)

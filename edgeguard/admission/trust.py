@@ -94,8 +94,8 @@ class Demands:
     """The policy's lowest."""
     floor: int = 0
     """The newest that this device ever admitted in this place."""
-    digest: str = ""
-    """Root digest (hex) of the one bundle that may stand here: it may then be signed by anybody, or nobody."""
+    pin: str = ""
+    """Digest (hex) over names and contents of the one bundle that may stand here, whoever signed it, or nobody."""
     manifest: bytes = b""
     """An admitted `edgeguard.json` for a pinned bundle that has none; empty: the bundle's own."""
     assessment: AssessmentTerm | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgeguard.admission import sign_bundle
+from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, write_files
 
 
@@ -24,3 +26,16 @@ def unsigned(tmp_path: Path) -> Path:
 def bundle(unsigned: Path, forge: Forge) -> Path:
     sign_bundle(unsigned, forge.private_path)
     return unsigned
+
+
+@pytest.fixture
+def refused() -> Callable[[Callable[[], object], str, str], None]:
+    """Check that a call is refused with this reason, for this file."""
+
+    def check(call: Callable[[], object], reason: str, path: str) -> None:
+        with pytest.raises(AdmissionError) as caught:
+            call()
+        assert caught.value.reason == reason, str(caught.value)
+        assert caught.value.path.endswith(path), str(caught.value)
+
+    return check
