@@ -64,7 +64,7 @@ class Tpm(Protocol):
     def counter_create(self, index: int, auth: bytes) -> int:
         """Make a counter that only rises, usable by whoever has `auth` (32 bytes); return its first value.
 
-        The first value is higher than that of any counter that this TPM ever had.
+        The first value is higher than that of every counter that was ever removed from this TPM.
         """
 
     def counter_read(self, index: int, auth: bytes) -> int | None:

@@ -24,7 +24,7 @@ class MemoryTpm:
 
     def __init__(self) -> None:
         self.counters: dict[int, tuple[bytes, int]] = {}
-        self.highest = 0
+        self.removed = 0
         self.boot = "as it was"
         self.calls: Callable[[str], None] = lambda _: None
         self._secrets: dict[bytes, tuple[str, str, bytes]] = {}
@@ -33,10 +33,9 @@ class MemoryTpm:
         self.calls("create")
         if index in self.counters:
             raise UsageError(f"there is something under {index:#x} already")
-        self.highest += 1
-        self.counters[index] = (auth, self.highest)
+        self.counters[index] = (auth, self.removed + 1)
         self.calls("created")
-        return self.highest
+        return self.removed + 1
 
     def counter_read(self, index: int, auth: bytes) -> int | None:
         self.calls("read")
@@ -48,11 +47,10 @@ class MemoryTpm:
         self.calls("increment")
         value = self._counter(index, auth) + 1
         self.counters[index] = (auth, value)
-        self.highest = max(self.highest, value)
         self.calls("incremented")
 
     def counter_remove(self, index: int) -> None:
-        del self.counters[index]
+        self.removed = max(self.removed, self.counters.pop(index)[1])
 
     def seal(self, secret: bytes, pcrs: str = "") -> Sealed:
         self.calls("seal")

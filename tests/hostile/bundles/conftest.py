@@ -25,7 +25,7 @@ def folder(tmp_path: Path, forge: Forge) -> Path:
 
 
 _ADVICE = re.compile(
-    r"\b(sign|add|check|copy|correct|export|give|have|install|make|put|remove|rename|stop|trust)\b"
+    r"\b(sign|add|check|copy|correct|export|give|have|install|make|put|remove|rename|set|stop|trust)\b"
 )
 """What a refusal may tell its reader to do."""
 
