@@ -18,6 +18,7 @@ from edgeguard.policy.deployment import (
     model_refs,
     realtime,
     schedule,
+    security_version,
     switch,
     worker_specs,
 )
@@ -104,6 +105,7 @@ def compile_policy(
         due=due(document, list(index), thresholds),
         switch=switch(policy),
         realtime=realtime(policy),
+        security_version=security_version(policy),
         admission=admission_terms(document, base=base),
         calibration=absolute(base, policy.calibration) if policy.calibration else "",
         thresholds=dict(thresholds),

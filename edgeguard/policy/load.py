@@ -18,7 +18,7 @@ from edgeguard.admission.trust import Trust
 from edgeguard.errors import UsageError
 from edgeguard.policy.calibration import Calibration, parse_calibration
 from edgeguard.policy.compiler import compile_policy
-from edgeguard.policy.deployment import admission_terms
+from edgeguard.policy.deployment import admission_terms, security_version
 from edgeguard.policy.document import PolicyDocument, parse
 from edgeguard.policy.home import Home
 from edgeguard.policy.reader import MOST_BYTES
@@ -96,12 +96,12 @@ def _here() -> Device:
 
 def _check_version(document: PolicyDocument, device: Device, path: str) -> None:
     """Refuse a policy that is older than the newest one this device ran. Raises: AdmissionError, `rollback`."""
-    version, newest = document.policy.policy.version, device.at("policy")
+    version, newest = security_version(document.policy), device.at("policy")
     if version < newest:
         raise refusal(
             "rollback",
             path,
-            f"its `policy.version` is {version}, this device ran {newest} already: install a newer policy",
+            f"its security version is {version}, this device ran {newest} already: install a newer policy",
         )
 
 

@@ -97,7 +97,7 @@ def test_what_was_revoked_counts_no_more(what: str, place: Path, forge: Forge, r
         ({"calibration_attested": True}, "attestation-missing"),
         ({"post_quantum": True}, "post-quantum-missing"),
         ({"limits": Limits(nodes=2)}, "too-large"),
-        ({"limits": Limits(memory=200)}, "too-much-memory"),
+        ({"limits": Limits(memory=20)}, "too-much-memory"),
         ({"limits": Limits(opset=(18, 20))}, "opset-unsupported"),
     ],
 )

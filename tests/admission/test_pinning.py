@@ -23,6 +23,11 @@ def pin_of(files: dict[str, bytes]) -> str:
     return sha256("".join(f"{sha256(files[name])}  {name}\n" for name in ordered).encode())
 
 
+def versioned(version: int) -> bytes:
+    """A manifest of this security version."""
+    return manifest(lambda m: m.update(security_version=version))
+
+
 def pinned(folder: Path, pin: str, **asked: Any) -> AdmittedModel:
     return admit_bundle(folder, Trust(), Demands(pin=pin, **asked), now=Moment(0.0))
 
@@ -39,10 +44,10 @@ def test_only_the_pinned_bundle_is_admitted_whoever_signed_it(
     for name, version in (("mine", 1), ("other", 2)):
         files = {
             **good_files(),
-            "edgeguard.json": manifest(lambda m, v=version: m.update(security_version=v)),
+            "edgeguard.json": versioned(version),
         }
         write_files(tmp_path / name, {**files, **({"model.sig": forge.sign_files(files)} if signed else {})})
-    mine = {**good_files(), "edgeguard.json": manifest(lambda m: m.update(security_version=1))}
+    mine = {**good_files(), "edgeguard.json": versioned(1)}
     pin = pin_of(mine)
     admitted = admit_bundle(tmp_path / "mine", Trust(), Demands(pin=pin))
     assert (admitted.signer, admitted.identity) == ("", "")
