@@ -23,7 +23,7 @@ from edgeguard.admission.bundle import (
 )
 from edgeguard.admission.envelope import pre_authentication_encoding, seal
 from edgeguard.admission.keyfiles import read_public, replace
-from edgeguard.admission.keys import SigningKey, load_private_key, supported
+from edgeguard.admission.keys import SigningKey, load_private_key
 from edgeguard.admission.post_quantum import SUFFIX, SecondKey
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import SINGLE_FILE, build_statement
@@ -36,6 +36,7 @@ from edgeguard.admission.store import (
     read_files,
 )
 from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority, TrustedKey
+from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import AdmissionError, UsageError
 
 
@@ -105,29 +106,24 @@ def load_chain(path: str | Path) -> tuple[bytes, ...]:
         UsageError: the file is missing, or holds something else.
     """
     data = read_public(path, "chain of certificates")
+    if b"PRIVATE KEY" in data:
+        raise UsageError(f"`{path}` holds a private key: put its certificates into a file of their own")
     try:
         found = x509.load_pem_x509_certificates(data)
-    except ValueError:
+        return tuple(one.public_bytes(serialization.Encoding.DER) for one in found)
+    except Exception:  # noqa: BLE001 - the parser raises many things, none of them at a good file
         raise UsageError(f"`{path}` holds no certificates in PEM format: check the path") from None
-    return tuple(one.public_bytes(serialization.Encoding.DER) for one in found)
 
 
 def _signer(key: SigningKey | str | Path, pen: Pen) -> SigningKey:
     signer = load_private_key(key) if isinstance(key, (str, Path)) else key
     if pen.chain:
-        own = supported(_certificate(pen.chain[0]).public_key(), "the first certificate")
-        if own.hint != signer.public().hint:
+        own = read_certificate(pen.chain[0], "the first certificate")
+        if own.key.hint != signer.public().hint:
             raise UsageError(
                 "the first certificate is for another key: name the chain of this key, its own certificate first"
             )
     return signer
-
-
-def _certificate(der: bytes) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
-        raise UsageError("a certificate of the chain cannot be read: ask for a new one") from None
 
 
 def check_renewable(place: Path, pen: Pen) -> None:
@@ -163,6 +159,6 @@ def _trust(key: SigningKey, pen: Pen) -> Trust:
     """Whom a device trusts that takes just this signer."""
     grant = Grant(post_quantum=pen.second.public() if pen.second else None)
     if pen.chain:
-        root = _certificate(pen.chain[-1])
-        return Trust(authorities=(TrustedAuthority(root, grant=grant),))
+        last = read_certificate(pen.chain[-1], "the last certificate").loaded
+        return Trust(authorities=(TrustedAuthority(last, grant=grant),))
     return Trust(keys=(TrustedKey(key.public(), grant),))

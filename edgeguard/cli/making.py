@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeguard.admission.decryption import key_id
 from edgeguard.admission.keyfiles import check_free, create, why
 from edgeguard.admission.keys import create_pair, generate, private_key
 from edgeguard.admission.post_quantum import SUFFIX, generate_second, second_key
 from edgeguard.errors import UsageError
 from edgeguard.keystores import tpm as tpm_store
-from edgeguard.keystores.secret import new_secret, secret_id
+from edgeguard.keystores.secret import new_secret
 
 _ABOUT = "the private key; keep it off the device and out of version control"
 _SEALED = "the private key, sealed; only this machine's TPM gives it back"
@@ -61,7 +62,7 @@ def content_key(name: Path, *, tpm: bool) -> Made:
     else:
         create(place, secret, private=True)
     where = "sealed; only this machine's TPM gives it back" if tpm else "goes to every device that decrypts"
-    return Made(place, place, f"content key {secret_id(secret)}; {where}")
+    return Made(place, place, f"content key {key_id(secret)}; {where}")
 
 
 def _places(name: Path, public: Path | None, kind: str, *, tpm: bool) -> tuple[Path, Path]:

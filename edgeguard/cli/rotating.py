@@ -56,7 +56,8 @@ def rotate(
 ) -> None:
     """Sign bundles and files with a new key, and let a policy accept both until the old one is revoked."""
     from edgeguard.admission import load_public_keys
-    from edgeguard.keystores import content_secrets, open_signing_key
+    from edgeguard.admission.decryption import secrets_from
+    from edgeguard.keystores import open_secret, open_signing_key
 
     (before,) = load_public_keys([old])
     accepted = [before]
@@ -70,7 +71,7 @@ def rotate(
         raise UsageError(
             "say where the new key is: `--new NAME` to make one, or `--key KEY --public FILE.pub`"
         )
-    secrets, with_what = content_secrets(decrypt or ()), pen(None, second)
+    secrets, with_what = secrets_from(decrypt or (), open_secret), pen(None, second)
     left = [path for path in paths or () if _is_left(path, accepted, secrets, with_what)]
     term = _term(policy, before) if policy is not None else None
     signer, half = ready()

@@ -9,13 +9,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
+from edgeguard.admission.decryption import key_id
 from edgeguard.admission.keyfiles import create, read_public
 from edgeguard.admission.keys import SigningKey, public_key, public_pem
 from edgeguard.admission.post_quantum import PostQuantumKey, load_post_quantum, second_pem
 from edgeguard.errors import UsageError
 from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from edgeguard.keystores import tpm as tpm_store
-from edgeguard.keystores.secret import SECRET_BYTES, secret_id
+from edgeguard.keystores.secret import SECRET_BYTES
 
 _ENTRIES = {
     "key": '{{key: {path}, sha256: "{digest}"}}',
@@ -62,7 +63,7 @@ def look(where: str) -> Shown:
     if b"BEGIN CERTIFICATE" in data:
         return _of_certificate(data, where)
     if len(data) == SECRET_BYTES and b"-----" not in data:
-        return Shown("content", where, secret_id(open_secret(where)))
+        return Shown("content", where, key_id(open_secret(where)))
     return _of_public(data, where)
 
 
@@ -94,7 +95,7 @@ def _of_second(half: PostQuantumKey) -> Shown:
 def _of_sealed(where: str) -> Shown:
     kind = tpm_store.kind_of(where)
     if kind == tpm_store.CONTENT:
-        return Shown("content", where, secret_id(open_secret(where)))
+        return Shown("content", where, key_id(open_secret(where)))
     if kind == tpm_store.SECOND:
         return _of_second(open_second_key(where).public())
     return _of_signing(open_signing_key(where))

@@ -42,12 +42,13 @@ def sign(
 ) -> None:
     """Sign a bundle folder (writes PATH/model.sig) or a file (writes PATH.sig)."""
     from edgeguard.admission import sign_bundle, sign_file
+    from edgeguard.admission.decryption import secrets_from
     from edgeguard.admission.post_quantum import SUFFIX
-    from edgeguard.keystores import content_secrets, open_signing_key
+    from edgeguard.keystores import open_secret, open_signing_key
 
     signer, with_what = open_signing_key(key), pen(certificate, second)
     if path.is_dir():
-        signature = sign_bundle(path, signer, with_what, secrets=content_secrets(decrypt or ()))
+        signature = sign_bundle(path, signer, with_what, secrets=secrets_from(decrypt or (), open_secret))
     else:
         signature = sign_file(path, signer, with_what)
     typer.echo(f"{signature}: signed")

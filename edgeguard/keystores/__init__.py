@@ -6,12 +6,6 @@ Nothing here decides what a key may be used for, and `admission` knows nothing o
 
 from __future__ import annotations
 
-from edgeguard.keystores.opening import (
-    KeyStore,
-    content_secrets,
-    open_second_key,
-    open_secret,
-    open_signing_key,
-)
+from edgeguard.keystores.opening import KeyStore, open_second_key, open_secret, open_signing_key
 
-__all__ = ["KeyStore", "content_secrets", "open_second_key", "open_secret", "open_signing_key"]
+__all__ = ["KeyStore", "open_second_key", "open_secret", "open_signing_key"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from edgeguard.admission.bundle import Secrets
 from edgeguard.admission.keys import SigningKey
 from edgeguard.admission.post_quantum import SecondKey
 from edgeguard.keystores.file import FileStore
 from edgeguard.keystores.pkcs11 import Pkcs11Store
-from edgeguard.keystores.secret import secret_id
 from edgeguard.keystores.tpm import TpmStore
 
 
@@ -57,16 +55,6 @@ def open_secret(where: str) -> bytes:
         UsageError: as `open_signing_key`.
     """
     return _store(where).secret(where)
-
-
-def content_secrets(places: Sequence[str]) -> Secrets:
-    """Read the content keys at these places, for admission to choose from by their id.
-
-    Raises:
-        UsageError: one of them cannot be read.
-    """
-    by_id = {secret_id(secret): secret for secret in map(open_secret, places)}
-    return by_id.get
 
 
 def _store(where: str) -> KeyStore:

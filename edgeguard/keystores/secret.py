@@ -1,8 +1,7 @@
-"""The key of encrypted bundles: 32 bytes, known by the first 16 hex digits of their SHA-256. No file here."""
+"""The key of encrypted bundles: 32 bytes. What a manifest calls it says `admission.decryption`. No file here."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 
 from edgeguard.errors import UsageError
@@ -13,11 +12,6 @@ SECRET_BYTES = 32
 def new_secret() -> bytes:
     """Make one, from the operating system's source of randomness."""
     return secrets.token_bytes(SECRET_BYTES)
-
-
-def secret_id(secret: bytes) -> str:
-    """The name of a content key in manifests: it tells nothing about the key."""
-    return hashlib.sha256(secret).hexdigest()[:16]
 
 
 def check_secret(data: bytes, where: str) -> bytes:

@@ -6,12 +6,17 @@ import base64
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgeguard.admission import Trust, admit_bundle, admit_file, sign_bundle, sign_file, trust_keys
+from edgeguard.admission.keys import PublicKey
+from edgeguard.admission.sign import Pen, load_chain
+from edgeguard.admission.trust import TrustedAuthority
 from edgeguard.errors import AdmissionError, UsageError
+from tests.hostile.bundles import builders_pki as pki
 from tests.hostile.bundles.builders import Forge, Json, good_files, sha256, write_files
 
 
@@ -136,3 +141,84 @@ def test_folder_that_is_no_bundle_is_not_signed(tmp_path: Path, forge: Forge) ->
         sign_bundle(tmp_path, forge.private_path)
     with pytest.raises(AdmissionError, match="is not there"):
         sign_bundle(tmp_path / "none", forge.private_path)
+
+
+def test_key_in_memory_signs_as_the_one_in_its_file(unsigned: Path, forge: Forge, tmp_path: Path) -> None:
+    sign_bundle(unsigned, forge.key)
+    assert admit_bundle(unsigned, forge.signers).signer == forge.key.public().hint
+
+
+def test_key_whose_halves_differ_leaves_no_signature(unsigned: Path, forge: Forge, tmp_path: Path) -> None:
+    """As a token may hold it: what is written has been verified first."""
+    other = Forge.at(tmp_path, name="other").key
+
+    class Torn:
+        def public(self) -> PublicKey:
+            return other.public()
+
+        def sign(self, message: bytes) -> bytes:
+            return forge.key.sign(message)
+
+    with pytest.raises(UsageError, match="the halves do not belong together"):
+        sign_bundle(unsigned, Torn())
+    assert not (unsigned / "model.sig").exists()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_bundle_signed_under_a_chain_is_admitted_by_its_root(length: int, unsigned: Path) -> None:
+    """However much of the chain is carried along: a device knows the root itself, and the intermediate may be it."""
+    signer, middle, root = pki.usual()
+    chain = tuple(party.der for party in (signer, middle, root)[:length])
+    sign_bundle(unsigned, signer.signing, Pen(chain=chain, now=pki.NOW))
+    trusted = middle if length == 1 else root
+    trust = Trust(authorities=(TrustedAuthority(trusted.certificate, pki.WHO),))
+    assert admit_bundle(unsigned, trust, now=pki.NOW).identity == pki.WHO
+
+
+UNFIT: dict[str, tuple[Callable[[pki.Party], pki.Party], str]] = {
+    "expired": (lambda above: pki.made(pki.Plan(days=(-10, -1)), above), "certificate-expired"),
+    "not yet valid": (lambda above: pki.made(pki.Plan(days=(1, 10)), above), "certificate-not-yet-valid"),
+    "not for signing": (
+        lambda above: pki.made(pki.Plan(usage=frozenset({"key_agreement"})), above),
+        "certificate-unfit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), UNFIT.values(), ids=UNFIT)
+def test_certificate_that_admission_would_refuse_signs_nothing(
+    make: Callable[[pki.Party], pki.Party], reason: str, unsigned: Path
+) -> None:
+    _, middle, _ = pki.usual()
+    signer = make(middle)
+    with pytest.raises(AdmissionError) as caught:
+        sign_bundle(unsigned, signer.signing, Pen(chain=(signer.der, middle.der), now=pki.NOW))
+    assert caught.value.reason == reason
+    assert not (unsigned / "model.sig").exists()
+
+
+def test_chain_that_does_not_fit_together_or_the_key_signs_nothing(unsigned: Path, forge: Forge) -> None:
+    signer, middle, _ = pki.usual()
+    _, other, _ = pki.stranger()
+    with pytest.raises(AdmissionError) as caught:
+        sign_bundle(unsigned, signer.signing, Pen(chain=(signer.der, other.der), now=pki.NOW))
+    assert caught.value.reason == "certificate-untrusted"
+    with pytest.raises(UsageError, match="the first certificate is for another key"):
+        sign_bundle(unsigned, forge.key, Pen(chain=(signer.der, middle.der), now=pki.NOW))
+    with pytest.raises(AdmissionError, match="certificate-malformed"):
+        sign_bundle(unsigned, forge.key, Pen(chain=(b"0",), now=pki.NOW))
+    assert not (unsigned / "model.sig").exists()
+
+
+def test_chain_is_read_in_its_order_and_nothing_else_is(tmp_path: Path, forge: Forge) -> None:
+    signer, middle, _ = pki.usual()
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(b"signer\n" + signer.pem + b"\nabove\n" + middle.pem)
+    assert load_chain(chain) == (signer.der, middle.der)
+    for bad in (b"", b"hello", forge.public_path.read_bytes(), signer.pem[:200]):
+        chain.write_bytes(bad)
+        with pytest.raises(UsageError, match="holds no certificates in PEM format"):
+            load_chain(chain)
+    chain.write_bytes(signer.pem + forge.private_path.read_bytes())
+    with pytest.raises(UsageError, match="holds a private key"):
+        load_chain(chain)

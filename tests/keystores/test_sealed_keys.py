@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgeguard.admission import Trust, admit_bundle, load_public_keys, sign_bundle
+from edgeguard.admission.decryption import key_id
 from edgeguard.admission.post_quantum import load_post_quantum
 from edgeguard.admission.sign import Pen
 from edgeguard.admission.trust import Grant, TrustedKey
 from edgeguard.cli.app import invoke
 from edgeguard.errors import UsageError
 from edgeguard.keystores import open_second_key, open_secret, open_signing_key
-from edgeguard.keystores.secret import secret_id
 from tests.hostile.bundles.builders import good_files, write_files
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ def test_sealed_content_key_is_read_and_shown_by_its_id(
     said = capsys.readouterr().out
     secret = open_secret(f"tpm:{folder}/content.tpm")
     assert len(secret) == 32
-    assert f"content key {secret_id(secret)}" in said
+    assert f"content key {key_id(secret)}" in said
     assert secret.hex() not in said
     assert secret not in (folder / "content.tpm").read_bytes()
     assert invoke(["keys", "show", f"tpm:{folder}/content.tpm"]) == 0
-    assert secret_id(secret) in capsys.readouterr().out
+    assert key_id(secret) in capsys.readouterr().out
 
 
 @pytest.mark.process

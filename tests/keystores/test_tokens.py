@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgeguard.admission import Trust, admit_bundle, sign_bundle
+from edgeguard.admission.decryption import key_id, secrets_from
 from edgeguard.admission.trust import TrustedKey
 from edgeguard.errors import UsageError
-from edgeguard.keystores import content_secrets, open_second_key, open_secret, open_signing_key
-from edgeguard.keystores.secret import secret_id
+from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from tests.hostile.bundles.builders import good_files, write_files
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def test_content_key_is_read_from_a_token(soft_token: SoftToken, tmp_path: Path)
         "--write-object", str(tmp_path / "content"), "--type", "data", "--label", "content", "--private"
     )
     assert open_secret(soft_token.uri("content")) == secret
-    secrets = content_secrets([soft_token.uri("content")])
-    assert secrets(secret_id(secret)) == secret
+    secrets = secrets_from([soft_token.uri("content")], open_secret)
+    assert secrets(key_id(secret)) == secret
     assert secrets("0" * 16) is None
 
 
