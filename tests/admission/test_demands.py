@@ -341,3 +341,105 @@ def test_a_missing_attestation_that_is_asked_for_always_refuses(
         or demands.claims not in (None, ClaimsTerm())
     )
     assert bool(reason(silent, demands, now)) or not asked
+
+
+FULL = changed(
+    not_before=FROM,
+    not_after=UNTIL,
+    target=("linux-aarch64",),
+    assessment=ASSESSED,
+    training=Training(differential_privacy=DifferentialPrivacy(9.0, 1e-5)),
+    parent=PARENT,
+    parts={"primary": "01" * 32},
+)
+GOOD = "required: install a model that is that good"
+NEWER = "install a newer bundle"
+ADD = "which is required: have the model assessed, add it to the manifest and sign again"
+WORDS: list[tuple[Demands, Moment | None, str]] = [
+    (
+        Demands(role="filter"),
+        Moment(START),
+        "wrong-role: it is `primary`, in the place of a `filter` model: put the right bundle there",
+    ),
+    (
+        Demands(security_version=4),
+        Moment(START),
+        "rollback: its security_version is 3, at least 4 is required: install a newer bundle",
+    ),
+    (
+        Demands(floor=4),
+        Moment(START),
+        f"rollback: its security_version is 3, this device ran 4 already, see `edgeguard floor show`: {NEWER}",
+    ),
+    (
+        Demands(revoked=frozenset({DIGEST})),
+        Moment(START),
+        "revoked: `abababababababab…`, its `parent.digest`, was revoked: install one that was made from a newer bundle",
+    ),
+    (
+        Demands(revoked=frozenset({"01" * 32})),
+        Moment(START),
+        "revoked: `0101010101010101…`, its `parts.primary`, was revoked: install one that was made from a newer bundle",
+    ),
+    (
+        Demands(),
+        None,
+        "clock-wrong: it may run at some times only, and how late it is is not known: set the clock of this device",
+    ),
+    (
+        Demands(),
+        Moment(END + 1),
+        f"expired: it may run until {UNTIL}: install a newer bundle, or check the clock",
+    ),
+    (
+        Demands(),
+        Moment(START - 1),
+        f"not-yet-valid: it may run from {FROM} on: check the clock of this device, or install it then",
+    ),
+    (
+        Demands(platform="linux-x86_64"),
+        Moment(START),
+        "wrong-device: it is for linux-aarch64, this device is `linux-x86_64`: install the bundle for it",
+    ),
+    (
+        Demands(assessment=AssessmentTerm(clean_accuracy=0.98)),
+        Moment(START),
+        f"attestation-below: `assessment.clean_accuracy` is 0.97, at least 0.98 is {GOOD}",
+    ),
+    (
+        Demands(assessment=AssessmentTerm(risk_at_most=0.001)),
+        Moment(START),
+        "attestation-below: `assessment.risk` is 0.01, at most 0.001 is required: install a model that is that good",
+    ),
+    (
+        Demands(claims=ClaimsTerm(epsilon_at_most=8.0)),
+        Moment(START),
+        f"attestation-below: `training.differential_privacy.epsilon` is 9.0, at most 8.0 is {GOOD}",
+    ),
+    (
+        Demands(claims=ClaimsTerm(ensemble=True)),
+        Moment(START),
+        f"attestation-missing: it does not state `training.ensemble`, {ADD}",
+    ),
+    (
+        Demands(calibration_attested=True),
+        Moment(START),
+        f"attestation-missing: it does not state `calibration`, {ADD}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("demands", "now", "words"), WORDS)
+def test_what_is_not_met_is_told_in_these_words(demands: Demands, now: Moment | None, words: str) -> None:
+    assert said(FULL, demands, now) == f"m: {words}"
+
+
+@pytest.mark.parametrize(
+    ("demands", "words"),
+    [
+        (Demands(assessment=AssessmentTerm(risk_at_most=1.0)), "`assessment.risk`"),
+        (Demands(claims=ClaimsTerm(epsilon_at_most=1.0)), "`training.differential_privacy`"),
+    ],
+)
+def test_what_is_not_stated_is_named_by_its_key(demands: Demands, words: str) -> None:
+    assert said(PLAIN, demands) == f"m: attestation-missing: it does not state {words}, {ADD}"

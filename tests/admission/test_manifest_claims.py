@@ -188,6 +188,12 @@ BAD: list[tuple[str, Callable[[Json], object]]] = [
 ]
 
 
+def test_an_endless_number_is_no_budget() -> None:
+    data = full(_private(epsilon=7.25)).replace(b"7.25", b"1e999")
+    with pytest.raises(AdmissionError, match="epsilon` must be above 0"):
+        parse_manifest(data, "m")
+
+
 @pytest.mark.parametrize(("words", "change"), BAD)
 def test_a_wrong_statement_is_refused_in_words_that_name_the_key(
     words: str, change: Callable[[Json], object]

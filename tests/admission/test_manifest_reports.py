@@ -48,7 +48,7 @@ def test_reports_that_agree_are_accepted() -> None:
     check_reports(CLAIMED, reports(), "b")
 
 
-@pytest.mark.parametrize("report", [{}, [], "for people", {"samples": 5000}, {"risk": 0.008, "x": None}])
+@pytest.mark.parametrize("report", [{}, ["risk"], "risk", {"samples": 5000}, {"risk": 0.008, "x": None}])
 def test_a_report_need_not_repeat_a_figure(report: object) -> None:
     check_reports(CLAIMED, reports(report), "b")
 
@@ -61,6 +61,11 @@ def test_a_report_that_says_something_else_is_refused(value: object) -> None:
     assert refused.endswith(
         "but `assessment.risk` of the manifest is 0.008: correct the one that is wrong, then sign again"
     )
+
+
+def test_a_long_figure_is_cut() -> None:
+    assert f"its `risk` is {'9' * 40}... but" in said(reports({"risk": "9" * 41}))
+    assert f"its `risk` is {'9' * 40} but" in said(reports({"risk": "9" * 40}))
 
 
 def test_each_figure_is_compared() -> None:
