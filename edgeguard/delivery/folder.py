@@ -61,6 +61,10 @@ class FolderFetcher(FetcherInterface):
 
     def _open(self, url: str) -> int:
         *folders, name = url.split("/")
+        if not {"", ".", ".."}.isdisjoint((*folders, name)):
+            raise refusal(
+                "name-unsafe", self._path(url), "it leads out of the repository: check who signed it"
+            )
         opened: list[int] = []
         try:
             opened.append(os.open(self._base, _FOLDER))

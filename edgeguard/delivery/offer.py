@@ -5,6 +5,7 @@ Which names there are is read from the client's store; what they are only ever c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tuf.ngclient import Updater
 
 _ANY = "0" * 64
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def offered(updater: Updater, store: Path, device: str) -> tuple[Offered, ...]:
     """Every file that is offered to this device. What a role of its own offers stands in place of what all are offered.
 
     Raises:
-        AdmissionError: a name is unsafe, a role names what it may not, a file is too large, or there is nothing.
+        AdmissionError: a name is unsafe, a role names what it may not, a file is too large or has no SHA-256, or there
+            is nothing.
     """
     own = _of_role(updater, store, device_role(device)) if device else []
     units = {unit_of(file.name) for file in own}
@@ -73,6 +76,12 @@ def offered(updater: Updater, store: Path, device: str) -> tuple[Offered, ...]:
         )
     check_names([file.name for file in files], "the repository's offer")
     for file in files:
+        if set(file.target.hashes) != {"sha256"} or not _DIGEST.fullmatch(file.target.hashes["sha256"]):
+            raise refusal(
+                "metadata-invalid",
+                shown(file.name),
+                "it is not named by its SHA-256 alone: have it added with `edgeguard publish add`",
+            )
         if file.target.length > MAX_BUNDLE_BYTES:
             raise refusal(
                 "too-large", shown(file.name), f"it has more than {MAX_BUNDLE_BYTES} bytes: check the file"

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from edgeguard.admission.keys import SigningKey
-from edgeguard.admission.reasons import refusal
+from edgeguard.admission.reasons import refusal, shown
 from edgeguard.delivery.disk import write_whole
 from edgeguard.delivery.plan import DAYS, DEFAULT_DAYS, moment_after
 from edgeguard.delivery.repository import Repository, Signed
@@ -51,12 +52,15 @@ def release(repository: Repository, keys: Sequence[SigningKey], now: float) -> l
     """Publish everything that is staged, with a new snapshot and timestamp signed by `keys`. Returns every role.
 
     Raises:
-        AdmissionError: `below-threshold`, a role lacks signatures. Nothing was published then.
+        AdmissionError: `below-threshold`, a role lacks signatures; `file-missing`, `digest-mismatch`, a file that is to
+            be offered is not there. Nothing was published then.
     """
     staged = repository.staged_roles()
     every = ["root", "targets", *repository.offering()]
     for role in every:
         _check(repository, repository.progress(role))
+    for role in staged:
+        _check_files(repository, role)
     snapshot = _snapshot(repository, every, keys, now)
     timestamp = _timestamp(repository, snapshot, keys, now)
     for role in staged:
@@ -94,6 +98,23 @@ def _check(repository: Repository, found: Signed) -> None:
             f"`{found.role}` {found.version} has {found.signed} of {found.needed} signatures: have {found.missing} "
             "more made with `edgeguard publish sign`",
         )
+
+
+def _check_files(repository: Repository, role: str) -> None:
+    """A signer may have had the metadata alone: devices must find every file that it names."""
+    for path, target in getattr(repository.newest(role).signed, "targets", {}).items():
+        place = repository.folder / "targets" / target.get_prefixed_paths()[0]
+        try:
+            with place.open("rb") as file:
+                target.verify_length_and_hashes(file)
+        except OSError:
+            raise refusal(
+                "file-missing", str(place), f"`{role}` names `{shown(path)}`: copy it there"
+            ) from None
+        except LengthOrHashMismatchError:
+            raise refusal(
+                "digest-mismatch", str(place), "it is not what was added: copy it there again"
+            ) from None
 
 
 def _snapshot(

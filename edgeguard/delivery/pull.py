@@ -68,8 +68,9 @@ def provision(state: Path, root: Path | None) -> bytes:
             raise UsageError(
                 "this device does not know the repository yet: give its root once with `--root root.json`"
             )
-        with _explained(str(root)):
+        with _explained(str(state)):
             _check_root(given)
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)  # private, as a floor in it has to be
             write_whole(pinned, given)
         return given
     known = _read(pinned)

@@ -19,6 +19,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from edgeguard.admission.reasons import refusal
 from edgeguard.delivery.disk import sync_folder, write_whole
+from edgeguard.delivery.roles import TOP
 from edgeguard.errors import UsageError
 
 LARGEST = 5_000_000
@@ -83,22 +84,22 @@ class Repository:
         version = self.versions().get(role)
         if role == "timestamp":
             place = self.metadata / "timestamp.json"
-            return read_metadata(place) if place.exists() else None
-        return None if version is None else read_metadata(self.metadata / f"{version}.{role}.json")
+            return read_metadata(place, role) if place.exists() else None
+        return None if version is None else read_metadata(self.metadata / f"{version}.{role}.json", role)
 
     def staged(self, role: str) -> Metadata[Any] | None:
         """What is staged for a role; None: nothing, or only what was published already when the power failed."""
         place = self.staged_folder / f"{role}.json"
         if not place.exists():
             return None
-        found = read_metadata(place)
+        found = read_metadata(place, role)
         return found if found.signed.version > self.versions().get(role, 0) else None
 
     def staged_roles(self) -> list[str]:
         """The roles that have something staged, root first."""
-        roles = {name.removesuffix(".json") for name in _names(self.staged_folder) if name.endswith(".json")}
-        there = [role for role in roles if self.staged(role) is not None]
-        return sorted(there, key=lambda role: ({"root": 0, "targets": 1}.get(role, 2), role))
+        _names(self.staged_folder)
+        roles = ["root", "targets", *sorted(self.offering())]
+        return [role for role in roles if self.staged(role) is not None]
 
     def newest(self, role: str) -> Metadata[Any]:
         """What is staged for a role, or else published. Raises: UsageError, neither is there."""
@@ -123,8 +124,13 @@ class Repository:
         return [] if delegations is None else list(delegations.roles or {})
 
     def stage(self, role: str, metadata: Metadata[Any]) -> None:
-        """Write staged metadata, whole or not at all."""
-        write_whole(self.staged_folder / f"{role}.json", metadata.to_bytes())
+        """Write staged metadata, whole or not at all. Raises: UsageError, it is more than a device takes."""
+        data = metadata.to_bytes()
+        if len(data) > LARGEST:
+            raise UsageError(
+                f"`{role}` would have {len(data)} bytes, more than {LARGEST}: offer less in one repository"
+            )
+        write_whole(self.staged_folder / f"{role}.json", data)
 
     def unstage(self, role: str) -> None:
         """Forget what is staged for a role."""
@@ -139,6 +145,12 @@ class Repository:
         if role == "root":
             before = self.published("root") if staged else None
             previous = cast("Root", before.signed) if before else None
+            if previous is not None and signed.version != previous.version + 1:
+                raise refusal(
+                    "metadata-invalid",
+                    str(self.staged_folder / "root.json"),
+                    f"it is version {signed.version} and not the one after {previous.version}: remove it, make it anew",
+                )
             both = cast("Root", signed).get_root_verification_result(previous, payload, metadata.signatures)
             halves = (both.first, both.second)
             missing = max(half.missing for half in halves)
@@ -173,8 +185,8 @@ class Repository:
         return set(delegator.get_delegated_role(role).keyids)
 
 
-def read_metadata(path: Path) -> Metadata[Any]:
-    """Read one metadata file.
+def read_metadata(path: Path, role: str) -> Metadata[Any]:
+    """Read the metadata of a role.
 
     Raises:
         UsageError: it cannot be read.
@@ -185,12 +197,16 @@ def read_metadata(path: Path) -> Metadata[Any]:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(f"cannot read `{path}`: {why(error)}; check the repository") from None
+    found: Metadata[Any] | None
     try:
-        return Metadata.from_bytes(data if len(data) <= LARGEST else b"")
+        found = Metadata.from_bytes(data if len(data) <= LARGEST else b"")
     except RepositoryError:
+        found = None
+    if found is None or found.signed.type != (role if role in TOP else "targets"):
         raise refusal(
             "metadata-invalid", str(path), "this is no metadata of a repository: put the right file back"
-        ) from None
+        )
+    return found
 
 
 def why(error: OSError) -> str:

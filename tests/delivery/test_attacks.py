@@ -399,3 +399,23 @@ def test_a_file_that_would_fill_any_disk(publisher: Publisher, device: Device, u
     publisher.forge("models", change, *MODELS)
     publisher.relist("models")
     unchanged("too-large", "models/signs/model.onnx")
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [
+        {"md5": "0" * 32},
+        {"sha256": "../../../etc/passwd"},
+        {"sha256": "A" * 64},
+        {"sha256": "0" * 64, "sha1": "x"},
+    ],
+)
+def test_a_file_that_is_not_named_by_its_sha256_alone(
+    publisher: Publisher, device: Device, unchanged: Unchanged, hashes: dict[str, str]
+) -> None:
+    def change(signed: Any) -> None:
+        signed.targets["models/signs/model.onnx"].hashes = hashes
+
+    publisher.forge("models", change, *MODELS)
+    publisher.relist("models")
+    unchanged("metadata-invalid", "models/signs/model.onnx")

@@ -277,3 +277,59 @@ def test_keys_on_the_larger_curves_sign_a_repository(tmp_path: Path, say: Say) -
     keys = ("--key", tmp_path / "a.key", "--key", tmp_path / "b.key")
     assert say("publish", "sign", tmp_path / "repo", *keys)[0] == 0
     assert say("publish", "release", tmp_path / "repo", *keys)[0] == 0
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "models"])
+def test_metadata_of_another_kind_that_was_staged_is_refused(
+    say: Say, publisher: Publisher, role: str
+) -> None:
+    staged = publisher.repo / "staged" / f"{role}.json"
+    staged.write_bytes((publisher.repo / "metadata/1.snapshot.json").read_bytes())
+    code, _, err = say("publish", "show", publisher.repo)
+    assert code == 4
+    assert "metadata-invalid" in err
+
+
+def test_a_staged_root_that_leaves_one_out_is_refused(say: Say, publisher: Publisher) -> None:
+    staged = publisher.repo / "staged/root.json"
+    staged.write_bytes(publisher.first_root.read_bytes())
+    rewrite_json(staged, lambda v: v["signed"].update(version=3))
+    code, _, err = say("publish", "show", publisher.repo)
+    assert code == 4
+    assert "not the one after 1" in err
+
+
+@pytest.mark.parametrize("change", ["gone", "other"])
+def test_a_release_without_its_files_is_not_made(say: Say, publisher: Publisher, change: str) -> None:
+    publisher.bundle("spare")
+    publisher.add("models/spare")
+    publisher.sign("models1", "models2")
+    place = publisher.target("models/spare/model.sig")
+    place.unlink()
+    if change == "other":
+        place.write_bytes(b"other")
+    code, _, err = say("publish", "release", publisher.repo, "--key", publisher.folder / "keys/online.key")
+    assert code == 4
+    assert ("file-missing" if change == "gone" else "digest-mismatch") in err
+    assert publisher.repository.versions()["snapshot"] == 1
+
+
+def test_a_token_signs_metadata_as_a_file_does(publisher: Publisher) -> None:
+    from edgeguard.delivery import publish
+
+    class Token:
+        """Shows no private key."""
+
+        def __init__(self, key: Any) -> None:
+            self.public = key.public
+            self.sign = key.sign
+
+    publisher.bundle("signs", version=4)
+    publisher.add("models/signs")
+    (found,) = publish.sign(publisher.repository, [Token(publisher.private("models1"))])
+    assert found.signed == 1
+
+
+def test_a_state_folder_is_private(pull: Say, publisher: Publisher, tmp_path: Path) -> None:
+    pull("--root", publisher.first_root)
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700

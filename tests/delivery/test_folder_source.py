@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from edgeguard.delivery.folder import FolderFetcher
 from edgeguard.delivery.pull import open_source
 from edgeguard.errors import UsageError
 
@@ -108,3 +109,11 @@ def test_a_file_that_changes_after_it_was_verified(
     monkeypatch.setattr("tuf.ngclient.updater.shutil.copyfileobj", changed)
     refused(device.pull, "digest-mismatch", "repository")
     assert device.installed() == {}
+
+
+@pytest.mark.parametrize("path", ["../x", "targets/../../x", "targets//x", "./x", "targets/..", ""])
+def test_a_path_that_leads_out_of_the_stick(tmp_path: Path, refused: Refused, path: str) -> None:
+    (tmp_path / "x").write_text("mine")
+    (tmp_path / "usb/targets").mkdir(parents=True)
+    fetcher = FolderFetcher(tmp_path / "usb")
+    refused(lambda: fetcher.download_bytes(path, 100), "name-unsafe", Path(path).name)

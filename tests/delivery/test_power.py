@@ -1,4 +1,4 @@
-"""The disk fills up, or the power fails, at every step of a pull and of a release: the old whole or the new one stays."""
+"""The disk fills up, or the power fails, at every step of a pull and a release: the old whole stays, or the new one."""
 
 from __future__ import annotations
 
