@@ -113,10 +113,8 @@ def time_(
     data = time_file(at or clocks.strftime("%Y-%m-%dT%H:%M:%SZ", clocks.gmtime()))
     try:
         file.write_bytes(data)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"cannot write `{file}`: {getattr(error, 'strerror', None) or 'no such name'}"
-        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot write `{file}`: {(error.strerror or 'unknown reason').lower()}") from None
     typer.echo(f"{file}: written; sign it with `edgeguard sign {file} --key KEY`")
 
 

@@ -6,8 +6,11 @@ The cuts are played on a model of a disk that loses every unsynced byte and name
 from __future__ import annotations
 
 import copy
+import fcntl
 import itertools
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +46,13 @@ def begun(state: Path, chip: MemoryTpm | None) -> FileFloor:
 def failing(fail: FailOnce, chip: MemoryTpm | None, patch: Patch) -> None:
     """From now on, one call fails: of the operating system, or of the TPM before or after it did what it was asked."""
     patch.setattr(files, "os", Watched(lambda name, _: fail(name), lambda *_: None))
-    lock = files.fcntl.flock
-    patch.setattr(files.fcntl, "flock", lambda *args: (fail("flock"), lock(*args)))
+    lock = fcntl.flock
+
+    def flock(file: int, how: int) -> None:
+        fail("flock")
+        lock(file, how)
+
+    patch.setattr(fcntl, "flock", flock)
     if chip is not None:
         chip.calls = fail.tpm
 
@@ -71,7 +79,7 @@ def test_whatever_call_fails_in_a_raise_the_floor_is_old_or_new_and_can_be_raise
         floor = begun(state, chip)
         with pytest.MonkeyPatch.context() as patch:
             failing(fail, chip, patch)
-            refused = refused_as(lambda floor=floor: floor.raise_to({"primary": 4}, 40.0), "floor-damaged")
+            refused = refused_as(partial(floor.raise_to, {"primary": 4}, 40.0), "floor-damaged")
             working(chip, patch)
         acknowledged = 3 if refused else 4
         assert acknowledged == 3 or n >= len(fail.seen) or fail.seen[n] in ("unlink", "close")
@@ -135,7 +143,7 @@ def test_whatever_call_fails_in_making_a_floor_it_is_refused_and_half_of_one_nev
             except (UsageError, AdmissionError):
                 made = False
             working(chip, patch)
-        whole = not refused_as(lambda s=state: open_floor(s, tpm=chip), "floor-missing", "floor-damaged")
+        whole = not refused_as(partial(open_floor, state, tpm=chip), "floor-missing", "floor-damaged")
         assert whole >= made
         if not every_call(fail):
             break
@@ -143,8 +151,8 @@ def test_whatever_call_fails_in_making_a_floor_it_is_refused_and_half_of_one_nev
 
 def test_a_disk_that_takes_a_byte_at_a_time_gets_the_whole_floor(state: Path, monkeypatch: Patch) -> None:
     floor = create_floor(state)
-    real = files.os.write
-    monkeypatch.setattr(files.os, "write", lambda file, data: real(file, bytes(data[:1])))
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data[:1])))
     floor.raise_to({"primary": 4})
     assert open_floor(state).at("primary") == 4
 
@@ -157,7 +165,8 @@ class Story:
         self.chip = chip
         self.disk = Disk.of(folder)
         self.counters = {-1: copy.deepcopy(chip.counters)} if chip is not None else {}
-        patch.setattr(files, "os", self.disk.watched())
+        self.calls = self.disk.watched()
+        patch.setattr(files, "os", self.calls)
         if chip is not None:
             chip.calls = self._heard
 
@@ -228,7 +237,7 @@ def test_the_model_of_the_disk_finds_a_floor_that_is_not_synced(tmp_path: Path, 
     floor = open_floor(tmp_path / "state")
     with pytest.MonkeyPatch.context() as patch:
         story = Story(tmp_path / "state", None, patch)
-        files.os.fsync = lambda _: None
+        story.calls.fsync = lambda _: None
         story.tell(floor, [4])
     after = story.disk.after(len(story.disk.log))
     damaged = 0
@@ -248,11 +257,11 @@ def test_a_raise_that_failed_at_its_last_wait_is_acknowledged_only_when_the_disk
     floor = open_floor(tmp_path / "state", tpm=chip)
     with pytest.MonkeyPatch.context() as patch:
         story = Story(tmp_path / "state", chip, patch)
-        waits = files.os.fsync
+        waits = story.calls.fsync
         fail = FailOnce(
             2 if chip is None else 4
         )  # settle, the content, the name; with a TPM, the last two twice
-        patch.setattr(files.os, "fsync", lambda file: _wait(fail, waits, file))
+        patch.setattr(story.calls, "fsync", lambda file: _wait(fail, waits, file))
         assert refused_as(lambda: floor.raise_to({"primary": 4}), "floor-damaged")
         floor.raise_to({"primary": 4})
         working(chip, patch)

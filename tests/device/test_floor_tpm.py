@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgeguard.device import floors
 from edgeguard.device.floor_file import FLOOR, KEY, Held, Secret, decode, encode
 from edgeguard.device.floor_tpm import INDEX
 from edgeguard.device.floors import create_floor, open_floor
 from edgeguard.device.sealed import decode as decode_sealed
 from edgeguard.device.sealed import seal
-from edgeguard.device.tpm import SRK, Tpm, Tpm2Tools
+from edgeguard.device.tpm import SRK, Tpm, Tpm2Tools, open_tpm
 from edgeguard.errors import AdmissionError, UsageError
 from tests.device.doubles import MemoryTpm
 
@@ -241,7 +240,7 @@ def test_the_tpm_is_the_one_that_the_environment_names(
     state: Path, swtpm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEGUARD_TPM", swtpm.tcti)
-    create_floor(state, floors.open_tpm()).raise_to({"primary": 7})
+    create_floor(state, open_tpm()).raise_to({"primary": 7})
     assert open_floor(state, "tpm").at("primary") == 7
     monkeypatch.setenv("EDGEGUARD_TPM", "swtpm:path=/nowhere")
     with pytest.raises(AdmissionError, match="cannot be checked"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,14 @@ def test_no_secret_is_on_a_command_line_or_left_on_the_disk(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen: list[str] = []
     left: list[bytes] = []
-    real = driver.subprocess.run
+    real = subprocess.run
 
     def run(command: list[str], **kwargs: Any) -> Any:
         seen.extend(command)
         left.extend(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
         return real(command, **kwargs)
 
-    monkeypatch.setattr(driver.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     tpm = Tpm2Tools(swtpm.tcti)
     tpm.counter_create(INDEX, AUTH)
     assert tpm.unseal(tpm.seal(b"very secret", "sha256:7")) == b"very secret"

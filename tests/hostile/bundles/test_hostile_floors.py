@@ -7,6 +7,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -256,7 +257,7 @@ def test_what_expired_is_refused_by_the_floor_s_time_where_the_clock_was_set_bac
     for wall in (0.0, 86_400.0, RELEASED - 86_400.0):
         now = moment(floor, "system", wall)
         assert now == Moment(IN_2026, exact=True)
-        refused(lambda now=now: admit_bundle(bundle, forge.signers, now=now), "expired", "edgeguard.json")
+        refused(partial(admit_bundle, bundle, forge.signers, now=now), "expired", "edgeguard.json")
     refused(
         lambda: admit_bundle(bundle, forge.signers, now=moment(floor, "none", 0.0)),
         "expired",
@@ -271,7 +272,7 @@ def test_a_clock_at_1970_and_no_signed_time_admit_nothing_that_is_dated(
     for floor in (None, MemoryFloor()):
         now = moment(floor, "system", 0.0)
         assert now is None
-        refused(lambda now=now: admit_bundle(bundle, forge.signers, now=now), "clock-wrong", "edgeguard.json")
+        refused(partial(admit_bundle, bundle, forge.signers, now=now), "clock-wrong", "edgeguard.json")
     assert admit_bundle(bundle, forge.signers, now=moment(None, "system", time.time())).manifest.name
 
 
