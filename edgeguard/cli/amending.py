@@ -75,10 +75,10 @@ def removed(text: str, index: int) -> str:
     nodes = entries.value
     if not entries.flow_style:
         first = text.rfind("\n", 0, nodes[index].start_mark.index) + 1
-        last = text.find("\n", _end(nodes[index]))
+        last = text.find("\n", _end(text, nodes[index]))
         return text[:first] + (text[last + 1 :] if last >= 0 else "")
     if index:
-        return text[: _end(nodes[index - 1])] + text[_end(nodes[index]) :]
+        return text[: _end(text, nodes[index - 1])] + text[_end(text, nodes[index]) :]
     return text[: nodes[0].start_mark.index] + text[nodes[1].start_mark.index :]
 
 
@@ -90,24 +90,24 @@ def _with_list(text: str, admission: yaml.MappingNode, name: str, entry: str) ->
 
 def _into_flow(text: str, node: yaml.CollectionNode, what: str) -> str:
     """Put `what` behind the last thing between brackets."""
-    at = _end(node.value[-1]) if node.value else node.start_mark.index + 1
+    at = _end(text, node.value[-1]) if node.value else node.start_mark.index + 1
     return f"{text[:at]}{', ' if node.value else ''}{what}{text[at:]}"
 
 
 def _below(text: str, node: yaml.CollectionNode, *lines: str) -> str:
     """Put lines below the last line of a block, and whatever comment stands on that."""
-    at = text.find("\n", _end(node.value[-1]))
+    at = text.find("\n", _end(text, node.value[-1]))
     at = len(text) if at < 0 else at
     indent = " " * node.start_mark.column
     return text[:at] + "".join(f"\n{indent}{line}" for line in lines) + text[at:]
 
 
-def _end(found: yaml.Node | tuple[yaml.Node, yaml.Node]) -> int:
+def _end(text: str, found: yaml.Node | tuple[yaml.Node, yaml.Node]) -> int:
     """One past the last character of a node, or of a key's value: a block's own end mark lies behind its comments."""
     node = found[1] if isinstance(found, tuple) else found
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        return _end(node.value[-1])
-    return int(node.end_mark.index)
+        return _end(text, node.value[-1])
+    return len(text[: node.end_mark.index].rstrip())  # that of folded text lies on the next line
 
 
 def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
@@ -175,3 +176,20 @@ def test_keys_are_loaded_in_the_order_given(tmp_path: Path) -> None:
 def test_private_keys_are_not_shown(forge: Forge) -> None:
     assert "PRIVATE" not in repr(forge.key)
     assert forge.private_path.read_text().split()[4][:8] not in repr(forge.key)
+
+
+def test_file_that_cannot_be_read_to_its_end_is_told() -> None:
+    """A regular file of its owner's, which gives an input/output error."""
+    with pytest.raises(UsageError, match=r"cannot read the private key `/proc/self/mem`: input/output error"):
+        load_private_key("/proc/self/mem")
+
+
+def test_library_without_ml_dsa_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgeguard.admission.post_quantum import generate_second
+
+    def refuse() -> None:
+        raise UnsupportedAlgorithm("no ML-DSA")
+
+    monkeypatch.setattr("edgeguard.admission.post_quantum.mldsa.MLDSA65PrivateKey.generate", refuse)
+    with pytest.raises(UsageError, match="has no ML-DSA"):
+        generate_second()

@@ -365,6 +365,27 @@ def test_a_revoked_signer_is_taken_out_once_there_is_another(call: Call, project
     assert [e.sha256 for e in admission.revoked] == [sha256(project.pub.read_bytes())]
 
 
+def test_an_unsigned_bundle_is_revoked_by_what_it_would_be_signed_as(call: Call, project: Any) -> None:
+    digest = json.loads(call("verify", project.bundle, "--trust", project.pub, "--format", "json").out)[
+        "digest"
+    ]
+    (project.bundle / "model.sig").unlink()
+    assert call("keys", "revoke", project.policy, project.bundle).code == 0
+    admission = check_policy(project.policy).policy.admission
+    assert admission is not None
+    assert [e.sha256 for e in admission.revoked] == [digest]
+
+
+def test_a_layout_that_is_not_understood_changes_nothing(
+    call: Call, project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = project.policy.read_bytes()
+    monkeypatch.setattr("edgeguard.cli.amending.added", lambda text, *_: text)
+    said = call("keys", "revoke", project.policy, "0" * 64)
+    assert (said.code, "to `admission.revoked` by hand" in said.err) == (2, True)
+    assert project.policy.read_bytes() == before
+
+
 def test_a_second_key_in_use_is_not_revoked_alone(call: Call, project: Any) -> None:
     keys = project.pub.parent
     call("keys", "new", keys / "release", "--post-quantum")
@@ -422,6 +443,10 @@ TEXTS = [
     ("admission: {signers: [{key: a}]}\n", "admission: {signers: [{key: a}], revoked: [NEW]}\n"),
     ("admission: {revoked: [1], clock: none}", "admission: {revoked: [1, NEW], clock: none}"),
     ("admission:\n  revoked:\n    - 'a: [#'\n", "admission:\n  revoked:\n    - 'a: [#'\n    - NEW\n"),
+    (
+        "admission:\n  revoked:\n    - a: 1\n      note: >-\n        why\n        not\n  clock: none\n",
+        "admission:\n  revoked:\n    - a: 1\n      note: >-\n        why\n        not\n    - NEW\n  clock: none\n",
+    ),
     ("admission:\r\n  clock: none\r\n", None),
     ("rest: 1\n", "rest: 1\n"),
     ("admission:\n  revoked: 1\n", "admission:\n  revoked: 1\n"),

@@ -128,3 +128,40 @@ def test_machine_without_a_tpm_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         open_signing_key(f"tpm:{tmp_path}/release.tpm")
     assert invoke(["keys", "new", str(tmp_path / "a"), "--tpm"]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("opener", "inside"),
+    [
+        (open_signing_key, b"P-256\n" + bytes(32)),
+        (open_signing_key, b"P-256\n" + b"\xff" * 32),
+        (open_signing_key, b"P-256\n"),
+        (open_signing_key, b"P-192\n" + b"\1" * 24),
+        (open_signing_key, b""),
+        (open_signing_key, b"\xff\xff\n1"),
+        (open_second_key, b"ML-DSA-65\n" + bytes(31)),
+        (open_second_key, b"ML-DSA-44\n" + bytes(32)),
+        (open_secret, b"content\n" + bytes(31)),
+        (open_secret, b"content" + bytes(32)),
+    ],
+)
+def test_sealed_bytes_that_are_no_such_key_are_told(
+    opener: Callable[[str], Any], inside: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may use the TPM can have it seal anything."""
+    monkeypatch.setattr("edgeguard.keystores.tpm.open_tpm", lambda: None)
+    monkeypatch.setattr("edgeguard.keystores.tpm.sealed.unseal", lambda *_: inside)
+    with pytest.raises(UsageError, match=r"holds no|holds 31 bytes"):
+        opener("tpm:/anywhere")
+
+
+@pytest.mark.process
+def test_sealed_keys_are_shown_by_their_public_half(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _new(folder / "a")
+    _new(folder / "a", "--post-quantum")
+    for name, pub in (("a", "a"), ("a.ml-dsa-65", "a.ml-dsa-65")):
+        (folder / f"{pub}.pub").unlink()
+        assert invoke(["keys", "show", f"tpm:{folder}/{name}.tpm", "--write", f"{folder}/{pub}.pub"]) == 0
+    said = capsys.readouterr().out
+    assert load_public_keys([folder / "a.pub"])[0].hint in said
+    assert load_post_quantum(folder / "a.ml-dsa-65.pub").hint in said
