@@ -96,21 +96,28 @@ def add(
         typer.Option("--trust", metavar="KEY", help="Who may have signed them; may be repeated."),
     ] = None,
     device: DeviceOption = "",
-    digest: Annotated[
+    pin: Annotated[
         str,
-        typer.Option(
-            "--digest", metavar="HEX", help="Of a bundle that a policy pins: admit it by its digest."
-        ),
+        typer.Option("--pin", metavar="HEX", help="Of a bundle that a policy pins, whoever signed it."),
     ] = "",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest", metavar="FILE", help="With --pin: signed edgeguard.json of a bundle without one."
+        ),
+    ] = None,
 ) -> None:
     """Admit bundles, policies and what lies beside them, and stage that devices are offered them."""
+    from edgeguard.admission import admit_file
     from edgeguard.admission.trust import Moment
     from edgeguard.delivery.targets import add, admitted_item
 
     repository, keys, now = _at(repo), trusted_keys(trust or []), time.time()
-    if not keys and not digest:
+    if not keys and not pin:
         raise UsageError("no key to admit with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`")
-    items = [admitted_item(path, keys, now=Moment(now), digest=digest) for path in paths]
+    at = Moment(now)
+    given = admit_file(manifest, keys, kind="manifest", now=at).data if manifest is not None else b""
+    items = [admitted_item(path, keys, now=at, pin=pin, manifest=given) for path in paths]
     roles = add(repository, items, now, device=device)
     for item in items:
         typer.echo(f"{item.unit}: {len(item.files)} files")

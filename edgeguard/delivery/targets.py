@@ -43,10 +43,13 @@ class Item:
     files: Mapping[str, bytes]
 
 
-def admitted_item(path: Path, trust: Trust, *, now: Moment | None, digest: str = "") -> Item:
+def admitted_item(
+    path: Path, trust: Trust, *, now: Moment | None, pin: str = "", manifest: bytes = b""
+) -> Item:
     """Read a bundle folder, a signed file or a public key, once, and admit these very bytes.
 
-    `digest`: root digest (hex) of a bundle that somebody else signed, or nobody, and that a policy pins. A key is not
+    `pin`: of a bundle that somebody else signed, or nobody, as the policy that names it has it (hex);
+    `manifest`: the admitted one for such a bundle, where it has none. A key is not
     signed: the policy that uses it pins it.
 
     Raises:
@@ -61,7 +64,7 @@ def admitted_item(path: Path, trust: Trust, *, now: Moment | None, digest: str =
         check_names(files, str(path))
 
         def admit(copy: Path) -> None:
-            admit_bundle(copy / "models" / name, trust, Demands(digest=digest), now=now)
+            admit_bundle(copy / "models" / name, trust, Demands(pin=pin, manifest=manifest), now=now)
 
         return _admitted(Item(f"models/{name}", files), admit, path)
     if path.suffix in _KEYS:

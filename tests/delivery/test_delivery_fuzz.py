@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -116,11 +117,8 @@ def test_no_change_without_a_key_is_accepted(
         place.write_bytes(change(before, chance))
         state = Device(tmp_path / f"state{seed}", publisher)
         root = place.name == "1.root.json" and place.read_bytes() != before
-        error = outcome(
-            lambda state=state, place=place, root=root: (
-                provision(state.state, place) if root else state.pull()
-            )
-        )
+        call = functools.partial(provision, state.state, place) if root else state.pull
+        error = outcome(call)
         assert state.installed() in ({}, {} if error else good), f"seed {seed}: {place.name}"
         refused += error is not None
         place.write_bytes(before)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edgeguard.cli.app import invoke
-from tests.delivery.builders_delivery import rewrite_json
+from tests.delivery.builders_delivery import POLICY, rewrite_json
+from tests.hostile.bundles.builders import good_model, manifest, sha256, write_files
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Publisher
@@ -224,16 +225,36 @@ def test_a_bundle_that_a_device_would_refuse_is_not_published(say: Say, publishe
     assert publisher.repository.staged_roles() == []
 
 
-def test_a_bundle_that_a_policy_pins_is_admitted_by_its_digest(say: Say, publisher: Publisher) -> None:
-    from edgeguard.admission import admit_bundle, trust_keys
+def test_a_bundle_that_a_policy_pins_needs_no_signature_of_ours(
+    say: Say, pull: Say, publisher: Publisher, tmp_path: Path
+) -> None:
+    from edgeguard.admission import sign_file
+    from edgeguard.admission.keys import load_private_key
+    from edgeguard.admission.statement import folder_statement, pin_digest
 
-    folder = publisher.bundle("spare", key="other")
-    digest = admit_bundle(folder, trust_keys([publisher.folder / "keys/other.pub"])).digest
-    code, _, _ = say("publish", "add", publisher.repo, folder, "--digest", digest)
-    assert code == 0
-    code, _, err = say("publish", "add", publisher.repo, folder, "--digest", "0" * 64)
+    theirs = write_files(
+        publisher.folder / "models/theirs", {"model.onnx": good_model(), "LICENSE": b"free\n"}
+    )
+    digests = {path.name: sha256(path.read_bytes()) for path in theirs.iterdir()}
+    pin = pin_digest(folder_statement(digests, "theirs").resources)
+    ours = publisher.folder / "policies/theirs.json"
+    ours.write_bytes(manifest())
+    sign_file(ours, load_private_key(publisher.folder / "keys/release.key"))
+    text = POLICY.replace("../models/signs", f'../models/theirs, pin: "{pin}", manifest: theirs.json')
+    publisher.policy("theirs.yaml", text)
+    trust = ("--trust", publisher.folder / "keys/release.pub")
+    add = ("publish", "add", publisher.repo, theirs, "--manifest", ours, *trust, "--pin")
+    code, _, err = say(*add, "0" * 64)
     assert code == 4
     assert "pin-mismatch" in err
+    assert say(*add, pin)[0] == 0
+    assert (
+        say("publish", "add", publisher.repo, ours, publisher.folder / "policies/theirs.yaml", *trust)[0] == 0
+    )
+    publisher.release()
+    code, out, err = pull("--root", publisher.first_root)
+    assert code == 0, err
+    assert f"policy {tmp_path}/state/current/policies/theirs.yaml" in out
 
 
 def test_a_release_below_a_threshold_exits_with_4(say: Say, publisher: Publisher) -> None:
