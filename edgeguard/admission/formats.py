@@ -22,8 +22,8 @@ _CODE_NAME = re.compile(r"\.(so(\.[0-9]+)*|dll|dylib|pyd|pyc|exe)$")
 _CODE = (b"\x7fELF", *map(bytes.fromhex, ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")))
 _PROTOCOLS = (2, 3, 4, 5)
 _NAMING = ("GLOBAL", "INST")
-"""What names something to call. No pickle runs code without one of these, or `STACK_GLOBAL` after two names."""
-_TWO_NAMES = 2
+"""What names something to call. No pickle runs code without one of these, or `STACK_GLOBAL` after a name."""
+_NAME = re.compile(r"[\w.]+")
 _QUALIFIED = re.compile(r"[\w.]+ [\w.]+")
 _MOST_OPCODES = 10_000
 _NUMPY = b"\x93NUMPY"
@@ -66,17 +66,18 @@ def _is_code(data: bytes) -> bool:
 def is_pickle(data: bytes) -> bool:
     """Whether `pickle.load` would make something of the beginning: protocols 0 to 5, whatever follows."""
     declared = data[:1] == b"\x80" and data[1:2] != b"" and data[1] in _PROTOCOLS
-    count = 0
+    count, place, named = 0, 0, False
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            count += 1
+        for opcode, argument, at in pickletools.genops(data):
+            count, place = count + 1, at or 0
+            named = named or (isinstance(argument, str) and _NAME.fullmatch(argument) is not None)
             if count > _MOST_OPCODES or (declared and count > 1):
                 return True
             if opcode.name in _NAMING and _QUALIFIED.fullmatch(str(argument)):
                 return True
-            if opcode.name == "STACK_GLOBAL" and count > _TWO_NAMES:
+            if opcode.name == "STACK_GLOBAL" and named:
                 return True
-        return count > 1
+        return count > 1 and place == len(data) - 1  # values alone: no noise ends just where such a list ends
     except Exception:  # noqa: BLE001 - what a broken pickle raises is not documented; nobody can load the rest of it
         return False
 

@@ -37,6 +37,14 @@ def unchanged(call: Call) -> Values:
     return (call.given(0),)
 
 
+def sloped(call: Call) -> Values:
+    """`PRelu`: a runtime would let a slope that is larger than the tensor make it larger."""
+    dims = call.dims()
+    if broadcast(call, dims, call.dims(1)) != dims:
+        call.misfit(f"a slope {list(call.dims(1))} does not fit {list(dims)}")
+    return (Value(call.given(0).dtype, dims),)
+
+
 def truth(call: Call) -> Values:
     """The first input's shape, true or false."""
     return (Value(BOOL, call.dims()),)

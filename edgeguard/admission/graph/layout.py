@@ -61,6 +61,8 @@ def squeezed(call: Call) -> Values:
         made = tuple(size for size in given.dims if size != 1)
     else:
         gone = call.axes(axes, len(given.dims))
+        if not gone:
+            call.misfit("its axes are empty: some runtimes take that for all, some for none")
         if any(given.dims[i] != 1 for i in gone):
             call.misfit(f"axes {list(axes)} of {list(given.dims)} are not all 1")
         made = tuple(size for i, size in enumerate(given.dims) if i not in gone)

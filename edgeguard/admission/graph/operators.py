@@ -19,12 +19,13 @@ _BY_RULE: tuple[tuple[Rule, str], ...] = (
         """
         Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Celu Clip Cos Cosh CumSum Elu Erf Exp Gelu GroupNormalization
         HardSigmoid HardSwish Hardmax InstanceNormalization LRN LeakyRelu Log LogSoftmax LpNormalization
-        MeanVarianceNormalization Mish Not PRelu RMSNormalization Reciprocal Relu ReverseSequence Round
+        MeanVarianceNormalization Mish Not RMSNormalization Reciprocal Relu ReverseSequence Round
         ScatterElements ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh
         ThresholdedRelu Trilu
         """,
     ),
     (elementwise.unchanged, "Identity"),
+    (elementwise.sloped, "PRelu"),
     (elementwise.truth, "IsInf IsNaN"),
     (elementwise.negated, "Neg"),
     (elementwise.rounded, "Ceil Floor"),

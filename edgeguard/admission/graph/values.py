@@ -10,7 +10,7 @@ Number = int | float
 Known = tuple[Number, ...]
 Dims = tuple[int, ...]
 
-MAX_KNOWN = 1024
+MAX_KNOWN = 256
 """Elements up to which the values of a tensor are read or computed: shapes, scales, axes."""
 
 BITS: Mapping[int, int] = MappingProxyType(

@@ -322,6 +322,13 @@ INVALID: dict[str, Build] = {
     "an input nobody fills in": lambda: with_nodes(make("Add", ["image", ""], ["o"])),
     "more outputs than there are": lambda: with_nodes(make("Relu", ["image"], ["o", "p"])),
     "shapes that do not fit": lambda: with_nodes(make("MatMul", ["image", "w"], ["o"])),
+    "a slope larger than what it slopes": lambda: with_nodes(
+        make("ConstantOfShape", ["s"], ["column"]),
+        make("ConstantOfShape", ["t"], ["row"]),
+        make("PRelu", ["column", "row"], ["o"]),
+        tensors=[whole("s", 500_000, 1), whole("t", 1, 500_000)],
+    ),
+    "no axes at all": lambda: with_nodes(make("Squeeze", ["image", "a"], ["o"]), tensors=[whole("a")]),
     "no branch": lambda: with_nodes(make("If", ["image"], ["o"])),
     "a stride of 0": lambda: with_nodes(
         make("MaxPool", ["image"], ["o"], kernel_shape=[1, 1], strides=[0, 0])
