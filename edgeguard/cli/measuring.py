@@ -48,7 +48,7 @@ def admit(
     from edgeguard.policy import admission_terms, model_refs
 
     refs = model_refs(document, base=base)
-    if document.policy.admission is None or not refs:
+    if not refs:
         message = f"`{document.file}` names no models: there is nothing to work on"
         raise UsageError(message)
     wanted = [ref for ref in refs if roles is None or ref.role in roles]
