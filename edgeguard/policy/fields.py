@@ -53,7 +53,7 @@ def _text(value: object, kind: str, hint: str) -> str:
 
 
 def _digest(value: object) -> str:
-    hint = "in quotes, as `edgeguard keys show` prints it for a key and `edgeguard verify` for a bundle"
+    hint = "in quotes, as `edgeguard keys show` prints it for a key and `edgeguard inspect` for a bundle"
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         shown = f"`{str(value)[:40]}`" if isinstance(value, (str, int, float)) else "this"
         raise _fail("EG1106", f"{shown} is not a sha-256 of 64 hex digits", hint)

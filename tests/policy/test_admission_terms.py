@@ -184,6 +184,12 @@ def test_a_revoked_second_key_or_pin_is_refused_wherever_it_stands() -> None:
     document(f'admission: {{signers: [{signer}], revoked: [{{sha256: "{D}"}}]}}', models)
 
 
+def test_a_truth_where_a_word_belongs_is_shown_as_it_is_written() -> None:
+    text = f'admission: {{signers: [{{key: k.pub, sha256: "{A}"}}], require: {{calibration: true}}}}'
+    with pytest.raises(PolicyError, match="`true` is not allowed here"):
+        document(text)
+
+
 def test_checking_reads_no_key_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("a file was opened")
