@@ -172,8 +172,3 @@ def _check_status(status: os.stat_result, path: Path, kind: str, *, private: boo
             f"the {kind} `{path}` can be used by others: run `chmod 600 {path}`, "
             "and make a new key if it was ever shared"
         )
-    if status.st_uid not in (os.geteuid(), 0):
-        raise UsageError(
-            f"the {kind} `{path}` belongs to another user, who can use it: run `chown` on it as root, "
-            "and make a new key if it was ever shared"
-        )

@@ -24,6 +24,7 @@ from edgeguard.admission.bundle import (
 from edgeguard.admission.envelope import pre_authentication_encoding, seal
 from edgeguard.admission.keyfiles import read_public, replace
 from edgeguard.admission.keys import SigningKey, load_private_key
+from edgeguard.admission.manifest import MANIFEST_FILE, parse_manifest
 from edgeguard.admission.post_quantum import SUFFIX, SecondKey
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import SINGLE_FILE, build_statement
@@ -85,7 +86,8 @@ def sign_file(path: str | Path, key: SigningKey | str | Path, pen: Pen = Pen()) 
 
     Raises:
         UsageError: a key cannot be used, or a signature cannot be written.
-        AdmissionError: the file is missing, a link, not a regular file or too large.
+        AdmissionError: the file is missing, a link, not a regular file or too large; or it is a manifest that admission
+            would refuse.
     """
     signer = _signer(key, pen)
     place = Path(path)
@@ -95,6 +97,8 @@ def sign_file(path: str | Path, key: SigningKey | str | Path, pen: Pen = Pen()) 
     check_renewable(signature, pen)
     with open_folder(str(place.parent)) as descriptor:
         content = read_file(descriptor, str(place.parent), place.name, MAX_FILE_BYTES)
+    if place.name.endswith(MANIFEST_FILE):  # of a bundle that the policy pins
+        parse_manifest(content.data, str(place))
     _write(signature, build_statement(place.name, {SINGLE_FILE: content.digest}), signer, pen)
     return signature
 

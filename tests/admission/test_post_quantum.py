@@ -24,9 +24,10 @@ from edgeguard.admission.post_quantum import (
     load_second_key,
 )
 from edgeguard.admission.sign import Pen
-from edgeguard.admission.trust import Grant, TrustedKey
+from edgeguard.admission.trust import Grant, TrustedAuthority, TrustedKey
 from edgeguard.errors import AdmissionError, UsageError
 from edgeguard.terms import Pin
+from tests.hostile.bundles import builders_pki as pki
 from tests.hostile.bundles.builders import Forge, sha256
 
 DATA = Path(__file__).parent / "data"
@@ -104,6 +105,22 @@ def test_revoked_second_key_counts_no_more(unsigned: Path, forge: Forge, second:
     revoked = Trust(keys=good.keys, revoked=frozenset({second.public().hint}))
     with pytest.raises(AdmissionError, match="revoked: the second key"):
         admit_bundle(unsigned, revoked)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_signer_under_a_certificate_may_have_a_second_key_too(
+    there: bool, unsigned: Path, second: SecondKey
+) -> None:
+    signer, middle, root = pki.usual()
+    sign_bundle(unsigned, signer.signing, Pen((signer.der, middle.der), second, pki.NOW))
+    grant = Grant(post_quantum=second.public())
+    trust = Trust(authorities=(TrustedAuthority(root.certificate, pki.WHO, grant),), post_quantum=True)
+    if there:
+        assert admit_bundle(unsigned, trust, now=pki.NOW).identity == pki.WHO
+        return
+    (unsigned / "model.sig.ml-dsa-65").unlink()
+    with pytest.raises(AdmissionError, match="post-quantum-missing"):
+        admit_bundle(unsigned, trust, now=pki.NOW)
 
 
 def test_first_signature_is_not_renewed_alone(unsigned: Path, forge: Forge, second: SecondKey) -> None:

@@ -222,3 +222,14 @@ def test_chain_is_read_in_its_order_and_nothing_else_is(tmp_path: Path, forge: F
     chain.write_bytes(signer.pem + forge.private_path.read_bytes())
     with pytest.raises(UsageError, match="holds a private key"):
         load_chain(chain)
+
+
+def test_manifest_of_a_pinned_bundle_is_signed_only_when_it_is_one(tmp_path: Path, forge: Forge) -> None:
+    path = tmp_path / "third-party.edgeguard.json"
+    path.write_bytes(good_files()["edgeguard.json"])
+    sign_file(path, forge.key)
+    before = (tmp_path / "third-party.edgeguard.json.sig").read_bytes()
+    path.write_bytes(b"{}")
+    with pytest.raises(AdmissionError, match="manifest-invalid"):
+        sign_file(path, forge.key)
+    assert (tmp_path / "third-party.edgeguard.json.sig").read_bytes() == before

@@ -79,13 +79,6 @@ def test_pipe_and_folder_in_a_public_key_s_place(tmp_path: Path) -> None:
         refused(lambda place=place: load_post_quantum(place), "not a regular file")  # type: ignore[misc]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_key_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = private(tmp_path / "a.key", generate()[0])
-    os.chown(path, 65534, 65534)
-    refused(lambda: load_private_key(path), "belongs to another user")
-
-
 def test_huge_key(tmp_path: Path) -> None:
     path = private(tmp_path / "a.key", b"")
     os.truncate(path, 2**40)
