@@ -127,6 +127,11 @@ class HttpFetcher(FetcherInterface):
                         )
                 if got < length:
                     raise CutError(f"the connection broke after {start + got} bytes of `{url}`")
+        except ssl.SSLCertVerificationError as error:
+            said = error.verify_message.lower()
+            raise DownloadError(
+                f"the certificate of `{self._base.hostname}` does not count here ({said})"
+            ) from None
         except TimeoutError:
             raise SlowRetrievalError(f"no answer for {self._patience:.0f} s for `{url}`") from None
         except (OSError, http.client.HTTPException) as error:
@@ -184,7 +189,8 @@ def _is_address(split: SplitResult) -> bool:
         usable = split.port is None or split.port > 0
     except ValueError:
         return False
-    return usable and split.scheme in ("http", "https") and bool(split.hostname) and not split.query
+    plain = not (split.query or split.fragment or split.username or split.password)
+    return usable and plain and split.scheme in ("http", "https") and bool(split.hostname)
 
 
 def _content_length(response: http.client.HTTPResponse, url: str) -> int:

@@ -17,7 +17,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import Updater
 
 from edgeguard.admission.reasons import Reason, refusal, shown
-from edgeguard.delivery.disk import cannot_write, write_whole
+from edgeguard.delivery.disk import cannot_write, remove_tree, write_whole
 from edgeguard.delivery.fetch import HttpFetcher
 from edgeguard.delivery.folder import FolderFetcher
 from edgeguard.delivery.offer import Offered, expiries, offered, refresh
@@ -130,6 +130,7 @@ def pull(
             raise UsageError(f"`{releases.incoming}` was changed while it was filled: run it again")
         check(releases.incoming)
         releases.install()
+        remove_tree(state / "parts")  # of files that are offered no more
         return Pulled(releases.current, names, changed=True, fetched=len(missing))
 
 

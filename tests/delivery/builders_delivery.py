@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -264,15 +265,17 @@ class Server:
 
     @classmethod
     @contextmanager
-    def of(cls, folder: Path) -> Iterator[Server]:
+    def of(cls, folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
         behaviour = Behaviour()
         handler = functools.partial(_Handler, folder, behaviour)
         with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
             httpd.daemon_threads = True
+            if tls is not None:
+                httpd.socket = tls.wrap_socket(httpd.socket, server_side=True)
             thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
-                yield cls(f"http://127.0.0.1:{httpd.server_address[1]}", behaviour)
+                yield cls(f"http{'s' if tls else ''}://127.0.0.1:{httpd.server_address[1]}", behaviour)
             finally:
                 httpd.shutdown()
                 thread.join()

@@ -82,6 +82,7 @@ def test_bad_bytes_of_an_earlier_attempt_do_not_stay(
         device.pull()
     (part,) = parts()
     part.write_bytes(b"x" * 50)
+    (part.parent / "old.part").write_text("of a file that is offered no more")
     assert device.pull().changed
     assert parts() == []
 
@@ -235,7 +236,14 @@ def test_a_server_that_is_not_there(device: Device) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://example.org/x", "http://", "https:///x", "http://example.org/?a=b"]
+    "address",
+    [
+        "ftp://example.org/x",
+        "http://",
+        "https:///x",
+        "http://example.org/?a=b",
+        "http://me:mine@example.org/",
+    ],
 )
 def test_what_is_no_address(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match="is not the address of a repository"):
