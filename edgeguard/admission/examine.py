@@ -27,7 +27,7 @@ from edgeguard.admission.manifest import MANIFEST_FILE, Manifest
 from edgeguard.admission.post_quantum import SUFFIX
 from edgeguard.admission.reasons import refusal, shown
 from edgeguard.admission.reports import check_reports
-from edgeguard.admission.statement import Statement, folder_statement
+from edgeguard.admission.statement import Statement, folder_statement, pin_digest
 from edgeguard.admission.store import (
     MAX_BUNDLE_BYTES,
     list_files,
@@ -62,6 +62,8 @@ class Examined:
     kind: str
     digest: str
     """Hex; of a bundle: the root digest that its signature states, or that of the files there."""
+    pin: str
+    """Hex, of a bundle: over the names and contents of the files there, for a policy to pin; empty: it cannot be."""
     files: tuple[SeenFile, ...]
     signer: ClaimedSigner | None
     second: bool
@@ -109,17 +111,20 @@ def examine_bundle(folder: str | Path) -> Examined:
     files = _compared(root, contents, None if statement is None else signed, notes)
     manifest = notes.attempt(lambda: check_manifest(contents, root))
     model = _model(manifest, contents, root, notes) if manifest else _lone_model(contents, root, notes)
-    digest = _digest(statement, contents, root, notes)
+    whole = present is not None and set(present) - {SIGNATURE_FILE, SECOND_FILE} == set(contents)
+    there = _there(contents, root, notes) if whole else None
+    claimed = statement or there
     return Examined(
-        shown(root),
-        "bundle",
-        digest,
-        files,
-        signer,
-        second is not None,
-        manifest,
-        model,
-        tuple(notes.refused),
+        path=shown(root),
+        kind="bundle",
+        digest=claimed.root if claimed else "",
+        pin=pin_digest(there.resources) if there else "",
+        files=files,
+        signer=signer,
+        second=second is not None,
+        manifest=manifest,
+        model=model,
+        refused=tuple(notes.refused),
     )
 
 
@@ -145,15 +150,16 @@ def examine_file(path: str | Path) -> Examined:
     files = (SeenFile(shown(place.name), len(content.data), content.digest, state),)
     model = _onnx(content.data, text, notes) if place.suffix == ".onnx" else None
     return Examined(
-        shown(text),
-        "file",
-        content.digest,
-        files,
-        signer,
-        second is not None,
-        None,
-        model,
-        tuple(notes.refused),
+        path=shown(text),
+        kind="file",
+        digest=content.digest,
+        pin="",
+        files=files,
+        signer=signer,
+        second=second is not None,
+        manifest=None,
+        model=model,
+        refused=tuple(notes.refused),
     )
 
 
@@ -229,9 +235,7 @@ def _onnx(data: bytes, path: str, notes: _Notes) -> GraphFacts | None:
     return facts
 
 
-def _digest(statement: Statement | None, contents: Mapping[str, Content], root: str, notes: _Notes) -> str:
-    if statement is not None:
-        return statement.root
+def _there(contents: Mapping[str, Content], root: str, notes: _Notes) -> Statement | None:
+    """What a signature over the files that are there would state."""
     digests = {name: content.digest for name, content in contents.items()}
-    found = notes.attempt(lambda: folder_statement(digests, root)) if digests else None
-    return found.root if found else ""
+    return notes.attempt(lambda: folder_statement(digests, root)) if digests else None

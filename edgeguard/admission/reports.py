@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import strictjson
+from edgeguard.admission.manifest import MANIFEST_FILE
 from edgeguard.admission.reasons import refusal, shown
 
 if TYPE_CHECKING:
@@ -25,9 +26,14 @@ _CALIBRATION = ("frames",)
 def check_reports(manifest: Manifest, files: Mapping[str, bytes], folder: str) -> None:
     """Refuse a claim whose report is no file of the bundle, or says something else than the manifest.
 
+    A manifest that was written for somebody else's bundle, which has none, lies beside it, and so do its reports: the
+    bundle is pinned by its digest and has no room for them.
+
     Raises:
         AdmissionError: `file-missing`, `too-large` or `manifest-invalid`.
     """
+    if MANIFEST_FILE not in files:
+        return
     if manifest.assessment is not None:
         _check("assessment", manifest.assessment, _ASSESSMENT, files, folder)
     if manifest.calibration is not None:

@@ -33,6 +33,7 @@ def values(found: Examined) -> dict[str, object]:
         "kind": found.kind,
         "verified": False,
         "digest": found.digest,
+        "pin": found.pin,
         "files": [dataclasses.asdict(file) for file in found.files],
         "signature": None if found.signer is None else _signer_values(found.signer, found.second),
         "manifest": manifest,
@@ -48,7 +49,8 @@ def lines(found: Examined) -> Iterator[str]:
     """The same for people."""
     yield f"{found.path}: {found.kind}"
     yield "nothing below was verified: whoever made it can write anything"
-    yield from _section("", [("digest", found.digest or "none: it cannot be signed like this")])
+    rows = [("digest", found.digest or "none: it cannot be signed like this"), ("pin", found.pin)]
+    yield from _section("", [row for row in rows if row[1]])
     width = max((len(shown(file.name, longest=40)) for file in found.files), default=0)
     yield "files"
     for file in found.files:

@@ -123,7 +123,7 @@ def _lines(path: Path, admitted: AdmittedModel | AdmittedFile) -> list[str]:
     model = admitted.manifest if isinstance(admitted, AdmittedModel) else None
     what = "file" if model is None else f"{model.name} {model.version} ({model.role})"
     lines = [f"{path}: admitted: {what}", f"digest {admitted.digest}"]
-    lines.append(f"signer {admitted.signer or 'none: the policy pins the digest'}")
+    lines.append(f"signer {admitted.signer or 'none: the policy pins it'}")
     if admitted.identity:
         lines.append(f"identity {admitted.identity}")
     return lines + ([] if model is None else [f"{title} {text}" for title, text in stated.rows(model)])

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import admit_bundle, sign_bundle
+from edgeguard.admission import Demands, Trust, admit_bundle, sign_bundle
 from edgeguard.admission.manifest import parse_manifest
 from edgeguard.admission.reports import MAX_REPORT_BYTES, check_reports
+from edgeguard.admission.statement import folder_statement, pin_digest
 from edgeguard.errors import AdmissionError
-from tests.hostile.bundles.builders import Forge, Json, good_files, manifest, write_files
+from edgeguard.terms import AssessmentTerm
+from tests.hostile.bundles.builders import Forge, Json, good_files, manifest, sha256, write_files
 
 CLAIM: Json = {"report": "assessment.json", "samples": 5000, "clean_accuracy": 0.99, "risk": 0.008}
 AGREES: Json = {
@@ -30,11 +32,13 @@ def _claims(values: Json) -> None:
 
 def reports(assessment: object = AGREES, calibration: object = {"frames": 300}) -> dict[str, bytes]:
     return {
+        "edgeguard.json": b"",
         "assessment.json": json.dumps(assessment).encode(),
         "calibration.json": json.dumps(calibration).encode(),
     }
 
 
+NONE = {"edgeguard.json": b""}
 CLAIMED = parse_manifest(manifest(_claims), "m")
 
 
@@ -102,21 +106,29 @@ def test_a_report_that_is_not_json_is_for_people() -> None:
     def change(values: Json) -> None:
         values.update(assessment={**CLAIM, "report": "assessment.pdf"})
 
-    check_reports(parse_manifest(manifest(change), "m"), {"assessment.pdf": b'{"risk": 1}'}, "b")
+    check_reports(parse_manifest(manifest(change), "m"), {**NONE, "assessment.pdf": b'{"risk": 1}'}, "b")
 
 
 def test_a_manifest_without_claims_needs_no_reports() -> None:
-    check_reports(parse_manifest(manifest(), "m"), {}, "b")
+    check_reports(parse_manifest(manifest(), "m"), NONE, "b")
+
+
+def test_a_pinned_bundle_has_no_room_for_reports_and_its_manifest_says_so_beside_it(tmp_path: Path) -> None:
+    files = {"model.onnx": good_files()["model.onnx"]}
+    folder = write_files(tmp_path / "theirs", files)
+    pin = pin_digest(folder_statement({n: sha256(data) for n, data in files.items()}, "theirs").resources)
+    demands = Demands(pin=pin, manifest=manifest(_claims), assessment=AssessmentTerm(clean_accuracy=0.99))
+    assert admit_bundle(folder, Trust(), demands).manifest.assessment is not None
 
 
 @pytest.mark.parametrize(
     ("files", "reason"),
-    [(reports({"risk": 0.5}), "manifest-invalid"), (reports(), ""), ({}, "file-missing")],
+    [(reports({"risk": 0.5}), "manifest-invalid"), (reports(), ""), (NONE, "file-missing")],
 )
 def test_neither_signing_nor_admission_takes_a_claim_without_its_report(
     forge: Forge, tmp_path: Path, files: dict[str, bytes], reason: str
 ) -> None:
-    whole = {**good_files(), "edgeguard.json": manifest(_claims), **files}
+    whole = {**good_files(), **files, "edgeguard.json": manifest(_claims)}
     folder = write_files(tmp_path / "bundle", whole)
     forged = write_files(tmp_path / "forged", {**whole, "model.sig": forge.sign_files(whole)})
     calls: list[Callable[[], object]] = [

@@ -31,7 +31,7 @@ from tests.hostile.bundles.builders import (
 from tests.hostile.bundles.builders_pki import WHO, Plan, authority, made
 
 Call = Callable[..., Any]
-KEYS = {"path", "kind", "verified", "digest", "files", "signature", "manifest", "model", "refused"}
+KEYS = {"path", "kind", "verified", "digest", "pin", "files", "signature", "manifest", "model", "refused"}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,16 @@ def test_a_good_bundle_is_shown_whole_and_nothing_is_refused(call: Call, folder:
 def test_the_digest_is_the_one_that_verify_admits(call: Call, folder: Path, forge: Forge) -> None:
     admitted = call("verify", folder, "--trust", forge.public_path, "--format", "json")
     assert found(call, folder)["digest"] == json.loads(admitted.out)["digest"]
+
+
+def test_the_pin_is_what_sha256sum_would_list(call: Call, folder: Path) -> None:
+    listing = "".join(f"{sha256(data)}  {name}\n" for name, data in sorted(good_files().items()))
+    values = found(call, folder)
+    assert values["pin"] == sha256(listing.encode())
+    assert f"  pin                {values['pin']}" in call("inspect", folder).out
+    (folder / "CARD.md").write_text("other")
+    assert found(call, folder, code=4)["pin"] != values["pin"]
+    assert found(call, folder / "model.onnx")["pin"] == ""
 
 
 def test_the_text_says_that_nothing_was_verified_and_fits_on_a_page(call: Call, folder: Path) -> None:
