@@ -203,6 +203,28 @@ def test_both_signatures_are_named(call: Call, project: Any, tmp_path: Path) -> 
     assert said.out == f"{signature}: signed\n{signature}.ml-dsa-65: signed\n"
 
 
+def test_a_policy_that_asks_for_second_signatures_gets_them(call: Call, project: Any) -> None:
+    """From the keys to the refusal, by the verbs alone; the calibration counts as well as the bundle."""
+    keys, calibration = project.pub.parent, project.policy.with_name("calibration.json")
+    call("keys", "new", keys / "release", "--post-quantum")
+    entry = call("keys", "show", keys / "release.ml-dsa-65.pub").out.strip().replace(f"{keys}/", "keys/")
+    old = sha256(project.pub.read_bytes())
+    project.change_policy(f'sha256: "{old}"', f'sha256: "{old}", {entry}')
+    asked = ["--trust", project.pub, "--policy", project.policy]
+    said = call("verify", project.bundle, *asked)
+    assert (said.code, "post-quantum-missing" in said.err) == (4, True)
+    for path in (project.bundle, calibration):
+        second = keys / "release.ml-dsa-65.key"
+        assert call("sign", path, "--key", project.key, "--second", second).code == 0
+    assert call("verify", project.bundle, *asked).code == 0
+    assert call("verify", calibration, *asked, "--role", "calibration").code == 0
+    calibration.with_name("calibration.json.sig.ml-dsa-65").unlink()
+    said = call(*project.run("--seconds", "0.1"))
+    assert (said.code, "calibration.json.sig.ml-dsa-65: post-quantum-missing" in said.err) == (4, True), (
+        said.err
+    )
+
+
 def test_rotation_signs_again_and_the_policy_accepts_both_keys(call: Call, project: Any) -> None:
     keys = project.pub.parent
     policy = project.policy.read_text()
