@@ -45,7 +45,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "Signer.post_quantum": "An ML-DSA-65 key that must sign besides.",
         "SecondKey.key": "Public key file, relative to the policy file.",
         "SecondKey.sha256": "SHA-256 of the key, as `edgeguard keys show` prints it. In quotes.",
-        "Revocation.sha256": "SHA-256 of a key, a certificate, a file, or the root digest of a bundle. In quotes.",
+        "Revocation.sha256": "SHA-256 of a key, certificate or file, or the root digest or pin of a bundle. In quotes.",
         "Revocation.note": "Why, in words for people.",
         "GraphLimits.nodes": "Most operators of a model's graph. Left out: 20000.",
         "GraphLimits.tensors": "Most tensors of a model's graph. Left out: 50000.",
