@@ -187,6 +187,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, float]:
         "seconds fastest": fastest,
         "sha256 fastest": alone,
         "ratio fastest": fastest / alone,
+        "ratio cpu": min(row["cpu"] for row in rows) / min(row["sha256 cpu"] for row in rows),
         "peak": median(lambda row: row["peak"] / row["size"]),
         "added": median(lambda row: (row["peak"] - row["before"]) / row["size"]),
     }
@@ -224,12 +225,14 @@ def report(results: Mapping[str, Any]) -> list[str]:
             f"{1000 * row['sha256 fastest']:.0f}",
             f"{row['ratio fastest']:.2f}",
             f"{row['ratio']:.2f}",
+            f"{row['ratio cpu']:.2f}",
             f"{row['added']:.2f}",
             f"{row['peak']:.2f}",
         ]
         for row in results["admission"]
     ]
-    head = ["what", "ms", "SHA-256 alone, ms", "ratio", "median ratio", "memory added / size", "peak / size"]
+    head = ["what", "ms", "SHA-256 alone, ms", "ratio", "median ratio", "CPU ratio"]
+    head += ["memory added / size", "peak / size"]
     sizes = [str(size) for size in next(iter(results["commands"].values()))]
     lines += [*table(head, rows), "Whole commands, one file:", ""]
     lines += table(

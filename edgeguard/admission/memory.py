@@ -6,7 +6,6 @@ The only place where a `bytes` is ever written to; whoever asks for one may hand
 from __future__ import annotations
 
 import ctypes
-import mmap
 
 # Inference engines take `bytes` and nothing else, and a `bytes` can otherwise be had only whole, before its hashing
 # starts, or as a copy, at twice the memory. CPython's documented way to make one in steps is used: the data of a
@@ -19,9 +18,6 @@ _new_bytes.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t)
 _address_of = ctypes.pythonapi.PyBytes_AsString
 _address_of.restype = ctypes.c_void_p
 _address_of.argtypes = (ctypes.py_object,)
-_advise = ctypes.CDLL(None).madvise
-_advise.restype = ctypes.c_int
-_advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def blank_bytes(size: int) -> tuple[bytes, memoryview]:
@@ -31,12 +27,6 @@ def blank_bytes(size: int) -> tuple[bytes, memoryview]:
         MemoryError: there is no room for it.
     """
     data: bytes = _new_bytes(None, size)
-    address = _address_of(data)
-    # Large pages where the kernel has them: without, a third of the time goes into mapping small ones. Best effort.
-    first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-    whole = (address + size - first) // mmap.PAGESIZE * mmap.PAGESIZE
-    if whole > 0:
-        _advise(first, whole, mmap.MADV_HUGEPAGE)
-    memory = (ctypes.c_char * size).from_address(address)
+    memory = (ctypes.c_char * size).from_address(_address_of(data))
     memory.owner = data  # type: ignore[attr-defined]  # a reference, for a thread that still reads after an error
     return data, memoryview(memory).cast("B")
