@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from edgeguard.admission.claims import Training
 from edgeguard.admission.reasons import refusal
 
 if TYPE_CHECKING:
@@ -122,17 +123,17 @@ def _assessment(manifest: Manifest, term: AssessmentTerm) -> Iterator[Unmet]:
 
 
 def _claims(manifest: Manifest, term: ClaimsTerm) -> Iterator[Unmet]:
-    training = manifest.training
+    training = manifest.training or Training()
     asked = (
         ("adversarial", term.adversarial_training),
         ("data_filtering", term.data_filtering),
         ("ensemble", term.ensemble),
     )
     for key, wanted in asked:
-        if wanted and getattr(training, key, False) is not True:
+        if wanted and getattr(training, key) is not True:
             yield _missing(f"`training.{key}`")
     if term.epsilon_at_most is not None:
-        budget = None if training is None else training.differential_privacy
+        budget = training.differential_privacy
         if budget is None:
             yield _missing("`training.differential_privacy`")
         elif not budget.epsilon <= term.epsilon_at_most:

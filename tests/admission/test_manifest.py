@@ -145,6 +145,12 @@ BAD: list[tuple[str, Callable[[Json], object]]] = [
     ),
     ("one output must have the meaning", _output(meaning="")),
     ("one output must have the meaning", _output(meaning="image")),
+    (
+        "and none `image`",
+        lambda m: m["outputs"].append(
+            {"name": "picture", "dtype": "float32", "shape": ["N", 3, 4, 4], "meaning": "image"}
+        ),
+    ),
     ("must have two axes", _output(shape=["N", 3])),
     ("must have two axes", _output(shape=["N"])),
     ("`classes` must be", lambda m: m.update(classes=["stop", "stop"])),

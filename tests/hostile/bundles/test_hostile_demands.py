@@ -1,4 +1,4 @@
-"""Well-signed bundles that must not run here, now or in this place, for what their manifest states or does not state."""
+"""Well-signed bundles that must not run here, now or in this place: for what their manifest states, or does not."""
 
 from __future__ import annotations
 
