@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from onnx import TensorProto, helper
 
 from edgeguard.admission.graph.contract import MOST_ROWS
 from edgeguard.admission.graph.facts import Edge, GraphFacts
+from edgeguard.admission.graph.operators import OPERATORS
 from edgeguard.admission.inspection import describe_onnx, inspect_model, inspect_onnx
 from edgeguard.admission.manifest import Manifest, parse_manifest
 from edgeguard.errors import AdmissionError
@@ -252,3 +255,10 @@ def _varied() -> bytes:
 def test_the_model_that_is_mutated_is_a_good_one(declared: Manifest) -> None:
     onnx.checker.check_model(_varied(), full_check=True)
     inspect_model(_varied(), declared, LIMITS, "model.onnx")
+
+
+def test_the_page_lists_just_the_operators_that_are_known() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/bundle-format.md").read_text()
+    table = page.partition("Known are\n\n")[2].partition("\n\n")[0]
+    rows = [row.split("|")[2] for row in table.splitlines()[2:]]
+    assert sorted(re.findall(r"`(\w+)`", "".join(rows))) == list(OPERATORS)
