@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeguard.admission import Floor
 from edgeguard.admission.floor import MemoryFloor
 from edgeguard.device import floor_file
 from edgeguard.device.floors import create_floor, open_floor
 from edgeguard.errors import AdmissionError, UsageError
+from tests.device.doubles import MemoryTpm
 
 
 def test_a_new_floor_knows_nothing_and_is_its_owner_s(state: Path) -> None:
@@ -214,3 +217,37 @@ def test_a_floor_is_not_opened_with_a_descriptor_left_behind(state: Path) -> Non
 def test_the_secret_is_not_shown(state: Path) -> None:
     secret = floor_file.Secret(b"k" * 32)
     assert "kkk" not in repr(secret)
+
+
+PLACES = st.sampled_from(["policy", "primary", "primary.1", "redundant"])
+RAISES = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.dictionaries(PLACES, st.integers(0, 2**63 - 1), max_size=3),
+        st.floats(0.0, 253402300799.0),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@given(raises=RAISES, chip=st.booleans())
+def test_whatever_is_raised_by_whom_the_floor_is_what_one_that_never_restarts_would_be(
+    raises: list[tuple[bool, dict[str, int], float, bool]],
+    chip: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    state = tmp_path_factory.mktemp("floors") / "state"
+    tpm = MemoryTpm() if chip else None
+    known = MemoryFloor()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        floors = [create_floor(state, tpm), open_floor(state, tpm=tpm)]
+        for second, versions, time, again in raises:
+            floors[second].raise_to(versions, time)
+            known.raise_to(versions, time)
+            if again:
+                floors[second] = open_floor(state, tpm=tpm)
+            for place in ("policy", "primary", "primary.1", "redundant"):
+                assert floors[second].at(place) == known.at(place)
+            assert floors[second].time == known.time
