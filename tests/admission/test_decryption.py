@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,23 @@ def test_a_model_that_does_not_fit_into_memory_is_refused(
     monkeypatch.setattr("edgeguard.admission.decryption.blank_bytes", full)
     with pytest.raises(AdmissionError, match="too-large"):
         admit_bundle(encrypted, forge.signers, secrets=secrets)
+
+
+def test_without_the_content_key_an_encrypted_bundle_is_not_signed(encrypted: Path, forge: Forge) -> None:
+    with pytest.raises(AdmissionError, match="key-missing"):
+        sign_bundle(encrypted, forge.private_path)
+    assert not (encrypted / "model.sig").exists()
+
+
+def test_the_reference_verifier_accepts_an_encrypted_bundle(
+    encrypted: Path, forge: Forge, secrets: Secrets
+) -> None:
+    pytest.importorskip("model_signing", reason="the reference implementation is a development dependency")
+    import model_signing.verifying
+
+    stock: Any = model_signing.verifying
+    signature = sign_bundle(encrypted, forge.private_path, secrets=secrets)
+    stock.Config().use_elliptic_key_verifier(public_key=forge.public_path).verify(encrypted, signature)
 
 
 _WATCHED = """
