@@ -75,6 +75,12 @@ def _input(**values: object) -> Callable[[Json], object]:
     return lambda m: m["input"].update(values)
 
 
+def test_the_largest_side_is_accepted_itself() -> None:
+    assert parse_manifest(manifest(_input(shape=["N", 3, 65_536, 1])), "m").input.shape == ("N", 3, 65_536, 1)
+    with pytest.raises(AdmissionError, match="must be 1 to 65536"):
+        parse_manifest(manifest(_input(shape=["N", 3, 65_537, 1])), "m")
+
+
 def _output(**values: object) -> Callable[[Json], object]:
     return lambda m: m["outputs"][0].update(values)
 
