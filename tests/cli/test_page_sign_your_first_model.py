@@ -42,7 +42,7 @@ def test_the_tutorial_on_signing_runs_as_printed(page: Callable[[str], Page], tm
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     said = done.stdout.splitlines()
