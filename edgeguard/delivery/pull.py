@@ -22,7 +22,7 @@ from edgeguard.delivery.fetch import HttpFetcher
 from edgeguard.delivery.folder import FolderFetcher
 from edgeguard.delivery.offer import Offered, expiries, offered, refresh
 from edgeguard.delivery.releases import Releases
-from edgeguard.errors import UsageError
+from edgeguard.errors import AdmissionError, UsageError
 
 if TYPE_CHECKING:
     from tuf.ngclient.fetcher import FetcherInterface
@@ -113,11 +113,12 @@ def pull(
         updater = Updater(
             str(store), "metadata/", target_base_url="targets/", fetcher=fetcher, bootstrap=root
         )
-        refresh(updater, device)
-        _check_expiries(store, device, now)
-        files = offered(updater, store, device)
+        with _of_a_kind():
+            refresh(updater, device)
+            _check_expiries(store, device, now)
+            files = offered(updater, store, device)
         names = tuple(file.name for file in files)
-        if releases.holds(releases.current, names) and not _missing(updater, files, releases.current):
+        if _is_whole(releases, names) and not _missing(updater, files, releases.current):
             check(releases.current)
             return Pulled(releases.current, names, changed=False, fetched=0)
         releases.sweep(names)
@@ -134,6 +135,14 @@ def pull(
         return Pulled(releases.current, names, changed=True, fetched=len(missing))
 
 
+def _is_whole(releases: Releases, names: Sequence[str]) -> bool:
+    """Whether what is installed has these files and nothing else; what somebody put there is replaced."""
+    try:
+        return releases.holds(releases.current, names)
+    except AdmissionError:
+        return False
+
+
 def _missing(updater: Updater, files: Sequence[Offered], folder: Path) -> list[Offered]:
     return [
         file for file in files if updater.find_cached_target(file.target, str(folder / file.name)) is None
@@ -144,7 +153,8 @@ def _reuse(updater: Updater, files: Sequence[Offered], releases: Releases) -> No
     """Copy what is installed already; whether a copy is good is seen afterwards."""
     for file in _missing(updater, files, releases.incoming):
         installed, place = releases.current / file.name, releases.incoming / file.name
-        if updater.find_cached_target(file.target, str(installed)) is not None:
+        plain = installed.is_file() and not installed.is_symlink()
+        if plain and updater.find_cached_target(file.target, str(installed)) is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(installed, place)
 
@@ -209,6 +219,15 @@ def _explained(where: str) -> Iterator[None]:
         raise UsageError(f"{said}: nothing has changed and what arrived is kept; run it again") from None
     except OSError as error:
         raise cannot_write(Path(where), error) from None
+
+
+@contextmanager
+def _of_a_kind() -> Iterator[None]:
+    """python-tuf does not look at the kind of every value that a role signed: a number where a name belongs, say."""
+    try:
+        yield
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError):
+        raise tuf.RepositoryError("a value is of the wrong kind") from None
 
 
 def _read(path: Path) -> bytes:

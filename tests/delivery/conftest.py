@@ -16,9 +16,12 @@ import pytest
 
 pytest.importorskip("tuf.ngclient", reason="needs python-tuf: install edgeguard-runtime[tuf]")
 
+from edgeguard.cli.app import invoke
 from edgeguard.errors import AdmissionError
-from tests.delivery.builders_delivery import Device, Publisher, Server
+from tests.delivery.builders_delivery import Device, Publisher
+from tests.delivery.builders_server import Server
 
+Say = Callable[..., tuple[int, str, str]]
 Refused = Callable[[Callable[[], object], str, str], None]
 
 
@@ -77,3 +80,46 @@ def server(publisher: Publisher) -> Iterator[Server]:
     """The repository on a web server."""
     with Server.of(publisher.repo) as server:
         yield server
+
+
+@pytest.fixture
+def unchanged(device: Device, refused: Refused) -> Callable[[str], None]:
+    """Check that a pull is refused for this reason, and that nothing moved."""
+
+    def check(reason: str, path: str = "repository") -> None:
+        before = device.installed()
+        link = (device.state / "current").readlink() if before else None
+        refused(device.pull, reason, path)
+        assert device.installed() == before
+        if before:
+            assert (device.state / "current").readlink() == link
+
+    return check
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+    monkeypatch.delenv("EDGEGUARD_TRUST", raising=False)
+
+    def said(*args: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = invoke([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert "internal" not in err
+        return code, out, err
+
+    return said
+
+
+@pytest.fixture
+def pull(say: Say, publisher: Publisher, tmp_path: Path) -> Say:
+    """Pull as a device does, with more options."""
+
+    def pulled(*more: object, source: object = None) -> tuple[int, str, str]:
+        return say(
+            "pull", source or publisher.repo, "--state", tmp_path / "state",
+            "--trust", publisher.folder / "keys/release.pub", *more,
+        )  # fmt: skip
+
+    return pulled

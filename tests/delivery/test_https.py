@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edgeguard.errors import UsageError
-from tests.delivery.builders_delivery import Server
+from tests.delivery.builders_server import Server
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Device, Publisher

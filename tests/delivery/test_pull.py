@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import pytest
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
-    from tests.delivery.builders_delivery import Device, Publisher, Server
+    from tests.delivery.builders_delivery import Device, Publisher
+    from tests.delivery.builders_server import Server
 
 NAMES = {
     "keys/release.pub",
@@ -151,3 +153,14 @@ def test_two_pulls_at_once_are_not_let_into_one_state(device: Device) -> None:
     device.pull()
     with Releases(device.state).locked(), pytest.raises(UsageError, match="another pull"):
         device.pull()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_link_or_pipe_that_was_put_into_what_is_installed_is_replaced(device: Device, kind: str) -> None:
+    device.pull()
+    before = device.installed()
+    place = device.state / "current/models/signs/CARD.md"
+    place.unlink()
+    place.symlink_to("/etc/hostname") if kind == "link" else os.mkfifo(place)
+    assert device.pull().changed
+    assert device.installed() == before

@@ -17,7 +17,8 @@ from edgeguard.delivery.pull import open_source
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
-    from tests.delivery.builders_delivery import Device, Publisher, Server
+    from tests.delivery.builders_delivery import Device, Publisher
+    from tests.delivery.builders_server import Server
 
 Refused = Callable[[Callable[[], object], str, str], None]
 MODEL = "models/signs/model.onnx"
