@@ -124,16 +124,20 @@ def _beside(found: Shown, private: Path) -> Shown:
 def _of_certificate(data: bytes, where: str) -> Shown:
     try:
         certificates = x509.load_pem_x509_certificates(data)
-    except ValueError:
+        digests = [one.fingerprint(hashes.SHA256()).hex() for one in certificates]
+        authority = any(_is_authority(one) for one in certificates)
+    except Exception:  # noqa: BLE001 - the parser reads late and raises many things, none of them at a good certificate
         raise UsageError(f"`{where}` holds no certificate in PEM format: check the path") from None
-    if len(certificates) != 1:
-        raise UsageError(f"`{where}` holds {len(certificates)} certificates: put each into a file of its own")
-    (one,) = certificates
+    if len(digests) != 1:
+        raise UsageError(f"`{where}` holds {len(digests)} certificates: put each into a file of its own")
+    return Shown("authority" if authority else "certificate", where, digests[0])
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
     try:
-        authority = one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound):
-        authority = False
-    return Shown("authority" if authority else "certificate", where, one.fingerprint(hashes.SHA256()).hex())
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _of_public(data: bytes, where: str) -> Shown:

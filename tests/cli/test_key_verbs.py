@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import stat
@@ -118,6 +119,16 @@ def test_show_tells_an_authority_from_another_certificate(call: Call, tmp_path: 
     assert "a certificate, to revoke it" in call("keys", "show", leaf).out
     (tmp_path / "two.pem").write_bytes(root.read_bytes() + leaf.read_bytes())
     assert "holds 2 certificates" in call("keys", "show", tmp_path / "two.pem").err
+
+
+def test_show_of_a_certificate_of_no_known_version_is_refused(call: Call, tmp_path: Path) -> None:
+    """Which the parser reports in a way of its own."""
+    root, _ = certificates(tmp_path)
+    lines = root.read_bytes().splitlines()
+    der = base64.b64decode(b"".join(lines[1:-1])).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x42", 1)
+    root.write_bytes(b"\n".join([lines[0], base64.b64encode(der), lines[-1]]))
+    said = call("keys", "show", root)
+    assert (said.code, "holds no certificate in PEM format" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n", bytes(31)])
