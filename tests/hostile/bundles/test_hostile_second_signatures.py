@@ -17,6 +17,7 @@ from edgeguard.admission.envelope import pre_authentication_encoding
 from edgeguard.admission.post_quantum import SecondKey
 from edgeguard.admission.sign import Pen, sign_bundle, sign_file
 from edgeguard.admission.trust import Grant, TrustedKey
+from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, write_files
 
 Refused = Callable[[Callable[[], object], str, str], None]
@@ -95,6 +96,18 @@ def test_forged_second_signature_is_refused(
 ) -> None:
     (twice / SECOND).write_bytes(forged(Twice(twice, second)))
     refused(lambda: admit_bundle(twice, trust), "post-quantum-invalid", SECOND)
+
+
+@pytest.mark.parametrize(
+    ("forged", "said"),
+    [("ML-DSA-44", "it is ML-DSA-44, not"), ("as JSON", "bytes, not an ML-DSA-65 signature")],
+)
+def test_what_it_is_instead_is_told(
+    forged: str, said: str, twice: Path, trust: Trust, second: SecondKey
+) -> None:
+    (twice / SECOND).write_bytes(FORGED[forged](Twice(twice, second)))
+    with pytest.raises(AdmissionError, match=said):
+        admit_bundle(twice, trust)
 
 
 def test_every_byte_of_it_counts(twice: Path, second: SecondKey) -> None:
