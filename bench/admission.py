@@ -129,14 +129,14 @@ CASES = (
 )
 
 
-def admissions(megabytes: Sequence[int], runs: int) -> Iterator[dict[str, object]]:
+def admissions(megabytes: Sequence[int], runs: int, *, first: bool) -> Iterator[dict[str, object]]:
     """A row for each size and case, over all runs."""
     for size in megabytes:
         with _bundles(size) as folder:
             rows: dict[tuple[str, str], list[Row]] = {case: [] for case in CASES}
             for _ in range(runs):
                 for layout, kind in CASES:
-                    row = _child([kind, str(folder / layout), str(folder / "bench.pub")])
+                    row = _child([kind, str(folder / layout), str(folder / "bench.pub"), *["first"][:first]])
                     rows[layout, kind].append(row)
             for (layout, kind), found in rows.items():
                 yield {"megabytes": size, "layout": layout, "kind": kind, **_summary(found)}
@@ -214,10 +214,8 @@ def report(results: Mapping[str, Any]) -> list[str]:
     """The tables, Markdown."""
     names = {"one": "one file", "shards": f"{SHARDS} large files", "encrypted": "encrypted"}
     runs = results["admission"][0]["runs"]
-    lines = [
-        f"Taken on {results['date']} on {results['machine']}; times and the first ratio: fastest of {runs} runs.",
-        "",
-    ]
+    lines = [f"Taken on {results['date']} on {results['machine']}, at {results['priority']} priority."]
+    lines += [f"Times and the first ratio: fastest of {runs} runs.", ""]
     rows = [
         [
             f"{row['megabytes']} MB, {names[row['layout']]}: {row['kind']}",
@@ -255,13 +253,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.admission", description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--first", action="store_true", help="at a real-time priority; needs root")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path, help="page whose table between the markers is replaced")
     options = parser.parse_args(arguments)
     results = {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "priority": "real-time" if options.first else "ordinary",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "admission": list(admissions(options.megabytes, options.runs)),
+        "admission": list(admissions(options.megabytes, options.runs, first=options.first)),
         "commands": commands(options.megabytes, options.runs),
         "first verdict": first_verdicts(options.runs),
     }
