@@ -46,7 +46,7 @@ def pull(
     keys = trusted_keys(trust or [])
     if not keys:
         raise UsageError("no key to admit with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`")
-    from edgeguard.delivery.checking import check_release
+    from edgeguard.cli.arriving import check_release
     from edgeguard.delivery.pull import open_source, provision, pull
     from edgeguard.delivery.roles import device_role
     from edgeguard.device.device import Device

@@ -16,8 +16,8 @@ from edgeguard.admission import sign_bundle, sign_file, trust_keys
 from edgeguard.admission.floor import Floor
 from edgeguard.admission.keys import PrivateKey, load_private_key, load_public_keys, new_key
 from edgeguard.admission.trust import Moment
+from edgeguard.cli.arriving import check_release
 from edgeguard.delivery import plan, publish, targets
-from edgeguard.delivery.checking import check_release
 from edgeguard.delivery.plan import Holders
 from edgeguard.delivery.pull import Pulled, open_source, provision, pull
 from edgeguard.delivery.repository import Repository
