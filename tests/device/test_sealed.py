@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edgeguard.device import files
 from edgeguard.device.sealed import decode, encode, seal, unseal
 from edgeguard.device.tpm import SRK, Sealed, Tpm
-from edgeguard.errors import UsageError
+from edgeguard.errors import AdmissionError, UsageError
 from tests.device.doubles import MemoryTpm
 
 
@@ -74,3 +75,15 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(
     )
     with pytest.raises(UsageError, match="permission denied"):
         seal(MemoryTpm(), b"secret", tmp_path / "key")
+
+
+@pytest.mark.parametrize("size", [0, 9, 10, 11, 12, 1000])
+def test_no_more_is_read_of_a_small_file_than_it_may_have(size: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * size)
+    (tmp_path / "file").chmod(0o600)
+    with files.open_private(tmp_path) as folder:
+        if size <= 10:
+            assert files.read(folder, "file", 10) == b"x" * size
+        else:
+            with pytest.raises(AdmissionError, match="too-large"):
+                files.read(folder, "file", 10)

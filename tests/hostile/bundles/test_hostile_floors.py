@@ -90,6 +90,7 @@ SWAPS: dict[str, Callable[[Path], object]] = {
     "a huge file": _huge,
     "an empty file": lambda path: path.write_bytes(b""),
     "readable by others": lambda path: path.chmod(0o604),
+    "a program of others'": lambda path: path.chmod(0o601),
     "writable by others": lambda path: path.chmod(0o602),
     "writable by its group": lambda path: path.chmod(0o620),
     "writable by all": lambda path: path.chmod(0o666),
