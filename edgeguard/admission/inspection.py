@@ -161,7 +161,9 @@ def _parsed(data: bytes, path: str) -> Model:
             "engine-context", path, f"it carries an engine compiled for one device: {_EXPORT}"
         ) from None
     except WireError as error:
-        raise refusal("model-invalid", path, f"this is not an ONNX file ({error}): {_EXPORT}") from None
+        raise refusal(
+            "model-invalid", path, f"this is not an ONNX file ({shown(str(error))}): {_EXPORT}"
+        ) from None
 
 
 def _sized(model: Model, given: Mapping[str, Value], limits: Limits, rows: int, path: str) -> Sized:

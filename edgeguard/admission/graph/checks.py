@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from edgeguard.admission.graph.operators import OPERATORS
-from edgeguard.admission.graph.values import Graph, Model, Node
+from edgeguard.admission.graph.values import Attribute, Graph, Model, Node
 from edgeguard.admission.reasons import refusal, shown
 
 if TYPE_CHECKING:
@@ -26,18 +26,22 @@ def every_node(nodes: Iterable[Node]) -> Iterator[Node]:
     while pending:
         node = pending.pop()
         yield node
-        for attribute in node.attributes.values():
-            held = attribute.value if isinstance(attribute.value, tuple) else (attribute.value,)
-            for graph in held:
-                if isinstance(graph, Graph):
-                    pending += graph.nodes
+        pending += _held(node.attributes)
+
+
+def _held(attributes: Mapping[str, Attribute]) -> Iterator[Node]:
+    for attribute in attributes.values():
+        values = attribute.value if isinstance(attribute.value, tuple) else (attribute.value,)
+        for graph in values:
+            if isinstance(graph, Graph):
+                yield from graph.nodes
 
 
 def all_nodes(model: Model) -> Iterator[Node]:
     """Every node of a file once, wherever it is."""
     yield from every_node(model.graph.nodes)
     for function in model.functions.values():
-        yield from every_node(function.nodes)
+        yield from every_node((*function.nodes, *_held(function.defaults)))
 
 
 def stored_and_computed(model: Model, nodes: Iterable[Node]) -> int:
@@ -106,7 +110,6 @@ def _check_versions(model: Model, nodes: Iterable[Node], limits: Limits, path: s
 
 
 def _check_operators(model: Model, nodes: Iterable[Node], limits: Limits, path: str) -> None:
-    local = {(function.domain, function.name) for function in model.functions.values()}
     for node in nodes:
         if node.label in limits.operators or (not node.domain and node.operator in _KNOWN):
             continue
@@ -118,7 +121,7 @@ def _check_operators(model: Model, nodes: Iterable[Node], limits: Limits, path: 
                 f"the memory that the operator `{shown(node.operator)}` needs cannot be worked out beforehand: "
                 f"export the model with fixed shapes and without it, {allow}",
             )
-        if (node.domain, node.operator) not in local:
+        if (node.domain, node.operator, node.overload) not in model.functions:
             raise refusal(
                 "custom-operator",
                 path,

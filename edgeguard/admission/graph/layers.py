@@ -6,6 +6,7 @@ from edgeguard.admission.graph.call import Call, OpenError, Value, broadcast
 from edgeguard.admission.graph.values import INT32, INT64, Dims
 
 Values = tuple[Value, ...]
+_MOST_FACTORS = 2
 _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
@@ -153,12 +154,14 @@ def gemm(call: Call) -> Values:
 
 
 def einsum(call: Call) -> Values:
-    """`Einsum` without dots."""
+    """`Einsum` without dots. Of more than two inputs, what lies between is a runtime's affair."""
     given = call.all_given()
     left, arrow, right = call.text("equation", "").replace(" ", "").partition("->")
     terms = left.split(",")
     if "." in left or not arrow or len(terms) != len(given):
         raise OpenError("its equation has dots or no arrow, or not one term an input")
+    if len(given) > _MOST_FACTORS:
+        raise OpenError("it multiplies more than two tensors at once")
     sizes: dict[str, int] = {}
     for term, value in zip(terms, given):
         if len(term) != len(value.dims):

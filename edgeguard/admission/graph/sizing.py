@@ -151,7 +151,10 @@ class Sizer:
     def _keep(self, node: Node, name: str, value: Value, scope: _Scope) -> None:
         if len(value.dims) > MAX_RANK:
             raise MisfitError(f"{_where(node)} makes more than {MAX_RANK} axes")
-        if (node.domain, node.operator) != ("", _CONSTANT) or _SPARSE in node.attributes:
+        constant = (node.domain, node.operator) == ("", _CONSTANT)
+        if value.dtype not in BITS and not constant:
+            raise OpenError(f"{_where(node)} makes text, whose size is not known", placed=True)
+        if not constant or _SPARSE in node.attributes:
             self._spend(size_of(value.dtype, value.dims), f"{_where(node)} makes {list(value.dims)}")
         scope.add(name, value)
 

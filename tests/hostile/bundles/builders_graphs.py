@@ -56,6 +56,16 @@ def with_nodes(
     return bytes(model.SerializeToString())
 
 
+def changed(change: Callable[[Any], object]) -> Build:
+    """The good classifier, changed."""
+    return lambda: with_nodes(change=change)
+
+
+def function_of(*nodes: Any) -> Any:
+    """A function of the file, `local::F`, from `x` to `y`."""
+    return helper.make_function("local", "F", ["x"], ["y"], list(nodes), [helper.make_opsetid("", 18)])
+
+
 def make(kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> Any:
     """Return a node."""
     return helper.make_node(kind, list(inputs), list(outputs), **attributes)
