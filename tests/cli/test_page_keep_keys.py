@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def shell(folder: Path, *script: str, **environment: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="`openssl` is not installed")
 def test_files_second_keys_rotation_and_revocation_run_as_printed(project: Any) -> None:
     said = shell(project.policy.parent, *blocks("sh"))
     shown = [line for block in blocks("text") for line in block.splitlines()]
