@@ -7,20 +7,24 @@ from collections.abc import Sequence
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat import asn1
 
 from edgeguard.admission.bundle import Vouched, verify_signature
 from edgeguard.admission.certificates import MAX_CERTIFICATES
 from edgeguard.admission.trust import Grant, Moment, Trust, TrustedAuthority, TrustedKey
+from edgeguard.admission.x509 import MAX_CERTIFICATE_BYTES, _der
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders_pki import (
     DAY,
     NOW,
     WHO,
     Case,
+    Party,
     Plan,
     admit,
     authority,
     case,
+    good,
     made,
     rsa_key,
     stranger,
@@ -49,6 +53,39 @@ def test_a_device_without_a_clock_takes_nothing_for_too_early() -> None:
 def test_a_chain_may_have_so_many_certificates_and_no_more(height: int) -> None:
     """With the signer's: at most seven authorities are sent, the root may be left out."""
     assert admit(tall(height)).identity == WHO
+
+
+@pytest.mark.parametrize("curve", ["P-384", "P-521"])
+def test_larger_curves_sign_and_issue_as_well(curve: str) -> None:
+    signer, between, root = good(curve)
+    assert admit(case(signer, between, root, root=root)).identity == WHO
+
+
+@pytest.mark.parametrize("size", [0, 127, 128, 255, 256, 65_535, 65_536])
+def test_lengths_are_written_in_the_shortest_form(size: int) -> None:
+    oracle = asn1.encode_der(b"x" * size)
+    assert _der(0x04, b"x" * size) == oracle
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_certificate_may_have_16_kib(more: int) -> None:
+    _, between, root = usual()
+
+    def padded(size: int) -> Party:
+        filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"x" * size)
+        signer = made(Plan(extensions=[(filler, False)]), between)
+        return (
+            signer
+            if len(signer.der) == MAX_CERTIFICATE_BYTES + more
+            else padded(size + MAX_CERTIFICATE_BYTES + more - len(signer.der))
+        )
+
+    built = case(padded(15_000), between, root=root)
+    if more:
+        with pytest.raises(AdmissionError, match=r"certificate-malformed: .* larger than 16384 bytes"):
+            admit(built)
+    else:
+        assert admit(built).identity == WHO
 
 
 class TestWhoCounts:

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import pytest
 from cryptography import x509
 
+from edgeguard.admission.keyless import _path_up
+from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import AdmissionError
 from tests.admission.sigstore_samples import (
     ISSUER,
@@ -20,6 +22,7 @@ from tests.admission.sigstore_samples import (
     trusting,
     verify,
 )
+from tests.hostile.bundles.builders_pki import Party, Plan, authority, good, made
 
 pytest.importorskip("sigstore", reason="the extra `sigstore` is not installed")
 
@@ -100,3 +103,33 @@ class TestADistrustedLibrary:
         monkeypatch.setattr(library, "verified_payload", lambda *_: payload)
         with pytest.raises(AdmissionError, match="signature-invalid"):
             verify(data, trusting())
+
+
+class TestTheWayUp:
+    """From a signer's certificate through the authorities of a trusted root, by the rules of all certificates."""
+
+    def _way(self, leaf: Party, *authorities: Party) -> list[str]:
+        read = read_certificate(leaf.der, "model.sig")
+        return [c.name for c in _path_up(read, [party.der for party in authorities], "model.sig")]
+
+    def test_each_issuer_is_found_whatever_the_order(self) -> None:
+        signer, between, root = good()
+        for order in ((between, root), (root, between), (good()[2], root, between)):
+            assert self._way(signer, *order) == ["CN=signer", "CN=intermediate", "CN=root"]
+
+    def test_what_is_over_was_right_when_it_was_used(self) -> None:
+        root = made(authority("root"))
+        assert self._way(made(Plan(days=(-20, -10)), root), root) == ["CN=signer", "CN=root"]
+
+    def test_path_lengths_and_purposes_hold(self) -> None:
+        root = made(authority("root", path_length=0))
+        between = made(authority("intermediate"), root)
+        for leaf, above in [(made(Plan(), between), between), (made(Plan(usage=None), root), root)]:
+            with pytest.raises(AdmissionError, match=r"model\.sig: certificate-unfit"):
+                self._way(leaf, above, root)
+
+    def test_a_way_that_leads_nowhere_is_refused(self) -> None:
+        signer, between, _ = good()
+        for above in ((), (between,), (good()[1],)):
+            with pytest.raises(AdmissionError, match=r"model\.sig: certificate-untrusted"):
+                self._way(signer, *above)
