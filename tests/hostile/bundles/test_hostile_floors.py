@@ -124,6 +124,8 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, refused: R
 def test_the_floor_of_another_device_is_refused(state: Path, tmp_path: Path, refused: Refused) -> None:
     create_floor(tmp_path / "other").raise_to({"primary": 9})
     (state / "floor").write_bytes((tmp_path / "other" / "floor").read_bytes())
+    with pytest.raises(AdmissionError, match="this device did not write it"):
+        open_floor(state)
     refused(lambda: open_floor(state), "floor-damaged", "floor")
 
 
@@ -197,6 +199,9 @@ def test_another_format_is_refused(number: bytes, state: Path, refused: Refused)
     whole = (state / "floor").read_bytes()
     (state / "floor").write_bytes(whole.replace(b"floor 1 ", b"floor %s " % number, 1))
     refused(lambda: open_floor(state), "floor-damaged", "floor")
+    if number == b"2":
+        with pytest.raises(AdmissionError, match="it has format 2, this release reads 1"):
+            open_floor(state)
 
 
 def test_a_mac_made_with_the_key_itself_does_not_count(state: Path, refused: Refused) -> None:
