@@ -67,10 +67,15 @@ def pull(
                 "release": pulled.folder.resolve().name,
                 "changed": pulled.changed,
                 "fetched": pulled.fetched,
+                "own": pulled.own,
                 "files": list(pulled.names),
             }
         )
         return
+    if device and not pulled.own:
+        typer.echo(
+            f"nothing is offered to `{device}` alone: the repository has no role `{device_role(device)}`"
+        )
     done = f"installed, {pulled.fetched} files fetched" if pulled.changed else "up to date"
     typer.echo(f"{pulled.folder}: {done}")
     for name in pulled.names:

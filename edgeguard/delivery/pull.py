@@ -20,8 +20,9 @@ from edgeguard.admission.reasons import Reason, refusal, shown
 from edgeguard.delivery.disk import cannot_write, remove_tree, write_whole
 from edgeguard.delivery.fetch import HttpFetcher
 from edgeguard.delivery.folder import FolderFetcher
-from edgeguard.delivery.offer import Offered, expiries, offered, refresh
+from edgeguard.delivery.offer import Offered, delegated, expiries, offered, refresh
 from edgeguard.delivery.releases import Releases
+from edgeguard.delivery.roles import device_role
 from edgeguard.errors import AdmissionError, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Pulled:
     changed: bool
     fetched: int
     """Files that came from the repository; the others were here already."""
+    own: bool
+    """Whether the repository has a role for this device alone."""
 
 
 def open_source(source: str, state: Path) -> FetcherInterface:
@@ -118,9 +121,10 @@ def pull(
             _check_expiries(store, device, now)
             files = offered(updater, store, device)
         names = tuple(file.name for file in files)
+        own = bool(device) and device_role(device) in delegated(store)
         if _is_whole(releases, names) and not _missing(updater, files, releases.current):
             check(releases.current)
-            return Pulled(releases.current, names, changed=False, fetched=0)
+            return Pulled(releases.current, names, changed=False, fetched=0, own=own)
         releases.sweep(names)
         _reuse(updater, files, releases)
         missing = _missing(updater, files, releases.incoming)
@@ -132,7 +136,7 @@ def pull(
         check(releases.incoming)
         releases.install()
         remove_tree(state / "parts")  # of files that are offered no more
-        return Pulled(releases.current, names, changed=True, fetched=len(missing))
+        return Pulled(releases.current, names, changed=True, fetched=len(missing), own=own)
 
 
 def _is_whole(releases: Releases, names: Sequence[str]) -> bool:

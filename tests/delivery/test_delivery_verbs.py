@@ -120,3 +120,9 @@ def test_without_python_tuf_both_verbs_say_what_to_install(
     for code, _, err in (pull("--root", publisher.first_root), say("publish", "show", publisher.repo)):
         assert code == 2
         assert "install `edgeguard-runtime[tuf]`" in err
+
+
+def test_a_device_that_the_repository_does_not_know_is_told_so(pull: Say, publisher: Publisher) -> None:
+    code, out, _ = pull("--root", publisher.first_root, "--device", "cell-7")
+    assert code == 0
+    assert "nothing is offered to `cell-7` alone: the repository has no role `device-cell-7`" in out
