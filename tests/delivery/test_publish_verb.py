@@ -217,3 +217,24 @@ def test_a_token_signs_metadata_as_a_file_does(publisher: Publisher) -> None:
 def test_a_state_folder_is_private(pull: Say, publisher: Publisher, tmp_path: Path) -> None:
     pull("--root", publisher.first_root)
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_role_is_renewed_as_it_is(say: Say, publisher: Publisher) -> None:
+    before = publisher.repository.changes("models")
+    code, out, _ = say("publish", "renew", publisher.repo, "models", "root")
+    assert code == 0
+    assert "models 2: staged, 0 of 2 signatures" in out
+    assert "root 2: staged, 0 of 2 signatures" in out
+    publisher.release()
+    assert publisher.repository.changes("models") == before
+
+
+def test_no_timestamp_is_made_before_the_first_release(
+    say: Say, publisher: Publisher, tmp_path: Path
+) -> None:
+    keys = publisher.folder / "keys"
+    roles = [f"--key={role}={keys}/online.pub" for role in ("root", "models", "policies", "timestamp")]
+    say("publish", "new", tmp_path / "repo", *roles)
+    code, _, err = say("publish", "timestamp", tmp_path / "repo", "--key", keys / "online.key")
+    assert code == 2
+    assert "has no release yet" in err

@@ -188,9 +188,10 @@ def test_noise_is_refused(device: Device, server: Server, refused: Refused, part
     refused(lambda: device.pull(server.address), reason, "repository")
 
 
-def drip(data: bytes, pause: float) -> Callable[[BaseHTTPRequestHandler], None]:
+def drip(head: bytes, data: bytes, pause: float) -> Callable[[BaseHTTPRequestHandler], None]:
     def act(handler: BaseHTTPRequestHandler) -> None:
         try:
+            handler.wfile.write(head)
             for i in range(len(data)):
                 handler.wfile.write(data[i : i + 1])
                 time.sleep(pause)
@@ -201,17 +202,19 @@ def drip(data: bytes, pause: float) -> Callable[[BaseHTTPRequestHandler], None]:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("head", "data", "said"),
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 2000,
-        b"HTTP/1.1 200 OK\r\nX-Header: " + b"y" * 2000,
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"x" * 2000, "less than 1000000 bytes a second"),
+        (b"", b"HTTP/1.1 200 OK\r\nX-Header: " + b"y" * 2000, "no answer for"),
     ],
     ids=["the body", "the head"],
 )
-def test_a_server_that_dawdles_is_given_up(device: Device, server: Server, data: bytes) -> None:
-    server.behaviour.answer = for_path("timestamp", drip(data, 0.01))
+def test_a_server_that_dawdles_is_given_up(
+    device: Device, server: Server, head: bytes, data: bytes, said: str
+) -> None:
+    server.behaviour.answer = for_path("timestamp", drip(head, data, 0.01))
     device.fetcher = server.fetcher(device.state, patience=0.3, slowest=1e6)
-    with pytest.raises(UsageError, match=r"bytes a second|no answer for"):
+    with pytest.raises(UsageError, match=said):
         device.pull()
 
 
@@ -267,3 +270,32 @@ def test_a_name_with_blanks_and_signs_arrives(device: Device, publisher: Publish
     publisher.add("models/signs")
     publisher.release()
     assert f"models/signs/{name}" in device.pull(server.address).names
+
+
+def test_a_file_that_had_arrived_whole_is_not_asked_for_again(
+    device: Device, publisher: Publisher, server: Server, parts: Callable[[], list[Path]]
+) -> None:
+    device.fetcher = server.fetcher(device.state)
+    device.fetcher.attempts = 1
+    server.behaviour.cut = [10**6] * 3 + [50]
+    with pytest.raises(UsageError):
+        device.pull()
+    (part,) = parts()
+    part.write_bytes(publisher.target(MODEL).read_bytes())
+    server.behaviour.asked.clear()
+    assert device.pull().changed
+    assert not [path for path, _ in server.behaviour.asked if path.endswith("model.onnx")]
+
+
+def test_a_server_that_goes_on_from_the_wrong_byte_is_asked_for_the_whole(
+    device: Device, server: Server
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> bool:
+        if not handler.headers.get("Range"):
+            return False
+        says(206, {"Content-Length": "3", "Content-Range": "bytes 0-2/9"}, b"xxx")(handler)
+        return True
+
+    server.behaviour.cut = [20]
+    server.behaviour.answer = answer
+    assert device.pull(server.address).changed
