@@ -43,7 +43,10 @@ class SignerTerm:
 
 @dataclass(frozen=True, slots=True)
 class AssessmentTerm:
-    """Bounds on the figures that a bundle's signed assessment states. None: not asked for."""
+    """Bounds on the figures that a bundle's signed assessment states. None: not asked for.
+
+    Held against every model that answers. A filter gives no answer that could be right or wrong: `qualification` bounds it.
+    """
 
     clean_accuracy: float | None = None
     """At least, 0 to 1."""

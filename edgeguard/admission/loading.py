@@ -89,7 +89,7 @@ def admit_models(
                 manifest=admit_file(ref.manifest, trust, kind="manifest", now=now).data
                 if ref.manifest
                 else b"",
-                assessment=terms.assessment,
+                assessment=None if role_of(ref.role) == "filter" else terms.assessment,
                 claims=terms.claims,
                 calibration_attested=terms.calibration_attested,
                 limits=terms.limits,

@@ -7,12 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from edgeguard.admission import MemoryFloor, Moment, admit_file, admit_models, load_trust, sign_file
 from edgeguard.admission.loading import role_of
 from edgeguard.program import ModelRef
 from edgeguard.terms import AdmissionTerms, AssessmentTerm, ClaimsTerm, Limits, Pin, SignerTerm
 from tests.hostile.bundles.builders import Forge, good_files, manifest, sha256, write_files
+
+
+def copying_model() -> bytes:
+    """A filter that changes nothing."""
+    picture = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 3, 4, 4]) for n in ("image", "logits")
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["image"], ["logits"])], "filter", picture[:1], picture[1:]
+    )
+    return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+
 
 Refused = Callable[[Callable[[], object], str, str], None]
 NOW = Moment(1_790_000_000.0)
@@ -140,3 +153,16 @@ def test_a_pinned_bundle_takes_its_manifest_from_a_file_that_was_signed(
     assert admit_models([ref], terms, now=NOW)["primary"].manifest.name == "signs-primary"
     wrong = AdmissionTerms((signer(forge, "calibration"),))
     refused(lambda: admit_models([ref], wrong, now=NOW), "signer-not-allowed", "theirs.edgeguard.json")
+
+
+def test_a_filter_gives_no_answer_that_an_assessment_could_measure(
+    tmp_path: Path, forge: Forge, refused: Refused
+) -> None:
+    output = {"name": "logits", "dtype": "float32", "shape": ["N", 3, 4, 4], "meaning": "image"}
+    described = manifest(
+        lambda m: (m.update(role="filter", outputs=[output], temperature=1.0), m.pop("classes"))
+    )
+    files = {**good_files(), "edgeguard.json": described, "model.onnx": copying_model()}
+    folder = write_files(tmp_path / "filter", {**files, "model.sig": forge.sign_files(files)})
+    terms = AdmissionTerms((signer(forge),), assessment=AssessmentTerm(robust_accuracy=0.5))
+    assert admit_models([ModelRef("filter", str(folder))], terms, now=NOW)
