@@ -5,7 +5,6 @@ Pure: typed values, and the problems that one can see in them alone. Whether a c
 
 from __future__ import annotations
 
-import calendar
 import dataclasses
 import datetime as dt
 import math
@@ -95,11 +94,7 @@ def unix_time(text: str) -> float:
     if found is None:
         raise ValueError(text)
     year, month, day, hour, minute, second = map(int, found.groups())
-    return float(
-        calendar.timegm(
-            dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.timezone.utc).timetuple()
-        )
-    )
+    return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.timezone.utc).timestamp()
 
 
 def claim_problems(manifest: Manifest) -> Iterator[str]:

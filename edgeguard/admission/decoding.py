@@ -30,7 +30,7 @@ def decode(value: Mapping[str, object], kind: type[Kind], below: Mapping[str, ty
     """
     _refuse_unknown(value, kind, below, "")
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(value, kind)  # strict, as it is unless told otherwise
     except msgspec.ValidationError as error:
         raise ProblemError(_in_words(str(error))) from None
 
@@ -41,7 +41,7 @@ def _refuse_unknown(value: object, kind: type, below: Mapping[str, type], where:
     known = [field.name for field in dataclasses.fields(kind)]
     for key, item in value.items():
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(key, known)
             hint = f", did you mean `{where}{close[0]}`?" if close else ""
             raise ProblemError(f"unknown key `{where}{shown(key)}`{hint}")
         if item is None:

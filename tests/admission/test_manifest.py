@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeguard.admission.manifest import InputSpec, Manifest, TensorSpec, parse_manifest
+from edgeguard.admission.manifest import MAX_MANIFEST_BYTES, InputSpec, Manifest, TensorSpec, parse_manifest
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import MANIFEST, Json, manifest
 
@@ -73,6 +73,44 @@ def test_temperature_may_be_left_out() -> None:
 
 def _input(**values: object) -> Callable[[Json], object]:
     return lambda m: m["input"].update(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"version": "1"}, {"version": "v" * 64}, {"security_version": 0}, {"security_version": 2**31 - 1}],
+)
+def test_what_is_just_within_bounds_is_accepted(values: Json) -> None:
+    found = parse_manifest(manifest(lambda m: m.update(values)), "m")
+    assert {key: getattr(found, key) for key in values} == values
+
+
+def test_a_version_is_not_endless() -> None:
+    with pytest.raises(AdmissionError, match="`version` must be 1 to 64"):
+        parse_manifest(manifest(lambda m: m.update(version="v" * 65)), "m")
+
+
+def test_the_largest_manifest_is_accepted_itself() -> None:
+    data = manifest()
+    parse_manifest(data + b" " * (MAX_MANIFEST_BYTES - len(data)), "m")
+    with pytest.raises(AdmissionError, match="larger than"):
+        parse_manifest(data + b" " * (MAX_MANIFEST_BYTES - len(data) + 1), "m")
+
+
+@pytest.mark.parametrize("data", [b"[]", b"7", b'"x"', b"null"])
+def test_a_manifest_is_an_object(data: bytes) -> None:
+    with pytest.raises(AdmissionError, match="manifest-invalid: it is not an object: correct"):
+        parse_manifest(data, "m")
+
+
+@pytest.mark.parametrize("key", ["scale", "std", "mean", "temperature"])
+def test_an_endless_number_is_no_number(key: str) -> None:
+    endless = 7.25 if key in ("scale", "temperature") else [7.25, 7.25, 7.25]
+
+    def change(values: Json) -> None:
+        (values if key == "temperature" else values["input"])[key] = endless
+
+    with pytest.raises(AdmissionError, match=f"{key}` must be"):
+        parse_manifest(manifest(change).replace(b"7.25", b"1e999"), "m")
 
 
 def test_the_largest_side_is_accepted_itself() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from edgeguard.admission.claims import (
     Watermark,
     unix_time,
 )
+from edgeguard.admission.decoding import ProblemError, decode
 from edgeguard.admission.manifest import Engine, Manifest, Parent, parse_manifest
 from edgeguard.build.bundle import manifest_json
 from edgeguard.errors import AdmissionError
@@ -232,6 +234,29 @@ def test_every_second_has_one_form_that_is_read_back_as_itself(second: int) -> N
     parts = time.gmtime(second)
     text = f"{parts[0]:04}-{parts[1]:02}-{parts[2]:02}T{parts[3]:02}:{parts[4]:02}:{parts[5]:02}Z"
     assert unix_time(text) == float(second)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/St_Johns"])
+def test_a_time_is_utc_wherever_the_device_is(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        assert unix_time("2026-11-01T00:00:00Z") == 1793491200.0
+    time.tzset()
+
+
+def test_what_is_no_time_is_named() -> None:
+    with pytest.raises(ValueError, match="yesterday"):
+        unix_time("yesterday")
+
+
+def test_a_type_without_a_word_of_its_own_keeps_its_name() -> None:
+    @dataclasses.dataclass
+    class Thing:
+        ident: uuid.UUID
+
+    with pytest.raises(ProblemError, match="expected uuid, got whole number at `ident`"):
+        decode({"ident": 7}, Thing, {})
 
 
 @pytest.mark.parametrize(
