@@ -219,6 +219,19 @@ def test_the_secret_is_not_shown(state: Path) -> None:
     assert "kkk" not in repr(secret)
 
 
+def test_the_format_is_what_devices_in_the_field_have() -> None:
+    """Computed with `hmac` alone: a release that writes anything else would lock every device out."""
+    secret = floor_file.Secret(bytes(range(32)))
+    held = floor_file.Held(7, 0x01818E60, 1795251600.0, {"primary": 3, "policy": 2})
+    data = (
+        b"edgeguard-floor 1 6fb9edb75184f0e4beddf445ff925659e6e421a6a4a3a7297329c6b3499517f6\n"
+        b'{"epoch":7,"index":25267808,"time":1795251600.0,"versions":{"policy":2,"primary":3}}\n'
+    )
+    assert floor_file.encode(held, secret) == data
+    assert floor_file.decode(data, secret, "floor") == held
+    assert secret.auth.hex() == "6b323ca5a3527987babca52a2e2b12fda121e92144f0386a544962f25de4c0c6"
+
+
 PLACES = st.sampled_from(["policy", "primary", "primary.1", "redundant"])
 RAISES = st.lists(
     st.tuples(
