@@ -13,6 +13,7 @@ import pytest
 
 from edgeguard import ContractError, Frame, Guard, load_policy, trust_keys
 from edgeguard.admission import AdmittedModel
+from edgeguard.build.bundle import manifest_json
 from edgeguard.cli.app import invoke
 from tests.calibrate.conftest import BOTTOM, TOP, halves, tiny
 
@@ -48,9 +49,7 @@ period: 20ms
 def write_bundle(folder: Path, model: AdmittedModel, key: Path) -> None:
     """A signed bundle of an admitted model made in memory."""
     folder.mkdir(exist_ok=True)
-    fields = dataclasses.asdict(model.manifest)
-    given = {name: value for name, value in fields.items() if value is not None and name != "parts"}
-    (folder / "edgeguard.json").write_text(json.dumps({"edgeguard": 1, **given}))
+    (folder / "edgeguard.json").write_bytes(manifest_json(model.manifest))
     (folder / "model.onnx").write_bytes(model.model)
     assert invoke(["sign", str(folder), "--key", str(key)]) == 0
 
