@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -200,7 +201,7 @@ def test_tensors_of_every_type_are_read_in_both_forms(kind: int, values: list[in
     assert facts.weight_bytes == 24 + (3 * (4 if kind in (21, 22, 23) else dtype.itemsize * 8) + 7) // 8
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=int(os.environ.get("EDGEGUARD_MODELS", "400")), deadline=None)
 @given(
     edits=st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=6)), min_size=1, max_size=3),
     cut=st.booleans(),
