@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from onnx import TensorProto
 
@@ -141,6 +142,12 @@ def test_a_model_that_onnxruntime_cannot_load_or_run_is_refused(
 ) -> None:
     data = classifier().read_bytes()
     (tmp_path / "odd.onnx").write_bytes(data.replace(b"MatMul", b"MetMul"))
+    said = call("init", tmp_path / "odd.onnx", "-o", tmp_path / "a")
+    assert (said.code, "operator-unknown" in said.err) == (4, True)
+    mixed = onnx.load_from_string(data)
+    weights = onnx.numpy_helper.to_array(mixed.graph.initializer[0])
+    mixed.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights.astype("float64"), "w"))
+    (tmp_path / "odd.onnx").write_bytes(mixed.SerializeToString())
     said = call("init", tmp_path / "odd.onnx", "-o", tmp_path / "a")
     assert (said.code, "onnxruntime cannot load it" in said.err) == (4, True)
     model = classifier(shape=("batch", 3, "height", "width"), flat=True)
