@@ -68,7 +68,7 @@ _TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 def _in_words(message: str) -> str:
     """Turn the decoder's message into the words of the format."""
     text, _, place = message.partition(" - at ")
-    where = place[1:-1].removeprefix("$").removeprefix(".")  # between backticks
+    where = place[3:-1]  # of "`$.input.shape`"
     if text.startswith("Expected"):
         text = text.replace(" | null", "").replace("of length >= 1", "that is not empty")
         text = _TYPES.sub(lambda m: " or ".join(_WORDS.get(t, t) for t in m[1].split(" | ")), text)

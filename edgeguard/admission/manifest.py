@@ -220,7 +220,8 @@ def _input_problems(spec: InputSpec) -> Iterator[str]:
     yield from _not_one_of("input.color", spec.color, ("RGB", "BGR"))
     yield from _not_one_of("input.resize", spec.resize, ("area", "bilinear"))
     yield from _shape_problems("input.shape", spec.shape)
-    if len(spec.shape) != 4 or spec.shape[_CHANNEL_AXIS.get(spec.layout, 1)] != _CHANNELS:
+    axis = _CHANNEL_AXIS.get(spec.layout)
+    if axis is not None and (len(spec.shape) != 4 or spec.shape[axis] != _CHANNELS):
         yield f"`input.shape` must have four axes with {_CHANNELS} channels where `{spec.layout}` says"
     if not 0.0 < spec.scale < math.inf:
         yield "`input.scale` must be above 0"
