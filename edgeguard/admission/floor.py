@@ -14,7 +14,7 @@ class Floor(Protocol):
 
     @property
     def strength(self) -> str:
-        """How well it resists: `memory` not over a restart, `file` not against root, `tpm` against both."""
+        """How well it lasts: `memory` not over a restart, `file` over one, `tpm` also against an old copy of the disk."""
 
     @property
     def time(self) -> float:

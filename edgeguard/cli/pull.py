@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
-from edgeguard.errors import UsageError
+from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.trusting import (
+    CaOption,
+    IdentityOption,
+    IssuerOption,
+    KeylessOption,
+    Named,
+    PostQuantumOption,
+    TrustOption,
+    trust_of,
+)
 
 if TYPE_CHECKING:
     from edgeguard.admission import Floor
@@ -25,15 +34,18 @@ def register(app: typer.Typer) -> None:
 
 def pull(
     source: Annotated[str, typer.Argument(help="Web address or folder of a repository.", metavar="SOURCE")],
+    *,
     state: Annotated[Path, typer.Option("--state", metavar="STATE", help="The device's state folder.")],
     root: Annotated[
         Path | None,
         typer.Option("--root", metavar="root.json", help="The repository's root; given once, by hand."),
     ] = None,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option("--trust", metavar="KEY", help="Public key that may sign policies; may be repeated."),
-    ] = None,
+    trust: TrustOption = None,
+    ca: CaOption = None,
+    identity: IdentityOption = "",
+    keyless: KeylessOption = None,
+    issuer: IssuerOption = "",
+    post_quantum: PostQuantumOption = None,
     device: Annotated[
         str, typer.Option("--device", metavar="ID", help="Also what is offered to this device alone.")
     ] = "",
@@ -43,9 +55,7 @@ def pull(
     from edgeguard.delivery.needs import need_tuf
 
     need_tuf()
-    keys = trusted_keys(trust or [])
-    if not keys:
-        raise UsageError("no key to admit with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`")
+    trusted = trust_of(Named(trust or (), ca or (), identity, keyless, issuer, post_quantum))
     from edgeguard.cli.arriving import check_release
     from edgeguard.delivery.pull import open_source, provision, pull
     from edgeguard.delivery.roles import device_role
@@ -58,7 +68,12 @@ def pull(
     here = Device.here(_floor(state))
     now = max(time.time(), here.floor.time if here.floor else 0.0)
     pulled = pull(
-        fetcher, state, trusted_root, lambda folder: check_release(folder, keys, here), device=device, now=now
+        fetcher,
+        state,
+        trusted_root,
+        lambda folder: check_release(folder, trusted, here),
+        device=device,
+        now=now,
     )
     if output is Format.JSON:
         print_json(

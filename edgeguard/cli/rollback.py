@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
+from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.trusting import (
+    CaOption,
+    IdentityOption,
+    IssuerOption,
+    KeylessOption,
+    Named,
+    PostQuantumOption,
+    TrustOption,
+    trust_of,
+)
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,12 +40,12 @@ def rollback(
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show the generations.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Let everything count again.")] = False,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--trust", metavar="KEY", help="Public key that may sign the policy. Or EDGEGUARD_TRUST."
-        ),
-    ] = None,
+    trust: TrustOption = None,
+    ca: CaOption = None,
+    identity: IdentityOption = "",
+    keyless: KeylessOption = None,
+    issuer: IssuerOption = "",
+    post_quantum: PostQuantumOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Withdraw the newest policy from this device: the next start runs an earlier one, if it is still admitted."""
@@ -53,7 +63,8 @@ def rollback(
         _tell(output, "nothing is withdrawn any more: the next start runs the policy that is offered", None)
         return
     chosen = _chosen(good, to)
-    admit_generation(chosen, good, trusted_keys(trust or []), device)
+    trusted = trust_of(Named(trust or (), ca or (), identity, keyless, issuer, post_quantum))
+    admit_generation(chosen, good, trusted, device)
     newer = {generation.mark for generation in good.all() if generation.number > chosen.number}
     good.withdraw((good.withdrawn() | newer) - {chosen.mark})
     _tell(

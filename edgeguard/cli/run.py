@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import trusted_keys
+from edgeguard.cli.trusting import (
+    CaOption,
+    IdentityOption,
+    IssuerOption,
+    KeylessOption,
+    Named,
+    PostQuantumOption,
+    TrustOption,
+    trust_of,
+)
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,14 +58,12 @@ def run(
             help="Folder of pictures, video file, camera:N, /dev/videoN, a stream or `gst: ...`; once a camera.",
         ),
     ],
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--trust",
-            metavar="KEY",
-            help="Public key that may sign the policy; may be repeated. Or EDGEGUARD_TRUST.",
-        ),
-    ] = None,
+    trust: TrustOption = None,
+    ca: CaOption = None,
+    identity: IdentityOption = "",
+    keyless: KeylessOption = None,
+    issuer: IssuerOption = "",
+    post_quantum: PostQuantumOption = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -120,7 +127,10 @@ def run(
     from edgeguard.watchdog import Watchdog
 
     plans = plan_cameras(source, link or [], log, panel or [])
-    trusted = trusted_keys(trust or [])
+    trusted = trust_of(Named(trust or (), ca or (), identity, keyless, issuer, post_quantum))
+    policy = (
+        policy.parent.resolve() / policy.name
+    )  # what `current` means is decided once, also while it is moved
     device, good = open_device(state)
     started = start(policy, trusted, device, good, partial(open_posts, plans, fps))
     program = started.admitted.policy.program

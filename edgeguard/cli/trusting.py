@@ -6,13 +6,40 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from edgeguard.cli.output import TRUST
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeguard.admission import Trust
+
+TrustOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust", "--key", metavar="KEY", help="Trusted public key; may be repeated. Or EDGEGUARD_TRUST."
+    ),
+]
+CaOption = Annotated[
+    list[Path] | None,
+    typer.Option("--ca", metavar="ROOT.pem", help="Trusted root certificate of signers; may be repeated."),
+]
+IdentityOption = Annotated[
+    str, typer.Option("--identity", metavar="WHO", help="For whom the signer's certificate must be.")
+]
+KeylessOption = Annotated[
+    Path | None,
+    typer.Option("--keyless", metavar="ROOT.json", help="Sigstore's trusted root, for keyless signers."),
+]
+IssuerOption = Annotated[
+    str, typer.Option("--issuer", metavar="URL", help="Who vouched for a keyless signer's identity.")
+]
+PostQuantumOption = Annotated[
+    Path | None,
+    typer.Option("--post-quantum", metavar="KEY", help="ML-DSA-65 public key that must sign besides."),
+]
 
 
 @dataclass(frozen=True, slots=True)

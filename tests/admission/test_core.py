@@ -26,7 +26,8 @@ from edgeguard.errors import AdmissionError
 HOUSE = Path(edgeguard.admission.__file__).parent
 ROOT = HOUSE.parent.parent
 MAY_DO_IO = {
-    "__init__", "authorities", "encrypt", "examine", "keyfiles", "keys", "loading", "reading", "sign", "signed", "store",
+    "__init__", "authorities", "encrypt", "examine", "keyfiles", "keys", "loading", "reading", "sign", "signed",
+    "store",
 }  # fmt: skip
 
 

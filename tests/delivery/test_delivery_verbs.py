@@ -78,7 +78,7 @@ def test_a_root_that_its_own_keys_did_not_sign_is_refused(pull: Say, publisher: 
 def test_without_a_key_nothing_is_pulled(say: Say, publisher: Publisher, tmp_path: Path) -> None:
     code, _, err = say("pull", publisher.repo, "--state", tmp_path / "s", "--root", publisher.first_root)
     assert code == 2
-    assert "no key to admit with" in err
+    assert "no key to verify with" in err
     assert not (tmp_path / "s").exists()
 
 
