@@ -39,6 +39,7 @@ from edgeguard.admission.store import (
 from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority, TrustedKey
 from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.terms import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ def sign_bundle(
     pen: Pen = Pen(),
     *,
     secrets: Secrets = no_secrets,
+    limits: Limits = Limits(),
 ) -> Path:
     """Sign every file of a model bundle but the signatures, and write `model.sig`. Returns its path.
 
     `key`: one, or the file it is in. `secrets`: the content key of an encrypted bundle, which is looked into, too.
+    `limits`: what the model's graph may be, where the policy that will admit it allows more than the usual.
 
     Raises:
         UsageError: a key cannot be used, or a signature cannot be written.
@@ -75,7 +78,7 @@ def sign_bundle(
     with open_folder(root) as descriptor:
         names = [name for name in list_files(descriptor, root) if name not in (SIGNATURE_FILE, SECOND_FILE)]
         contents = read_files(descriptor, root, names)
-    check_contents(check_manifest(contents, root), contents, root, Demands(), secrets)
+    check_contents(check_manifest(contents, root), contents, root, Demands(limits=limits), secrets)
     digests = {name: content.digest for name, content in contents.items()}
     _write(place, build_statement(Path(folder).resolve().name, digests), signer, pen)
     return place

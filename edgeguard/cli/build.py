@@ -60,7 +60,8 @@ ImagesOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the new bundle.")]
 SignOption = Annotated[
-    Path | None, typer.Option("--sign", metavar="KEY", help="Private key to sign the new bundle with.")
+    str | None,
+    typer.Option("--sign", metavar="KEY", help="Signs the new bundle: a PEM file, pkcs11:... or tpm:PATH."),
 ]
 TrustOption = Annotated[
     list[Path] | None,

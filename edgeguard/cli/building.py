@@ -63,17 +63,18 @@ class Job:
         return {"primary": self.made.candidate}
 
 
-def finish(job: Job, out: Path, sign: Path | None, output: Format) -> None:
+def finish(job: Job, out: Path, sign: str | None, output: Format) -> None:
     """Measure, refuse or write, sign, tell.
 
     Raises: EdgeguardError; typer.Exit with 5 when a bound is not kept.
     """
     from edgeguard.admission import sign_bundle
-    from edgeguard.admission.keys import load_private_key
     from edgeguard.build import compare, milliseconds, write_bundle
+    from edgeguard.keystores import open_signing_key
 
-    if sign is not None:
-        load_private_key(sign)  # a wrong one is told before anything is written
+    signer = (
+        None if sign is None else open_signing_key(sign)
+    )  # a wrong one is told before anything is written
     measured = compare(job.models, job.others(), job.pictures, job.signals)
     image = job.pictures[0][0]
     times = milliseconds((job.models, job.others()), image, job.signals)
@@ -96,9 +97,9 @@ def finish(job: Job, out: Path, sign: Path | None, output: Format) -> None:
         typer.echo("nothing was written", err=True)
         raise typer.Exit(FINDINGS)
     write_bundle(job.made, measured, out)
-    if sign is not None:
-        sign_bundle(out, sign)
-    facts |= {"bundle": str(out), "signed": sign is not None}
+    if signer is not None:
+        sign_bundle(out, signer)
+    facts |= {"bundle": str(out), "signed": signer is not None}
     _tell(facts, output)
 
 

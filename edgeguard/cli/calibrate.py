@@ -39,7 +39,10 @@ def calibrate(
     ],
     data: DataOption,
     key: Annotated[
-        Path, typer.Option("--key", metavar="KEY", help="Private key to sign the calibration with.")
+        str,
+        typer.Option(
+            "--key", metavar="KEY", help="Signs the calibration: a PEM file, pkcs11:... or tpm:PATH."
+        ),
     ],
     abstain: Annotated[
         float,
@@ -60,12 +63,14 @@ def calibrate(
 ) -> None:
     """Measure the policy's thresholds and its models on clean pictures, and sign the result."""
     from edgeguard.admission import sign_file
-    from edgeguard.admission.keys import load_private_key
     from edgeguard.calibrate.report import table
+    from edgeguard.keystores import open_signing_key
     from edgeguard.policy import check_policy
     from edgeguard.policy.load import calibration_path
 
-    load_private_key(key)  # a wrong one is told before the work, and before an old file is written over
+    signer = open_signing_key(
+        key
+    )  # a wrong one is told before the work, and before an old file is written over
     document = check_policy(file)
     base = file.parent
     target = output if output is not None else calibration_path(document, base=base)
@@ -79,7 +84,7 @@ def calibrate(
     write_report(report, document.policy.policy.name, done.qualified, done)
     _refuse(document, done, base)
     write(target, done.to_json())
-    typer.echo(f"{target}: written; {sign_file(target, key)}: signed")
+    typer.echo(f"{target}: written; {sign_file(target, signer)}: signed")
 
 
 def _measure(

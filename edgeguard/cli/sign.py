@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from edgeguard.admission.sign import Pen
+    from edgeguard.terms import Limits
 
 SecondOption = Annotated[
     str | None,
@@ -39,6 +40,12 @@ def sign(
     certificate: CertificateOption = None,
     second: SecondOption = None,
     decrypt: DecryptOption = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy", metavar="POLICY", help="Allow a graph what this policy's `admission.limits` allow it."
+        ),
+    ] = None,
 ) -> None:
     """Sign a bundle folder (writes PATH/model.sig) or a file (writes PATH.sig)."""
     from edgeguard.admission import sign_bundle, sign_file
@@ -48,12 +55,24 @@ def sign(
 
     signer, with_what = open_signing_key(key), pen(certificate, second)
     if path.is_dir():
-        signature = sign_bundle(path, signer, with_what, secrets=secrets_from(decrypt or (), open_secret))
+        secrets = secrets_from(decrypt or (), open_secret)
+        signature = sign_bundle(path, signer, with_what, secrets=secrets, limits=_limits(policy))
     else:
         signature = sign_file(path, signer, with_what)
     typer.echo(f"{signature}: signed")
     if second is not None:
         typer.echo(f"{signature}{SUFFIX}: signed")
+
+
+def _limits(policy: Path | None) -> Limits:
+    """What this policy allows a graph; None: the usual. Raises: PolicyError, UsageError."""
+    from edgeguard.terms import Limits
+
+    if policy is None:
+        return Limits()
+    from edgeguard.policy import admission_terms, check_policy
+
+    return admission_terms(check_policy(policy), base=policy.parent).limits
 
 
 def pen(certificate: Path | None, second: str | None) -> Pen:
