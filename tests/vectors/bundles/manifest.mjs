@@ -11,18 +11,17 @@ const DTYPES = ["float32", "float16", "uint8", "int8"];
 const BAD = "manifest-invalid";
 const must = (holds, key) => holds || refuse(BAD, `\`${key}\` is not what it must be`);
 
-export function openManifest(data, names) {
-  if (!data) refuse("manifest-invalid", "no edgeguard.json");
-  if (data.length > MIB) refuse("too-large", "edgeguard.json");
+export function openManifest(data) {
+  if (data.length > MIB) refuse(BAD, "above 1 MiB");
   const manifest = exactly(strictJson(data, BAD), REQUIRED, OPTIONAL, BAD);
   const get = (key) => manifest.get(key);
   must(get("edgeguard") === 1n, "edgeguard");
   must(isText(get("name")) && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(get("name")), "name");
   must(isText(get("version")) && PRINTABLE.test(get("version")) && get("version").length <= 64, "version");
-  must(isWhole(get("security_version")), "security_version");
+  must(isWhole(get("security_version")) && get("security_version") < 2 ** 31, "security_version");
   const role = get("role");
   must(["primary", "redundant", "filter", "fused"].includes(role), "role");
-  must(names === null || names.includes(get("file")), "file");
+  must(isText(get("file")), "file");
   const batch = checkInput(get("input"));
   must(isList(get("outputs")) && get("outputs").length > 0, "outputs");
   const meanings = get("outputs").map((output) => checkOutput(output, batch, role));
@@ -79,13 +78,13 @@ export function seconds(text) {
 }
 
 export function checkDemands({ manifest, get, start, end }, demands, revoked, now) {
-  if (demands.role && get("role") !== demands.role) refuse("wrong-role", get("role"));
   if (demands.signs && !demands.signs.includes(get("role"))) refuse("signer-not-allowed", get("role"));
+  if (demands.role && get("role") !== demands.role) refuse("wrong-role", get("role"));
   if (get("security_version") < BigInt(demands.floor ?? 0)) refuse("rollback", "security_version");
+  const parents = [get("parent")?.get?.("digest"), ...(get("parts")?.values?.() ?? [])];
+  if (parents.some((digest) => revoked.includes(digest))) refuse("revoked", "a parent");
   if ((start !== null || end !== null) && now === null) refuse("clock-wrong", "the time is not known");
   if (start !== null && now.exact && now.at < start) refuse("not-yet-valid", "not_before");
   if (end !== null && now.at > end) refuse("expired", "not_after");
   if (demands.platform && manifest.has("target") && !get("target").includes(demands.platform)) refuse("wrong-device", "target");
-  const parents = [get("parent")?.get?.("digest"), ...(get("parts")?.values?.() ?? [])];
-  if (parents.some((digest) => revoked.includes(digest))) refuse("revoked", "a parent");
 }

@@ -58,7 +58,7 @@ export function strictJson(bytes, reason) {
 
   function value(depth) {
     skip();
-    if (depth > DEEPEST) fail("too deep");
+    if (depth > DEEPEST && "{[".includes(text[at] ?? " ")) fail("too deep");
     let result;
     if (take("{")) {
       result = new Map();

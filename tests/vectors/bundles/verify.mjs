@@ -45,9 +45,10 @@ function openEnvelope(bytes) {
   if (isObject(material) && material.has("certificate")) refuse("unsupported", "Sigstore");
   const which = isObject(material) && material.has("x509CertificateChain") ? "x509CertificateChain" : "publicKey";
   exactly(material, [which], ["tlogEntries"], reason);
-  if (material.has("tlogEntries") && !isList(material.get("tlogEntries"), 0)) refuse(reason, "log entries");
+  if (material.has("tlogEntries") && !isList(material.get("tlogEntries"))) refuse(reason, "log entries");
+  if (material.get("tlogEntries")?.length) refuse("signature-unsupported", "log entries");
   const dsse = exactly(envelope.get("dsseEnvelope"), ["payload", "payloadType", "signatures"], [], reason);
-  if (dsse.get("payloadType") !== PAYLOAD) refuse(reason, "payloadType");
+  if (dsse.get("payloadType") !== PAYLOAD) refuse("signature-unsupported", "payloadType");
   if (!isList(dsse.get("signatures"), 1)) refuse(reason, "not one signature");
   const signed = exactly(dsse.get("signatures")[0], ["sig"], ["keyid"], reason);
   const keyid = signed.get("keyid") ?? "";
@@ -93,7 +94,7 @@ function verifySignature(envelope, second, trust, now) {
   const message = encoding(envelope);
   const good = signer.curve && verify(signer.curve.hash, message, signer.key, envelope.signature);
   if (!good) refuse("signature-invalid", "the key did not sign this");
-  if (signer.second) checkSecond(signer.second, message, second(), trust);
+  if (signer.second) checkSecond(signer.second, message, second, trust);
   else if (trust.postQuantum) refuse("post-quantum-missing", "the signer has no second key");
   if (signer.rests.some((digest) => trust.revoked.includes(digest))) refuse("revoked", "the signer");
   return { signer: keyDigest(signer.key), signs: signer.signs ?? null };
@@ -117,23 +118,25 @@ function checkSecond(pem, message, signature, { revoked }) {
 function openStatement(payload) {
   const bad = "statement-invalid";
   const statement = strictJson(payload, bad);
-  if (!isObject(statement)) refuse(bad, "no object");
-  if (statement.get("_type") !== "https://in-toto.io/Statement/v1") refuse(bad, "_type");
+  exactly(statement, ["_type", "subject", "predicateType", "predicate"], [], bad);
+  if (!isText(statement.get("_type"))) refuse(bad, "_type");
+  if (statement.get("_type") !== "https://in-toto.io/Statement/v1") refuse("signature-unsupported", "_type");
   if (!isText(statement.get("predicateType"))) refuse(bad, "predicateType");
   if (statement.get("predicateType") !== "https://model_signing/signature/v1.0") refuse("signature-unsupported", "version");
   const [subjects, predicate] = [statement.get("subject"), statement.get("predicate")];
-  if (!isList(subjects, 1) || !isObject(subjects[0]) || !isText(subjects[0].get("name"))) refuse(bad, "subject");
+  if (!isList(subjects, 1)) refuse(bad, "not one subject");
+  if (!isText(exactly(subjects[0], ["name", "digest"], [], bad).get("name"))) refuse(bad, "subject");
   const digest = subjects[0].get("digest");
-  if (!isObject(digest) || digest.size !== 1 || !HEX.test(digest.get("sha256"))) refuse(bad, "digest of the subject");
+  if (!isObject(digest) || digest.size !== 1 || !isText(digest.get("sha256")) || !HEX.test(digest.get("sha256"))) refuse(bad, "digest of the subject");
   const how = isObject(predicate) ? predicate.get("serialization") : null;
   if (!isObject(how) || !isText(how.get("method")) || !isText(how.get("hash_type"))) refuse(bad, "serialization");
   if (how.get("method") !== "files" || how.get("hash_type") !== "sha256") refuse("signature-unsupported", "serialization");
-  if (how.get("allow_symlinks") !== false) refuse(bad, "allow_symlinks");
   const resources = predicate.get("resources");
   if (!isList(resources) || resources.length === 0) refuse(bad, "resources");
-  if (resources.length > 1000) refuse("too-large", "more than 1000 files");
+  if (resources.length > 1000) refuse(bad, "more than 1000 files");
   const files = resources.map((one) => {
-    if (!isObject(one) || !isText(one.get("name"))) refuse(bad, "a resource");
+    exactly(one, ["name", "algorithm", "digest"], [], bad);
+    if (!isText(one.get("name"))) refuse(bad, "a name");
     if (one.get("algorithm") !== "sha256") refuse("signature-unsupported", "algorithm");
     if (!isText(one.get("digest")) || !HEX.test(one.get("digest"))) refuse(bad, "a digest");
     return { name: one.get("name"), digest: one.get("digest") };
@@ -146,14 +149,20 @@ function checkNames(files) {
   for (const { name } of files) {
     const parts = name.split("/");
     const strange = parts.some((part) => part === "" || part === "." || part === "..");
-    if (strange || name.length > 512 || parts.length > 9 || !PRINTABLE.test(name) || /[\\:*?"<>|]/.test(name)) {
+    if (strange || [...name].length > 512 || !PRINTABLE.test(name) || name.includes("\\")) {
       refuse("name-unsafe", name);
     }
     if (name === "model.sig" || name === "model.sig" + SECOND) refuse("name-unsafe", "the signature itself");
-    const folded = name.normalize("NFKC").toLowerCase().normalize("NFKC");
+    const folded = name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
     if (seen.has(folded)) refuse("name-duplicate", name);
     seen.add(folded);
   }
+}
+
+/** What a policy pins: names and contents, as `sha256sum` lists them, sorted by path component. */
+function pinOf(files) {
+  const sorted = [...files].sort((one, other) => byComponent(one.name, other.name));
+  return sha256(sorted.map(({ name, digest }) => `${digest}  ${name}\n`).join(""));
 }
 
 function rootOf(files) {
@@ -192,8 +201,7 @@ function byComponent(one, other) {
 }
 
 /** Name -> bytes of exactly the signed files. */
-function readFiles(folder, files) {
-  const there = listFiles(folder);
+function readFiles(folder, files, there) {
   for (const { name } of files) if (!there.includes(name)) refuse("file-missing", name);
   for (const name of there) if (!files.some((one) => one.name === name)) refuse("file-extra", name);
   const read = new Map();
@@ -208,13 +216,14 @@ function readFiles(folder, files) {
 // ---- The model ----------------------------------------------------------------------------------------------------
 
 const RUNS = { pickle: /\.(pkl|pickle|pck|pt|pth|ckpt|joblib|dill|mar)$/i, "custom-operator": /\.(so|dll|dylib|pyd|pyc|exe)$/i };
-const CODE = ["7f454c46", "4d5a", "feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe"];
+const CODE = ["7f454c46", "feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe"];
 
 function checkFormats(files) {
   for (const [name, data] of files) {
     for (const [reason, pattern] of Object.entries(RUNS)) if (pattern.test(name)) refuse(reason, name);
     const head = data.subarray(0, 4).toString("hex");
-    if (CODE.some((magic) => head.startsWith(magic))) refuse("custom-operator", name);
+    const portable = head.startsWith("4d5a") && data.length > 63 && data.readUInt32LE(60);
+    if (CODE.includes(head) || (portable && data.subarray(portable, portable + 4).toString("latin1") === "PE\0\0")) refuse("custom-operator", name);
     if (data[0] === 0x80 && data[1] >= 2 && data[1] <= 5 && data.at(-1) === 0x2e) refuse("pickle", name);
   }
 }
@@ -251,7 +260,7 @@ function admitFile(path, trust, now) {
   if (!lstatSync(path, { throwIfNoEntry: false })) refuse("file-missing", path);
   const signature = readPlain(path + ".sig", MIB) ?? refuse("signature-missing", path);
   const envelope = openEnvelope(signature);
-  const { signer } = verifySignature(envelope, () => readPlain(path + ".sig" + SECOND, MIB), trust, now);
+  const { signer } = verifySignature(envelope, readPlain(path + ".sig" + SECOND, MIB), trust, now);
   const { subject, root, files } = openStatement(envelope.payload);
   if (files.length !== 1 || files[0].name !== ".") refuse("statement-invalid", "not of a single file");
   if (subject !== basename(path)) refuse("name-mismatch", subject);
@@ -264,29 +273,35 @@ function admitFile(path, trust, now) {
 
 function admitFolder(folder, trust, demands, now) {
   if (!lstatSync(folder, { throwIfNoEntry: false })) refuse("file-missing", folder);
-  const signature = readPlain(join(folder, "model.sig"), MIB);
+  const there = listFiles(folder);
   let [signed, files, root] = [{ signer: "", signs: null }, null, null];
-  if (signature) {
-    const envelope = openEnvelope(signature);
-    const second = () => readPlain(join(folder, "model.sig" + SECOND), MIB);
-    if (!demands.pin) signed = verifySignature(envelope, second, trust, now);
+  if (demands.pin) {
+    files = there.map((name) => ({ name, digest: sha256(readPlain(join(folder, name), 2 ** 31 - 1)) }));
+    files.sort((one, other) => byComponent(one.name, other.name));
+    checkNames(files);
+    if (pinOf(files) !== demands.pin) refuse("pin-mismatch", pinOf(files));
+    root = rootOf(files);
+  } else {
+    const envelope = openEnvelope(readPlain(join(folder, "model.sig"), MIB) ?? refuse("signature-missing", folder));
+    const second = readPlain(join(folder, "model.sig" + SECOND), MIB);
+    signed = verifySignature(envelope, second, trust, now);
     ({ files, root } = openStatement(envelope.payload));
+    if (files.length === 1 && files[0].name === ".") refuse("statement-invalid", "of a single file");
     checkNames(files);
     if (rootOf(files) !== root) refuse("root-mismatch", root);
-  } else {
-    if (!demands.pin) refuse("signature-missing", folder);
-    files = listFiles(folder).sort(byComponent).map((name) => ({ name, digest: sha256(readPlain(join(folder, name), 2 ** 31 - 1)) }));
-    root = rootOf(files);
   }
-  if (demands.pin && demands.pin !== root) refuse("pin-mismatch", root);
-  const read = readFiles(folder, files);
-  if (trust.revoked.includes(root)) refuse("revoked", root);
+  const read = readFiles(folder, files, there);
+  if (trust.revoked.includes(root) || trust.revoked.includes(pinOf(files))) refuse("revoked", root);
   const own = read.get("edgeguard.json") ?? demands.manifest;
-  const manifest = openManifest(own, [...read.keys()].filter((name) => name !== "edgeguard.json"));
+  const manifest = openManifest(own ?? refuse("file-missing", "edgeguard.json"));
   checkDemands(manifest, { ...demands, signs: signed.signs }, trust.revoked, now);
+  if (!read.has(manifest.get("file"))) refuse("file-missing", manifest.get("file"));
   checkFormats(read);
   let model = read.get(manifest.get("file"));
-  if (manifest.manifest.has("encryption")) model = decrypt(model, manifest, demands.contentKeys);
+  if (manifest.manifest.has("encryption")) {
+    model = decrypt(model, manifest, demands.contentKeys);
+    checkFormats([[manifest.get("file"), model]]);
+  }
   if (!manifest.manifest.has("engine")) inspect(model);
   else if (model.length < 64) refuse("model-invalid", "no plan");
   return { digest: root, signer: signed.signer };
