@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_models
+from edgeguard.admission.bundle import digests_of
 from edgeguard.device.device import Device
 from edgeguard.errors import ContractError, UsageError
 from edgeguard.inference.looks import FUSED
@@ -45,12 +46,12 @@ def check_calibration(policy: LoadedPolicy, models: Mapping[str, AdmittedModel])
     if policy.calibration is None:
         return
     name = Path(policy.program.calibration).name
-    for role, model in models.items():
+    for role, digest in digests_of(models).items():
         measured = policy.calibration.models.get(role)
-        if measured != model.digest:
+        if measured != digest:
             was = "no such model" if measured is None else f"`{measured[:12]}…`"
             raise ContractError(
-                f"{name}: thresholds were measured with {was} as {role}, the admitted one is `{model.digest[:12]}…`: "
+                f"{name}: thresholds were measured with {was} as {role}, the admitted one is `{digest[:12]}…`: "
                 "run `edgeguard calibrate` again and sign the result"
             )
 
@@ -214,7 +215,7 @@ def admit(policy: LoadedPolicy, device: Device | None = None) -> Admitted:
     check_twins(models)
     check_labels(policy.program, models)
     check_fused(models)
-    digests = {role: model.digest for role, model in models.items()}
+    digests = digests_of(models)
     digests["policy"] = policy.program.digest
     if policy.calibration_digest:
         digests["calibration"] = policy.calibration_digest

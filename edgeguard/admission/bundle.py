@@ -52,7 +52,8 @@ class AdmittedModel:
     """A model that may run. `model` are the verified bytes, ONNX or a plan: load these, never the file.
 
     `digest`: hex root digest of the signed statement. `signer`: hex SHA-256 of the signer's public key (PEM), empty
-    for a bundle that the policy pins by its digest. `identity`: for whom the signer's certificate is.
+    for a bundle that the policy pins. `identity`: for whom the signer's certificate is. `described`: hex SHA-256 of a
+    manifest that does not lie in the bundle, and which `digest` does not cover; empty: it does.
     """
 
     manifest: Manifest
@@ -60,6 +61,13 @@ class AdmittedModel:
     digest: str
     signer: str
     identity: str = ""
+    described: str = ""
+
+
+def digests_of(models: Mapping[str, AdmittedModel]) -> dict[str, str]:
+    """Everything that identifies admitted models, by role: digests, and `ROLE.manifest` of manifests given besides."""
+    found = {role: model.digest for role, model in models.items()}
+    return found | {f"{role}.manifest": model.described for role, model in models.items() if model.described}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +163,18 @@ def admit_model(
     """
     for resource in vouched.statement.resources:
         _check_digest(contents[resource.name].digest, resource.digest, f"{folder}/{resource.name}")
+        _check_revoked(resource.digest, demands.revoked, f"{folder}/{resource.name}")
     for digest in (vouched.statement.root, pin_digest(vouched.statement.resources)):
         _check_revoked(digest, demands.revoked, folder)
     manifest = check_manifest(contents, folder, demands.manifest)
     _check_grant(vouched.grant, manifest.role, folder)
     check_demands(manifest, demands, f"{folder}/{MANIFEST_FILE}", now)
+    if manifest.encryption is not None:
+        _check_revoked(manifest.encryption.plaintext, demands.revoked, f"{folder}/{manifest.file}")
     model = check_contents(manifest, contents, folder, demands, secrets)
-    return AdmittedModel(manifest, model, vouched.statement.root, vouched.signer, vouched.identity)
+    described = "" if MANIFEST_FILE in contents else hashlib.sha256(demands.manifest).hexdigest()
+    statement = vouched.statement
+    return AdmittedModel(manifest, model, statement.root, vouched.signer, vouched.identity, described)
 
 
 def check_manifest(contents: Mapping[str, Content], folder: str, given: bytes = b"") -> Manifest:

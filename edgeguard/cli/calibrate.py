@@ -97,6 +97,7 @@ def _measure(
     stress: bool,
 ) -> Calibrated:
     """Thresholds, then the qualification where there is something to qualify and the pictures have labels."""
+    from edgeguard.admission.bundle import digests_of
     from edgeguard.calibrate import calibrate as measure
     from edgeguard.calibrate import held_out, open_images, primaries, qualify
     from edgeguard.policy import model_refs, signal_specs
@@ -108,7 +109,7 @@ def _measure(
         missing = "uses no `calibrated.NAME` and states no `qualification`"
         message = f"there is nothing to calibrate: `{document.file}` {missing}"
         raise UsageError(message)
-    digests = {role: model.digest for role, model in models.items()}
+    digests = digests_of(models)
     with primaries(models, refs, time.monotonic, specs=specs) as built:
         first, *alternates = built.values()
         images = open_images(data, first.classes)

@@ -29,7 +29,7 @@ class Loaded:
         return None if self.models is None else SimpleNamespace(models=self.models)
 
 
-MODELS: Any = {"primary": SimpleNamespace(digest="aa" * 32)}
+MODELS: Any = {"primary": SimpleNamespace(digest="aa" * 32, described="")}
 
 
 def test_a_draft_gets_no_guard() -> None:
