@@ -50,7 +50,7 @@ def rollback(
 ) -> None:
     """Withdraw the newest policy from this device: the next start runs an earlier one, if it is still admitted."""
     from edgeguard.cli.remembering import open_device
-    from edgeguard.device.start import admit_generation
+    from edgeguard.starting import admit_generation
 
     device, good = open_device(state)
     if good is None:

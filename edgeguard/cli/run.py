@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgeguard.cli.loop import Camera, Clock, Limits
     from edgeguard.cli.posts import Post
     from edgeguard.console import Keys
-    from edgeguard.device.start import Started
+    from edgeguard.starting import Started
     from edgeguard.program import Program, Realtime
     from edgeguard.watchdog import Watchdog
 
@@ -122,7 +122,7 @@ def run(
     from edgeguard.cli.loop import Clock, Limits
     from edgeguard.cli.posts import falls, open_posts, shortfalls
     from edgeguard.cli.remembering import open_device
-    from edgeguard.device.start import remember, start
+    from edgeguard.starting import remember, start
     from edgeguard.realtime import collect_when_idle
     from edgeguard.watchdog import Watchdog
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from edgeguard.admission import Floor, MemoryFloor, Trust, trust_keys
-from edgeguard.device import disk
 from edgeguard.device.device import Device
 from edgeguard.device.generations import MOST, Generations
-from edgeguard.device.start import Started, admit_generation, remember, start
+from edgeguard.starting import Started, admit_generation, remember, start
 from edgeguard.errors import AdmissionError, ContractError, PolicyError, UsageError
 from edgeguard.wiring import Admitted
 from tests.hostile.bundles.builders import Forge, good_files, manifest, write_files
@@ -350,6 +349,6 @@ def test_a_generation_that_is_named_is_admitted_from_its_own_copy(site: Site) ->
 
 def test_writing_whole_replaces_a_left_over_of_a_power_cut(tmp_path: Path) -> None:
     (tmp_path / ".x.new").write_text("half")
-    disk.write_whole(tmp_path / "x", b"whole")
+    write_whole(tmp_path / "x", b"whole")
     assert (tmp_path / "x").read_bytes() == b"whole"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
