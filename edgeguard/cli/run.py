@@ -155,7 +155,9 @@ def run(
 
 
 def _tell(started: Started[tuple[ExitStack, list[Post]]], trouble: str) -> None:
-    """Warn of what was refused, and of what could not be kept for another time."""
+    """Say what was admitted; warn of what was refused, and of what could not be kept for another time."""
+    for place, digest in started.admitted.digests.items():
+        typer.echo(f"admitted {place} {digest}")
     for refusal in started.refused:
         typer.echo(f"refused: {refusal}", err=True)
     if started.generation is not None:

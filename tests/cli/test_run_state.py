@@ -56,6 +56,16 @@ def test_the_last_good_policy_runs_when_an_update_is_refused(call: Call, project
     )
 
 
+def test_what_was_admitted_is_told_with_the_digests_that_verify_prints(
+    call: Call, project: Any, state: Path
+) -> None:
+    said = run(call, project, "--log", project.root / "run.log")
+    for path, place in ((project.bundle, "primary"), (project.policy, "policy")):
+        digest = json.loads(call("verify", path, "--format", "json").out)["digest"]
+        assert f"admitted {place} {digest}\n" in said.out
+        assert f'"{place}":"{digest}"' in (project.root / "run.log").read_text().splitlines()[0]
+
+
 def test_without_a_state_folder_a_refusal_is_the_end(
     call: Call, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
