@@ -79,7 +79,7 @@ def check_chain(
     raise refusal(
         "certificate-untrusted",
         path,
-        f"`{own[-1].issuer_name}`, who issued `{own[-1].name}`, is none of the {len(authorities)} trusted authorities: "
+        f"`{own[-1].issuer_name}`, who issued `{own[-1].name}`, is no authority that is trusted here: "
         f"{_AUTHORITY}",
     )
 

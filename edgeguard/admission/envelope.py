@@ -13,7 +13,6 @@ encoding.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Sequence
@@ -173,7 +172,7 @@ def _key(material: Fields, trust: Trust, path: str) -> Signatory | None:
     raise refusal(
         "unknown-signer",
         path,
-        f"signed by key `{hint[:16]}`, which is none of the {len(trust.keys)} trusted keys: "
+        f"signed by key `{hint[:16]}`, which is not trusted here: "
         "have it signed by a trusted key, or trust this key if you know whose it is",
     )
 
@@ -199,17 +198,19 @@ def _one_signature(envelope: Fields, hint: str, path: str) -> bytes:
     signatures = envelope.children("signatures")
     if len(signatures) != 1:
         raise refusal("signature-malformed", path, f"it has {len(signatures)} signatures, not one: {_RESIGN}")
-    signatures[0].only("sig", optional=("keyid",))
-    if "keyid" in signatures[0] and signatures[0].text("keyid") not in {"", hint}:
+    (signature,) = signatures
+    signature.only("sig", optional=("keyid",))
+    if "keyid" in signature and signature.text("keyid") not in {"", hint}:
         raise refusal("signature-malformed", path, f"`keyid` names another key than `hint`: {_RESIGN}")
-    return _decode(signatures[0].text("sig"), "sig", path)
+    return _decode(signature.text("sig"), "sig", path)
 
 
 def _decode(text: str, field: str, path: str) -> bytes:
+    """The bytes of canonical base64: whatever a loose reader skips, fills up or overlooks is not written so again."""
     try:
-        data = base64.b64decode(text.encode(), validate=True)
-    except (binascii.Error, ValueError):
-        raise refusal("signature-malformed", path, f"`{field}` is not base64: {_RESIGN}") from None
+        data = base64.b64decode(text)
+    except ValueError:
+        data = b""
     if not data or base64.b64encode(data).decode() != text:
         raise refusal("signature-malformed", path, f"`{field}` is empty or not canonical base64: {_RESIGN}")
     return data

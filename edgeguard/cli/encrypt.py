@@ -16,13 +16,17 @@ def register(app: typer.Typer) -> None:
 
 
 def encrypt(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder with a plain model.")],
-    key: Annotated[str, typer.Option("--key", help="Content key: a file, tpm:PATH or pkcs11:...")],
-    out: Annotated[Path, typer.Option("--out", help="New folder for the encrypted bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder with a plain model.")],
+    key: Annotated[
+        str, typer.Option("--key", metavar="KEY", help="Content key: a file, tpm:PATH or pkcs11:...")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the encrypted bundle.")],
 ) -> None:
     """Encrypt the model of a bundle into a new folder, to be signed there. The original stays as it is."""
     from edgeguard.admission.encrypt import encrypt_bundle
     from edgeguard.keystores import open_secret
 
     place = encrypt_bundle(bundle, open_secret(key), out)
-    typer.echo(f"{place}: encrypted, not signed; sign it with `edgeguard sign {place} --key KEY`")
+    typer.echo(
+        f"{place}: encrypted, not signed; sign it with `edgeguard sign {place} --key KEY --decrypt {key}`"
+    )

@@ -161,7 +161,7 @@ def _answer(state: Path, floor: FileFloor, output: Format) -> None:
             }
         )
         return
-    typer.echo(f"{state}: a floor in a {floor.strength}, epoch {floor.raises}")
+    typer.echo(f"{state}: a floor in a {'TPM' if floor.strength == 'tpm' else 'file'}, epoch {floor.raises}")
     typer.echo(f"time {late or 'none was ever signed'}")
     for place, version in sorted(floor.versions.items()):
         typer.echo(f"{place} {version}")

@@ -120,7 +120,7 @@ def add(
     items = [admitted_item(path, keys, now=at, pin=pin, manifest=given) for path in paths]
     roles = add(repository, items, now, device=device)
     for item in items:
-        typer.echo(f"{item.unit}: {len(item.files)} files")
+        typer.echo(f"{item.unit}: {len(item.files)} file{'' if len(item.files) == 1 else 's'}")
     _tell(repository, roles)
 
 

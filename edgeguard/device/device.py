@@ -58,9 +58,9 @@ class Device:
             raise refusal(
                 "floor-weak",
                 path,
-                f"the policy asks for a memory of versions in a `{terms.floor}`, and this device has "
-                f"{'none' if self.floor is None else f'a `{strength}`'}: make one with `edgeguard floor new`, and "
-                "name it with `--state`",
+                f"the policy asks for a floor of the kind `{terms.floor}`, and this device has "
+                f"{'none' if self.floor is None else f'one of the kind `{strength}`'}: make one with "
+                f"`edgeguard floor new STATE{' --tpm' if terms.floor == 'tpm' else ''}`, and name it with `--state`",
             )
 
     def secrets(self, terms: AdmissionTerms) -> Secrets:

@@ -17,6 +17,7 @@ _TOKEN = ("token", "serial", "manufacturer", "model")
 _KNOWN = frozenset({*_TOKEN, "object", "id", "type"})
 _TEXT = re.compile(r"(?:[A-Za-z0-9\-._~:\[\]@!$'()*+,=&/?|]|%[0-9A-Fa-f]{2})*")
 _LONGEST = 4096
+_PIN = re.compile("pin-value", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ def parse_uri(where: str) -> TokenKey:
     Raises:
         UsageError: it is not one, names no key or no library, or carries a PIN.
     """
-    if not where.startswith(SCHEME) or len(where) > _LONGEST:
-        raise _wrong(where, "is not the name of a key on a token")
-    path, _, query = where[len(SCHEME) :].partition("?")
-    names = _pairs(where, path, ";", _KNOWN)
-    asked = _pairs(where, query, "&", frozenset({"module-path", "module-name", "pin-source", "pin-value"}))
-    if "pin-value" in asked:
+    if _PIN.search(where):  # wherever it stands, and never repeated in a message
         raise UsageError(
             "a PIN on a command line can be read by every process: write it into a file with mode 0600 and name that "
             "with `pin-source=file:/PATH`, or set `EDGEGUARD_PIN`"
         )
+    if not where.startswith(SCHEME) or len(where) > _LONGEST:
+        raise _wrong(where, "is not the name of a key on a token")
+    path, _, query = where[len(SCHEME) :].partition("?")
+    names = _pairs(where, path, ";", _KNOWN)
+    asked = _pairs(where, query, "&", frozenset({"module-path", "module-name", "pin-source"}))
     module = _text(where, asked.get("module-path", b""))
     if not module.startswith("/"):
         raise _wrong(where, "does not say where the token's library is (`module-path=/...`)")
@@ -78,7 +79,7 @@ def _pairs(where: str, text: str, separator: str, known: frozenset[str]) -> dict
     for part in text.split(separator) if text else ():
         name, equals, value = part.partition("=")
         if not equals or name not in known:
-            raise _wrong(where, f"has `{shown(name)}`, which is not understood here,")
+            raise _wrong(where, f"has `{shown(name)}`, which is not understood here")
         if name in found:
             raise _wrong(where, f"has `{name}` twice")
         if not _TEXT.fullmatch(value):

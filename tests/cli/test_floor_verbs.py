@@ -156,7 +156,7 @@ def test_a_floor_with_a_tpm_is_made_shown_and_raised(
     monkeypatch.setattr("edgeguard.device.floors.open_tpm", lambda: tpm)
     state = tmp_path / "state"
     said = call("floor", "new", state, "--tpm", "--index", "0x01800001", "--pcrs", "sha256:7")
-    assert (said.code, said.out.splitlines()[0]) == (0, f"{state}: a floor in a tpm, epoch 1")
+    assert (said.code, said.out.splitlines()[0]) == (0, f"{state}: a floor in a TPM, epoch 1")
     assert list(tpm.counters) == [0x01800001]
     assert call("floor", "raise", state, "--version", "primary=7").code == 0
     assert shown(call, state)["versions"] == {"primary": 7}

@@ -80,8 +80,9 @@ def test_name_that_is_unclear_is_refused(uri: str, said: str) -> None:
     assert len(str(caught.value)) < 700
 
 
-def test_pin_in_a_name_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize("pin", ["?{}&pin-value=123456", ";pin-value=123456?{}", "?{}&PIN-VALUE=123456"])
+def test_pin_in_a_name_is_refused_and_not_repeated(pin: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_uri(f"pkcs11:object=a?{LIBRARY}&pin-value=123456")
+        parse_uri(f"pkcs11:object=a{pin.format(LIBRARY)}")
     assert "123456" not in str(caught.value)
     assert "pin-source=file:/PATH" in str(caught.value)
