@@ -120,10 +120,11 @@ def _subject(statement: Fields, path: str) -> tuple[str, str]:
     subjects = statement.children("subject")
     if len(subjects) != 1:
         raise refusal("statement-invalid", path, f"it has {len(subjects)} subjects, not one: {_RESIGN}")
-    subjects[0].only("name", "digest")
-    digest = subjects[0].child("digest")
+    (subject,) = subjects
+    subject.only("name", "digest")
+    digest = subject.child("digest")
     digest.only("sha256")
-    return subjects[0].text("name"), _digest(digest.text("sha256"), path)
+    return subject.text("name"), _digest(digest.text("sha256"), path)
 
 
 def _check_serialization(serialization: Fields, path: str) -> None:

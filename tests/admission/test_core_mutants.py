@@ -1,0 +1,177 @@
+"""Exact results of the trust core, where a change of one sign or name would otherwise go unnoticed: see
+docs/explanation/mutation.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from edgeguard.admission.envelope import (
+    Opened,
+    open_envelope,
+    pre_authentication_encoding,
+    read_envelope,
+    seal,
+)
+from edgeguard.admission.fields import Fields
+from edgeguard.admission.trust import Grant, Trust
+from edgeguard.errors import AdmissionError
+from tests.hostile.bundles.builders import (
+    Forge,
+    Json,
+    compact,
+)
+
+HINT = "ab" * 32
+MARK = "\u202e"
+"""Turns the rest of a line around: not printable."""
+
+
+def refused(call: Callable[[], object]) -> tuple[str, str]:
+    """The reason of a refusal and the very path that it names."""
+    with pytest.raises(AdmissionError) as caught:
+        call()
+    assert str(caught.value).isprintable()
+    return caught.value.reason, caught.value.path
+
+
+def said(call: Callable[[], object]) -> str:
+    """What a refusal says, without its path and reason."""
+    with pytest.raises(AdmissionError) as caught:
+        call()
+    return str(caught.value).split(": ", 2)[2]
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Signs everything alike."""
+
+    hint: str = HINT
+
+    def public(self) -> Any:
+        return self
+
+    def sign(self, message: bytes) -> bytes:
+        assert message == pre_authentication_encoding(b"{}")
+        return b"signed"
+
+
+class TestFields:
+    """One object of a signature."""
+
+    def fields(self, value: object, where: str = "") -> Fields:
+        return Fields(value, where, "statement-invalid", "p", "do")
+
+    def test_a_refusal_says_where_in_the_document(self) -> None:
+        found = self.fields({"a": {"b": [{"c": 1}, 2]}, "d": 3})
+        for call, words in (
+            (lambda: self.fields(1), "`it` is not an object: do"),
+            (lambda: self.fields(1, "x"), "`x` is not an object: do"),
+            (lambda: found.only("a", "d", "e"), "`e` is missing: do"),
+            (lambda: found.only("a"), "`d` is unknown: do"),
+            (lambda: found.child("d"), "`d` is not an object: do"),
+            (lambda: found.child("a").text("b"), "`a.b` is not text: do"),
+            (lambda: found.child("a").items("c"), "`a.c` is not a list: do"),
+            (lambda: found.child("a").children("b"), "`a.b[1]` is not an object: do"),
+            (lambda: self.fields([], "z"), "`z` is not an object: do"),
+        ):
+            assert said(call) == words
+        inner = self.fields({"b": [{"c": 1}]}).children("b")[0]
+        assert said(lambda: inner.text("c")) == "`b[0].c` is not text: do"
+
+    def test_every_required_field_must_be_there(self) -> None:
+        for missing in "abc":
+            values = {name: "x" for name in "abc" if name != missing}
+            assert refused(lambda v=values: self.fields(v).only("a", "b", "c")) == ("statement-invalid", "p")
+
+    def test_a_field_s_name_is_made_printable(self) -> None:
+        assert "\\u202e" in said(lambda: self.fields({MARK: 1}).only())
+        assert refused(lambda: self.fields({MARK: 1}).only()) == ("statement-invalid", "p")
+
+
+class TestEnvelope:
+    """The wrapper, spelled out."""
+
+    def test_what_is_sealed_is_spelled_so_and_no_other_way(self) -> None:
+        head = '{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":'
+        tail = (
+            ',"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json",'
+            '"signatures":[{"sig":"c2lnbmVk","keyid":""}]}}'
+        )
+        key = f'{{"publicKey":{{"hint":"{HINT}"}},"tlogEntries":[]}}'
+        assert seal(b"{}", Stub()).decode() == head + key + tail
+        chain = '{"x509CertificateChain":{"certificates":[{"rawBytes":"YQ=="},{"rawBytes":"Yg=="}]},"tlogEntries":[]}'
+        assert seal(b"{}", Stub(), [b"a", b"b"]).decode() == head + chain + tail
+
+    def test_what_is_opened_is_whole_and_can_be_compared(self, forge: Forge) -> None:
+        hint = forge.key.public().hint
+        opened = open_envelope(seal(b"{}", forge.key), forge.signers, "p", None)
+        assert opened == Opened(b"{}", hint, "", Grant(), frozenset({hint}))
+        assert {opened} == {Opened(b"{}", hint, marks=frozenset({hint}))}
+
+    def test_what_is_only_read_is_nobody_s(self) -> None:
+        assert read_envelope(seal(b"{}", Stub()), "p") == Opened(b"{}", "", "", Grant(), frozenset())
+
+    def changed(self, change: Callable[[Json], object], chain: Sequence[bytes] = ()) -> bytes:
+        wrapper = json.loads(seal(b"{}", Stub(), chain))
+        change(wrapper)
+        return compact(wrapper)
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda w: w.update(mediaType="x"), "signature-unsupported"),
+            (lambda w: w.pop("mediaType"), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"].update(payloadType="x"), "signature-unsupported"),
+            (lambda w: w["dsseEnvelope"].update(payload="x"), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"].update(payload=1), "signature-malformed"),
+        ],
+    )
+    def test_what_is_only_read_is_held_to_its_form(
+        self, change: Callable[[Json], object], reason: str
+    ) -> None:
+        assert refused(lambda: read_envelope(self.changed(change), "p.sig")) == (reason, "p.sig")
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda w: w["verificationMaterial"].update(publicKey={"hint": HINT}), "signature-malformed"),
+            (lambda w: w["verificationMaterial"].update(tlogEntries=[1]), "signature-unsupported"),
+            (lambda w: w["verificationMaterial"].update(tlogEntries={}), "signature-malformed"),
+            (lambda w: w["verificationMaterial"]["x509CertificateChain"].update(x=1), "signature-malformed"),
+            (
+                lambda w: w["verificationMaterial"]["x509CertificateChain"]["certificates"][0].update(x=1),
+                "signature-malformed",
+            ),
+            (
+                lambda w: w["verificationMaterial"]["x509CertificateChain"]["certificates"][0].update(rawBytes="YQ"),
+                "signature-malformed",
+            ),
+            (lambda w: None, "certificate-untrusted"),
+        ],
+    )
+    def test_the_wrapper_of_a_chain_is_held_to_its_form_before_its_certificates_are_looked_at(
+        self, change: Callable[[Json], object], reason: str
+    ) -> None:
+        data = self.changed(change, [b"a"])
+        assert refused(lambda: open_envelope(data, Trust(), "p.sig", None)) == (reason, "p.sig")
+
+    @pytest.mark.parametrize("hint", [HINT + "a", HINT + "\u202e", HINT[1:], "x" * 64, HINT.upper()])
+    def test_a_hint_is_64_digits(self, hint: str, forge: Forge) -> None:
+        data = self.changed(lambda w: w["verificationMaterial"]["publicKey"].update(hint=hint))
+        data = compact(json.loads(data)).replace(b"\\u202e", MARK.encode())
+        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == ("signature-malformed", "p.sig")
+
+    def test_what_is_no_json_is_said_to_be_none(self, forge: Forge) -> None:
+        assert said(lambda: open_envelope(b"{", forge.signers, "p", None)).startswith("it is not JSON (line 1")
+
+    @pytest.mark.parametrize("loose", ["e30=\n", "e30", "e3 0=", "e31=", "e30=e30=", "-_8=", "\u00e9\u00e9==", ""])
+    def test_base64_has_one_spelling(self, loose: str, forge: Forge) -> None:
+        wrapper = forge.wrapper(b"{}")
+        wrapper["dsseEnvelope"]["payload"] = loose
+        data = json.dumps(wrapper, separators=(",", ":"), ensure_ascii=False).encode()
+        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == ("signature-malformed", "p.sig")
