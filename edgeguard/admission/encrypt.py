@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +21,7 @@ from edgeguard.admission.manifest import MANIFEST_FILE, parse_manifest
 from edgeguard.admission.store import list_files, no_secrets, open_folder, read_files
 from edgeguard.admission.streaming import FORMAT, KEY_BYTES, encrypt
 from edgeguard.admission.trust import Demands
+from edgeguard.disk import why, write_folder
 from edgeguard.errors import UsageError
 
 
@@ -51,7 +50,10 @@ def encrypt_bundle(folder: str | Path, key: bytes, out: str | Path) -> Path:
     files: dict[str, Iterable[bytes]] = {name: [content.data] for name, content in contents.items()}
     files[MANIFEST_FILE] = [_with_claim(contents[MANIFEST_FILE], claim)]
     files[manifest.file] = encrypt(key, contents[manifest.file].data, associated_data(manifest))
-    _write_folder(place, files)
+    try:
+        write_folder(place, files, private=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write `{place}`: {why(error)}; check the folder and the disk") from None
     return place
 
 
@@ -62,30 +64,3 @@ def _with_claim(content: Content, claim: Encryption) -> bytes:
     data = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     parse_manifest(data, MANIFEST_FILE)
     return data
-
-
-def _write_folder(place: Path, files: Mapping[str, Iterable[bytes]]) -> None:
-    """Write beside its place, then give it its name."""
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    except (OSError, ValueError) as error:
-        raise _cannot_write(place, error) from None
-    try:
-        for name, pieces in files.items():
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            with (temporary / name).open("xb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.chmod(0o755)
-        temporary.rename(place)
-    except OSError as error:
-        raise _cannot_write(place, error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # nothing, once it was renamed
-
-
-def _cannot_write(place: Path, error: OSError | ValueError) -> UsageError:
-    why = getattr(error, "strerror", None) or "no file can have this name"
-    return UsageError(f"cannot write `{place}`: {why.lower()}; check the folder and the disk")

@@ -9,9 +9,10 @@ import errno
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 
+from edgeguard import disk
+from edgeguard.disk import why
 from edgeguard.errors import UsageError
 
 MAX_KEY_BYTES = 64 * 1024
@@ -71,32 +72,11 @@ def create(path: str | Path, data: bytes, *, private: bool) -> None:
     """
     place = Path(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-key-", dir=place.parent)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot create `{place}`: {why(error)}; check the folder") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o600 if private else 0o644)
-            os.fsync(file.fileno())
-        os.link(temporary, place, follow_symlinks=False)  # unlike a renaming, this never replaces anything
-        _last(place)
+        disk.create(place, data, mode=0o600 if private else 0o644)
     except FileExistsError:
         raise UsageError(f"`{place}` exists already and is not overwritten: choose another name") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot create `{place}`: {why(error)}; check the folder and the disk") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _last(place: Path) -> None:
-    """Make a new name last; else take it away again: what is reported as not made is not there."""
-    try:
-        sync_folder(place.parent)
-    except OSError:
-        place.unlink()
-        raise
 
 
 def replace(path: str | Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -107,37 +87,9 @@ def replace(path: str | Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     place = Path(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+        disk.replace(place, data, mode=mode)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write `{place}`: {why(error)}; check the folder") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(temporary).replace(place)
-        sync_folder(place.parent)
-    except OSError as error:
-        raise UsageError(f"cannot write `{place}`: {why(error)}; check the disk") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def why(error: OSError | ValueError) -> str:
-    """What the operating system says, in words for a message."""
-    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
-        return "no file can have this name"
-    return (error.strerror or "input/output error").lower()
+        raise UsageError(f"cannot write `{place}`: {why(error)}; check the folder and the disk") from None
 
 
 def _read(path: Path, kind: str, flags: int, *, private: bool = False) -> bytes:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeguard.admission.decryption import key_id
-from edgeguard.admission.keyfiles import check_free, create, why
+from edgeguard.admission.keyfiles import check_free, create
 from edgeguard.admission.keys import create_pair, generate, private_key
 from edgeguard.admission.post_quantum import SUFFIX, generate_second, second_key
+from edgeguard.disk import why
 from edgeguard.errors import UsageError
 from edgeguard.keystores import tpm as tpm_store
 from edgeguard.keystores.secret import new_secret

@@ -1,4 +1,4 @@
-"""Every change that delivery makes on a disk, each durable when it returns, and whole or not at all.
+"""Every change that delivery makes on a disk: durable when it returns, and whole or not at all. See `edgeguard.disk`.
 
 What a power cut may leave behind is an unused temporary file, never half a file under its name.
 """
@@ -10,33 +10,18 @@ import os
 import shutil
 from pathlib import Path
 
+from edgeguard import disk
+from edgeguard.disk import sync_folder, why
 from edgeguard.errors import UsageError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then rename it. Raises: UsageError."""
-    temporary = path.with_name(f".{path.name}.new")
+    """Write a file in one step, and the folder it lies in. Raises: UsageError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - what tests make fail is a call of `os`
-        sync_folder(path.parent)
+        disk.write_whole(path, data, mode=0o644)
     except OSError as error:
         raise cannot_write(path, error) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in a folder durable. Raises: OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_tree(folder: Path) -> None:
@@ -77,5 +62,6 @@ def remove_tree(folder: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> UsageError:
     """The error to raise when the disk is full, read-only or broken."""
-    said = (error.strerror or "input/output error").lower()
-    return UsageError(f"cannot write `{path}`: {said}; nothing that was in use has changed; check the disk")
+    return UsageError(
+        f"cannot write `{path}`: {why(error)}; nothing that was in use has changed; check the disk"
+    )

@@ -18,8 +18,9 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 
 from edgeguard.admission.reasons import refusal
-from edgeguard.delivery.disk import sync_folder, write_whole
+from edgeguard.delivery.disk import write_whole
 from edgeguard.delivery.roles import TOP
+from edgeguard.disk import sync_folder
 from edgeguard.errors import UsageError
 
 LARGEST = 5_000_000

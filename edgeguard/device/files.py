@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeguard.admission.reasons import refusal
+from edgeguard.disk import why, write_whole
 from edgeguard.errors import AdmissionError
-
-TEMPORARY = ".new"
-"""What a file is called while it is written; one that lies there tells of a cut, and counts for nothing."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +102,8 @@ def replace(folder: Folder, name: str, data: bytes) -> None:
         AdmissionError: `unreadable`, it cannot be written; then the old file or the new one is there.
     """
     place = folder.path / name
-    temporary = f"{name}{TEMPORARY}"
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder.descriptor)
-        _write(folder, temporary, data)
-        os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
-        os.fsync(folder.descriptor)
+        write_whole(Path(name), data, folder=folder.descriptor)
     except (OSError, ValueError) as error:
         raise _refused(error, place) from None
 
@@ -126,17 +118,6 @@ def settle(folder: Folder) -> None:
         os.fsync(folder.descriptor)
     except OSError as error:
         raise _refused(error, folder.path) from None
-
-
-def _write(folder: Folder, name: str, data: bytes) -> None:
-    file = os.open(name, _WRITE, 0o600, dir_fd=folder.descriptor)
-    try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(file, left) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _close(descriptor: int) -> None:
@@ -208,5 +189,6 @@ def _refused(error: OSError | ValueError, place: Path) -> AdmissionError:
         return refusal(
             "not-a-file", str(place), "it is another kind of thing than it should be: check the path"
         )
-    why = (error.strerror or "input/output error").lower()
-    return refusal("unreadable", str(place), f"the disk said `{why}`: check the disk and the permissions")
+    return refusal(
+        "unreadable", str(place), f"the disk said `{why(error)}`: check the disk and the permissions"
+    )

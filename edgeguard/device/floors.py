@@ -12,7 +12,6 @@ from pathlib import Path
 
 from edgeguard.admission.reasons import refusal
 from edgeguard.device import files, sealed
-from edgeguard.device.disk import sync_folder
 from edgeguard.device.floor_file import (
     FLOOR,
     KEY,
@@ -25,6 +24,7 @@ from edgeguard.device.floor_file import (
 )
 from edgeguard.device.floor_tpm import INDEX, TpmFloor
 from edgeguard.device.tpm import Tpm, open_tpm
+from edgeguard.disk import sync_folder, why
 from edgeguard.errors import AdmissionError, UsageError
 
 STRENGTHS = ("optional", "memory", "file", "tpm")
@@ -105,12 +105,9 @@ def _make_folder(place: Path) -> None:
     except FileExistsError:
         pass
     except (OSError, ValueError) as error:
-        why = (
-            "no folder can have this name"
-            if isinstance(error, ValueError)
-            else (error.strerror or "").lower()
-        )
-        raise UsageError(f"cannot make the folder `{place}`: {why}; make the one above it first") from None
+        raise UsageError(
+            f"cannot make the folder `{place}`: {why(error)}; make the one above it first"
+        ) from None
 
 
 def _check_new(place: Path) -> None:

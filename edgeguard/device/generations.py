@@ -25,7 +25,7 @@ import msgspec
 
 from edgeguard.admission.post_quantum import SUFFIX
 from edgeguard.admission.store import MAX_BUNDLE_BYTES, list_files, open_folder, read_file
-from edgeguard.device.disk import sync_folder, write_new, write_whole
+from edgeguard.disk import why, write_folder, write_whole
 from edgeguard.errors import AdmissionError, UsageError
 
 MOST = 3
@@ -156,19 +156,9 @@ class Generations:
                 found = {n: read_file(descriptor, folder, n, MAX_BUNDLE_BYTES).data for n in names}
         home = source.digest or hashlib.sha256(b"".join(found.values())).hexdigest()
         if not (self.objects / home).is_dir():
-            self._write(self.objects / home, found)
+            files = {name: [data] for name, data in found.items()}
+            write_folder(self.objects / home, files, private=True)
         return f"{home}/{name}" if name else home
-
-    def _write(self, home: Path, files: Mapping[str, bytes]) -> None:
-        temporary = home.with_name(f".{home.name}.new")
-        shutil.rmtree(temporary, ignore_errors=True)
-        for name, data in files.items():
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            write_new(temporary / name, data)
-        for folder, _, _ in os.walk(temporary):
-            sync_folder(Path(folder))
-        temporary.rename(home)
-        sync_folder(home.parent)
 
 
 def _with_signatures(descriptor: int, folder: str, name: str) -> dict[str, bytes]:
@@ -204,5 +194,6 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = (error.strerror or "input/output error").lower()
-        raise UsageError(f"cannot write below `{folder}`: {why}; check the folder and the disk") from None
+        raise UsageError(
+            f"cannot write below `{folder}`: {why(error)}; check the folder and the disk"
+        ) from None

@@ -225,7 +225,7 @@ class TestEncrypting:
         def full(_: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("edgeguard.admission.encrypt.os.fsync", full)
+        monkeypatch.setattr("os.fsync", full)
         with pytest.raises(UsageError, match="no space left"):
             encrypt_bundle(unsigned, KEY, tmp_path / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -117,7 +117,7 @@ def test_failed_write_leaves_the_old_signature_and_no_rest(
     def fail(_: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("edgeguard.admission.keyfiles.os.fsync", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(UsageError, match=r"no space left on device"):
         sign_bundle(bundle, forge.private_path)
     monkeypatch.undo()
@@ -128,10 +128,10 @@ def test_failed_write_leaves_the_old_signature_and_no_rest(
 def test_folder_that_cannot_be_written_is_a_usage_error(
     bundle: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(30, os.strerror(30))
 
-    monkeypatch.setattr("edgeguard.admission.keyfiles.tempfile.mkstemp", fail)
+    monkeypatch.setattr("edgeguard.admission.keyfiles.disk.write_new", fail)
     with pytest.raises(UsageError, match=r"model\.sig`: read-only file system"):
         sign_bundle(bundle, forge.private_path)
 

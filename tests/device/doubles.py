@@ -90,6 +90,7 @@ class Watched(SimpleNamespace):
                 real(*args)
                 before(name, args)
                 return after(name, args, None)
+            args = tuple(str(arg) if isinstance(arg, Path) else arg for arg in args)
             before(name, args)
             result = real(*args, **kwargs)
             after(name, args, result)

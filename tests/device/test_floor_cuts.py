@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from edgeguard import disk
 from edgeguard.admission.reasons import refusal
 from edgeguard.device import files
 from edgeguard.device.floor_file import FileFloor
@@ -43,9 +44,15 @@ def begun(state: Path, chip: MemoryTpm | None) -> FileFloor:
     return floor
 
 
+def watch(patch: Patch, calls: Watched) -> None:
+    """From now on, everything that is asked of the operating system for a floor goes through `calls`."""
+    patch.setattr(files, "os", calls)
+    patch.setattr(disk, "os", calls)
+
+
 def failing(fail: FailOnce, chip: MemoryTpm | None, patch: Patch) -> None:
     """From now on, one call fails: of the operating system, or of the TPM before or after it did what it was asked."""
-    patch.setattr(files, "os", Watched(lambda name, _: fail(name), lambda *_: None))
+    watch(patch, Watched(lambda name, _: fail(name), lambda *_: None))
     lock = fcntl.flock
 
     def flock(file: int, how: int) -> None:
@@ -166,7 +173,7 @@ class Story:
         self.disk = Disk.of(folder)
         self.counters = {-1: copy.deepcopy(chip.counters)} if chip is not None else {}
         self.calls = self.disk.watched()
-        patch.setattr(files, "os", self.calls)
+        watch(patch, self.calls)
         if chip is not None:
             chip.calls = self._heard
 
@@ -200,7 +207,7 @@ def test_a_power_cut_at_any_point_and_another_one_after_it_lose_nothing_acknowle
     first = next(folders)
     begun(first, chip)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "os", Watched(lambda *_: None, lambda *_: None, sync=False))
+        watch(patch, Watched(lambda *_: None, lambda *_: None, sync=False))
         floor = open_floor(first, tpm=chip)
         story = Story(first, chip, patch)
         story.tell(floor, [4, 5])
@@ -226,7 +233,7 @@ def test_a_power_cut_at_any_point_and_another_one_after_it_lose_nothing_acknowle
             with pytest.MonkeyPatch.context() as patch:
                 if chip is not None:
                     chip.counters = copy.deepcopy(counters_2)
-                patch.setattr(files, "os", Watched(lambda *_: None, lambda *_: None, sync=False))
+                watch(patch, Watched(lambda *_: None, lambda *_: None, sync=False))
                 assert low_2 <= open_floor(third, tpm=chip).at("primary") <= high_2
     assert (len(once), twice) == ((33, 701) if chip is None else (63, 2278))
 
@@ -288,7 +295,7 @@ def test_no_file_of_a_raise_that_failed_counts_after_the_next_one(tmp_path: Path
 
         with pytest.MonkeyPatch.context() as patch:
             failing(fail, chip, patch)
-            patch.setattr(files, "os", Watched(lambda name, _, fail=fail: fail(name), take))
+            watch(patch, Watched(lambda name, _, fail=fail: fail(name), take))
             try:
                 floor.raise_to({"redundant": 8})
             except AdmissionError:

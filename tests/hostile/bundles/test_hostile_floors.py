@@ -14,7 +14,6 @@ import pytest
 
 from edgeguard.admission import Demands, Moment, admit_bundle, admit_file
 from edgeguard.admission.floor import Floor, MemoryFloor
-from edgeguard.device import files
 from edgeguard.device.floor_file import MAX_FLOOR_BYTES, Held, Secret, encode
 from edgeguard.device.floors import create_floor, open_floor
 from edgeguard.device.moment import RELEASED, moment
@@ -212,21 +211,21 @@ def test_a_mac_made_with_the_key_itself_does_not_count(state: Path, refused: Ref
 
 
 def test_the_temporary_file_of_a_cut_counts_for_nothing(state: Path) -> None:
-    (state / "floor.new").write_bytes(encode(Held(9, 0, 0.0, {"primary": 99}), secret_of(state)))
+    (state / ".floor.new").write_bytes(encode(Held(9, 0, 0.0, {"primary": 99}), secret_of(state)))
     assert open_floor(state).at("primary") == 3
-    (state / "floor.new").unlink()
-    (state / "floor.new").symlink_to("/etc/passwd")
+    (state / ".floor.new").unlink()
+    (state / ".floor.new").symlink_to("/etc/passwd")
     floor = open_floor(state)
     floor.raise_to({"primary": 4})
     assert open_floor(state).at("primary") == 4
-    assert not (state / "floor.new").exists()
+    assert not (state / ".floor.new").exists()
 
 
 def test_a_folder_in_the_place_of_the_temporary_file_stops_the_raise_and_nothing_is_lost(
     state: Path, refused: Refused
 ) -> None:
     floor = open_floor(state)
-    (state / f"floor{files.TEMPORARY}").mkdir()
+    (state / ".floor.new").mkdir()
     refused(lambda: floor.raise_to({"primary": 4}), "floor-damaged", "floor")
     assert open_floor(state).at("primary") == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa, x25519
 
-from edgeguard.admission import Trust, admit_bundle, keyfiles
+from edgeguard import disk
+from edgeguard.admission import Trust, admit_bundle
 from edgeguard.admission.keyfiles import MAX_KEY_BYTES
 from edgeguard.admission.keys import create_pair, generate, load_private_key, load_public_keys
 from edgeguard.admission.post_quantum import generate_second, load_post_quantum, load_second_key
@@ -168,7 +170,7 @@ def test_bundle_is_not_touched_when_a_key_is_refused(tmp_path: Path) -> None:
     assert sorted(bundle.iterdir()) == before
 
 
-STEPS = ["tempfile.mkstemp", "os.fchmod", "os.fsync", "os.link", "sync_folder"]
+STEPS = ["write_new", "os.write", "os.fchmod", "os.fsync", "os.link", "sync_folder"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -205,7 +207,7 @@ def test_power_cut_at_any_step_leaves_under_a_key_s_name_a_whole_key_or_nothing(
                 load_public_keys([path])
             else:
                 assert path.stat().st_mode & 0o077 in (0, 0o044)
-                assert path.name.startswith(".new-key-")
+                assert re.fullmatch(r"\.a\.(key|pub)\.[0-9a-f]{8}\.new", path.name)
 
 
 class PowerCut(BaseException):
@@ -220,7 +222,9 @@ def _cut(monkeypatch: pytest.MonkeyPatch) -> None:
     raise PowerCut
 
 
-@pytest.mark.parametrize("step", ["tempfile.mkstemp", "os.fchmod", "os.fsync", "Path.replace", "sync_folder"])
+@pytest.mark.parametrize(
+    "step", ["write_new", "os.write", "os.fchmod", "os.fsync", "Path.replace", "sync_folder"]
+)
 @pytest.mark.parametrize("after", [0, 1])
 def test_write_that_fails_leaves_a_whole_signature(
     step: str, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -249,8 +253,8 @@ def _no_space() -> None:
 def _fail_once(
     monkeypatch: pytest.MonkeyPatch, step: str, after: int, how: Callable[[], None] = _no_space
 ) -> None:
-    """Let a system call of `keyfiles` fail, the first time or, `after` 1, the second time."""
-    holder: Any = keyfiles
+    """Let a system call of `disk` fail, the first time or, `after` 1, the second time."""
+    holder: Any = disk
     *way, name = step.split(".")
     for part in way:
         holder = getattr(holder, part)
