@@ -35,6 +35,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 _RESIGN = "sign it again with `edgeguard sign`"
 _HINT = re.compile(r"[0-9a-f]{64}")
+_STRAY_SPACE = re.compile(rb"[\t\r\n]|(?<![,:]) ")
+"""Outside of texts: any white space but one space after a comma or a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def _parse(data: bytes, path: str) -> object:
             "too-large", path, f"the signature is larger than {MAX_SIGNATURE_BYTES} bytes: {_RESIGN}"
         )
     body = data[:-1] if data.endswith(b"\n") else data
-    if body.endswith(b" ") or re.search(rb"[\t\r\n]", strictjson.outside_strings(body)):
+    if _STRAY_SPACE.search(strictjson.outside_strings(body)):
         raise refusal("signature-malformed", path, f"it has stray white space: {_RESIGN}")
     try:
         return strictjson.parse(body)

@@ -7,6 +7,7 @@ no input, however hostile, may end in a traceback.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import NoReturn
 
@@ -23,8 +24,8 @@ class NotStrictError(Exception):
 
 
 def outside_strings(data: bytes) -> bytes:
-    """Return the text with every string literal taken out: only structure, numbers, literals and white space remain."""
-    return _STRING.sub(b"", data)
+    """Return the text with every string literal emptied: only structure, numbers, literals and white space remain."""
+    return _STRING.sub(b'""', data)
 
 
 def parse(data: bytes) -> object:
@@ -80,7 +81,10 @@ def _whole_number(digits: str) -> int:
 def _number(digits: str) -> float:
     if len(digits) > MAX_DIGITS:
         raise NotStrictError(f"it holds a number of more than {MAX_DIGITS} digits")
-    return float(digits)
+    number = float(digits)
+    if math.isinf(number):
+        raise NotStrictError(f"`{digits}` is larger than any number it could be read as")
+    return number
 
 
 def _constant(name: str) -> NoReturn:

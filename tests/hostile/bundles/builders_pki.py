@@ -83,6 +83,8 @@ class Plan:
     subject: x509.Name | None = None
     issuer: x509.Name | None = None
     """None: the truth."""
+    serial: int | None = None
+    """None: a random one. With one the certificate is the same each time, as far as its keys are."""
 
 
 def authority(name: str, **changes: Any) -> Plan:
@@ -110,7 +112,7 @@ def made(plan: Plan, issuer: Party | None = None) -> Party:
         .subject_name(subject)
         .issuer_name(plan.issuer or (issuer.certificate.subject if issuer else subject))
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(plan.serial or x509.random_serial_number())
         .not_valid_before(start + dt.timedelta(days=plan.days[0]))
         .not_valid_after(start + dt.timedelta(days=plan.days[1]))
     )
@@ -119,7 +121,7 @@ def made(plan: Plan, issuer: Party | None = None) -> Party:
     algorithm = plan.algorithm
     if algorithm is None:
         algorithm = HASHES[signer.curve.name] if hasattr(signer, "curve") else hashes.SHA256()
-    return Party(key, builder.sign(signer, algorithm))
+    return Party(key, builder.sign(signer, algorithm, ecdsa_deterministic=True if plan.serial else None))
 
 
 def _extensions(plan: Plan, key: Any, signer: Any) -> list[tuple[x509.ExtensionType, bool]]:

@@ -56,7 +56,9 @@ function checkInput(input) {
   must(["area", "bilinear"].includes(input.get("resize")) && isNumber(input.get("scale")) && input.get("scale") > 0, "input");
   for (const key of ["mean", "std"]) must(isList(input.get(key), 3) && input.get(key).every(isNumber), key);
   must(input.get("std").every((one) => one > 0), "std");
-  must(isList(shape, 4) && (isText(shape[0]) || isWhole(shape[0], 1)) && shape.slice(1).every((one) => isWhole(one, 1)), "shape");
+  const isSize = (one) => isWhole(one, 1) && one <= 65536;
+  const isBatch = (one) => isSize(one) || (isText(one) && /^[A-Za-z_][A-Za-z0-9_]{0,31}$/.test(one));
+  must(isList(shape, 4) && isBatch(shape[0]) && shape.slice(1).every(isSize), "shape");
   must(shape[input.get("layout") === "NCHW" ? 1 : 3] === 3n, "shape");
   return shape[0];
 }

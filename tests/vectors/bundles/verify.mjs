@@ -10,7 +10,7 @@
 // One JSON line each: {"admitted": true, "reason": "", "digest": "...", "signer": "..."}
 import { createDecipheriv, createHash, createPublicKey, hkdfSync, verify, X509Certificate } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { checkChain, CURVES, keyDigest } from "./chain.mjs";
@@ -181,11 +181,14 @@ function readPlain(path, most) {
   return readFileSync(path);
 }
 
-function listFiles(folder, prefix = "") {
+/** The names of all files but the signatures; at most 1000 entries, folders at most 8 deep. */
+function listFiles(folder, prefix = "", depth = 0, budget = { left: 1000 }) {
   return readdirSync(join(folder, prefix), { withFileTypes: true }).flatMap((entry) => {
     const name = prefix + entry.name;
+    if (--budget.left < 0) refuse("too-large", "more than 1000 entries");
     if (entry.isSymbolicLink()) refuse("link", name);
-    if (entry.isDirectory()) return listFiles(folder, name + "/");
+    if (entry.isDirectory() && depth === 8) refuse("too-large", "folders too deep");
+    if (entry.isDirectory()) return listFiles(folder, name + "/", depth + 1, budget);
     if (!entry.isFile()) refuse("not-a-file", name);
     return name === "model.sig" || name === "model.sig" + SECOND ? [] : [name];
   });
@@ -309,7 +312,7 @@ function admitFolder(folder, trust, demands, now) {
 
 /** The terms of one vector (paths beside `base`) as loaded keys and bytes. */
 function load(terms, base) {
-  const bytes = (path) => readFileSync(join(base, path));
+  const bytes = (path) => readFileSync(resolve(base, path));
   const signer = ({ key, second, signs }) => {
     const loaded = createPublicKey(bytes(key));
     return { key: loaded, digest: keyDigest(loaded), second: second ? bytes(second) : null, signs };
