@@ -53,7 +53,7 @@ class Targets:
     def __init__(self) -> None:
         from edgeguard.admission.inspection import inspect_model
         from edgeguard.admission.manifest import parse_manifest
-        from edgeguard.admission.post_quantum import generate_second, second_key
+        from edgeguard.admission.second_keys import generate_second, second_key
         from edgeguard.terms import Limits
         from tests.hostile.bundles import builders, builders_encrypted, builders_pki
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 
 from edgeguard.admission.keyfiles import check_free, check_one_pem, create, read_private, read_public
 from edgeguard.admission.reasons import refusal, shown
@@ -130,16 +130,24 @@ def public_key(data: bytes, where: str) -> PublicKey:
     Raises:
         UsageError: it does not hold one EC public key on a supported curve.
     """
+    return supported(any_public_pem(data, where, _CURVE_HINT), where)
+
+
+def any_public_pem(data: bytes, where: str, hint: str) -> object:
+    """Read PEM text that holds one public key of any kind; `hint` says what kind to use.
+
+    Raises:
+        UsageError: it holds none or several, or a private one.
+    """
     if b"PRIVATE KEY" in data:
         raise UsageError(
             f"`{where}` holds a private key: give the public key, and keep this file off the device"
         )
     check_one_pem(data, where, "public key")
     try:
-        key = serialization.load_pem_public_key(data)
+        return serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"`{where}` is not a public key in PEM format: {_CURVE_HINT}") from None
-    return supported(key, where)
+        raise UsageError(f"`{where}` is not a public key in PEM format: {hint}") from None
 
 
 def supported(key: object, where: str) -> PublicKey:
@@ -168,13 +176,13 @@ def private_key(data: bytes, where: str) -> PrivateKey:
     Raises:
         UsageError: it is encrypted, does not hold one EC key on a supported curve, or its halves differ.
     """
-    key = private_pem(data, where, _CURVE_HINT)
+    key = any_private_pem(data, where, _CURVE_HINT)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _HASHES:
         raise UsageError(f"`{where}` holds a kind of key that edgeguard does not accept: {_CURVE_HINT}")
     return PrivateKey(key)
 
 
-def private_pem(data: bytes, where: str, hint: str) -> object:
+def any_private_pem(data: bytes, where: str, hint: str) -> object:
     """Read PEM text that holds one private key of any kind; `hint` says what kind to use.
 
     Raises:
@@ -200,10 +208,7 @@ def generate(curve: str = "P-256") -> tuple[bytes, bytes]:
     if curve not in CURVES:
         raise UsageError(f"unknown curve `{shown(curve)}`: choose one of {', '.join(CURVES)}")
     key = ec.generate_private_key(CURVES[curve])
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return secret, public_pem(key.public_key())
+    return secret_pem(key), public_pem(key.public_key())
 
 
 def new_key(private_path: str | Path, public_path: str | Path, *, curve: str = "P-256") -> None:
@@ -233,3 +238,10 @@ def create_pair(private_path: str | Path, public_path: str | Path, secret: bytes
 def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
     """Return the PEM text of a public key, as it is pinned: by its SHA-256."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def secret_pem(key: ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey) -> bytes:
+    """Return the PEM text of a private key, unencrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeguard.admission.authorities import load_pinned_authority, load_pinned_root
 from edgeguard.admission.keys import load_pinned_keys, load_public_keys
-from edgeguard.admission.post_quantum import load_pinned_post_quantum
+from edgeguard.admission.second_keys import load_pinned_post_quantum
 from edgeguard.admission.store import admit_bundle, admit_file, no_secrets
 from edgeguard.admission.trust import Demands, Grant, Trust, TrustedAuthority, TrustedIdentity, TrustedKey
 

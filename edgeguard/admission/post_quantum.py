@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
-from edgeguard.admission.keyfiles import check_one_pem, read_private, read_public
-from edgeguard.admission.keys import check_pin, private_pem
 from edgeguard.admission.reasons import refusal
-from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeguard.admission.trust import Grant
-    from edgeguard.terms import Pin
 
 SUFFIX = ".ml-dsa-65"
 """Of the file beside the first signature: `model.sig.ml-dsa-65`."""
 SIGNATURE_BYTES = 3309
 
 _SIZES = {2420: "ML-DSA-44", 4627: "ML-DSA-87"}
-_KIND_HINT = "use an ML-DSA-65 key, as `edgeguard keys new NAME --post-quantum` makes"
 _AGAIN = "have it signed again with `edgeguard sign --second`"
 
 
@@ -118,78 +112,6 @@ def check_second(
             f"second key `{key.hint[:16]}` did not sign this content: copy it again from its source; if that does "
             "not help, someone changed it",
         )
-
-
-def load_post_quantum(path: str | Path) -> PostQuantumKey:
-    """Read an ML-DSA-65 public key from a PEM file.
-
-    Raises:
-        UsageError: the file is missing or does not hold one such key.
-    """
-    data = read_public(path, "public key")
-    if b"PRIVATE KEY" in data:
-        raise UsageError(
-            f"`{path}` holds a private key: give the public key, and keep this file off the device"
-        )
-    check_one_pem(data, str(path), "public key")
-    try:
-        key = serialization.load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"`{path}` is not a public key in PEM format: {_KIND_HINT}") from None
-    if not isinstance(key, mldsa.MLDSA65PublicKey):
-        raise UsageError(f"`{path}` is not an ML-DSA-65 key: {_KIND_HINT}")
-    return PostQuantumKey.of(key)
-
-
-def load_pinned_post_quantum(pin: Pin) -> PostQuantumKey:
-    """Read the ML-DSA-65 public key that a signed policy pins.
-
-    Raises:
-        AdmissionError: `unknown-signer`, the file holds another key than the one pinned.
-        UsageError: as `load_post_quantum`.
-    """
-    key = load_post_quantum(pin.path)
-    check_pin(key.hint, pin.sha256, pin.path)
-    return key
-
-
-def load_second_key(path: str | Path) -> SecondKey:
-    """Read a key for second signatures from an unencrypted PEM file that only its owner can read.
-
-    Raises:
-        UsageError: the file is missing, readable by others, encrypted, or holds another kind of key.
-    """
-    return second_key(read_private(path, "private key"), str(path))
-
-
-def second_key(data: bytes, where: str) -> SecondKey:
-    """Make a key for second signatures of PEM text; `where` is for messages.
-
-    Raises:
-        UsageError: it does not hold one ML-DSA-65 private key.
-    """
-    key = private_pem(data, where, _KIND_HINT)
-    if not isinstance(key, mldsa.MLDSA65PrivateKey):
-        raise UsageError(f"`{where}` is not an ML-DSA-65 key: {_KIND_HINT}")
-    return SecondKey(key)
-
-
-def generate_second() -> tuple[bytes, bytes]:
-    """Make an ML-DSA-65 pair; return the PEM text of its private half (the seed) and its public half.
-
-    Raises:
-        UsageError: this machine's cryptography library cannot.
-    """
-    try:
-        key = mldsa.MLDSA65PrivateKey.generate()
-    except UnsupportedAlgorithm:
-        raise UsageError(
-            "this build of `cryptography` has no ML-DSA: install the one of the lock file"
-        ) from None
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return secret, second_pem(key.public_key())
 
 
 def second_pem(key: mldsa.MLDSA65PublicKey) -> bytes:

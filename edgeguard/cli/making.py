@@ -8,7 +8,8 @@ from pathlib import Path
 from edgeguard.admission.decryption import key_id
 from edgeguard.admission.keyfiles import check_free, create
 from edgeguard.admission.keys import create_pair, generate, private_key
-from edgeguard.admission.post_quantum import SUFFIX, generate_second, second_key
+from edgeguard.admission.post_quantum import SUFFIX
+from edgeguard.admission.second_keys import generate_second, second_key
 from edgeguard.disk import why
 from edgeguard.errors import UsageError
 from edgeguard.keystores import tpm as tpm_store

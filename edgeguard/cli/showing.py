@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from edgeguard.admission.decryption import key_id
 from edgeguard.admission.keyfiles import create, read_public
 from edgeguard.admission.keys import SigningKey, public_key, public_pem
-from edgeguard.admission.post_quantum import PostQuantumKey, load_post_quantum, second_pem
+from edgeguard.admission.post_quantum import PostQuantumKey, second_pem
+from edgeguard.admission.second_keys import load_post_quantum
 from edgeguard.errors import UsageError
 from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from edgeguard.keystores import tpm as tpm_store

@@ -64,7 +64,7 @@ def trust_of(named: Named) -> Trust:
     _check(named)
     from edgeguard.admission import load_public_keys
     from edgeguard.admission.authorities import load_authority, load_trusted_root
-    from edgeguard.admission.post_quantum import load_post_quantum
+    from edgeguard.admission.second_keys import load_post_quantum
     from edgeguard.admission.trust import Grant, Trust, TrustedAuthority, TrustedIdentity, TrustedKey
 
     second = None if named.post_quantum is None else load_post_quantum(named.post_quantum)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgeguard.admission.keyfiles import read_private
 from edgeguard.admission.keys import SigningKey, load_private_key
-from edgeguard.admission.post_quantum import SecondKey, load_second_key
+from edgeguard.admission.post_quantum import SecondKey
+from edgeguard.admission.second_keys import load_second_key
 from edgeguard.keystores.secret import check_secret
 
 

@@ -185,11 +185,11 @@ def test_file_that_cannot_be_read_to_its_end_is_told() -> None:
 
 
 def test_library_without_ml_dsa_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeguard.admission.post_quantum import generate_second
+    from edgeguard.admission.second_keys import generate_second
 
     def refuse() -> None:
         raise UnsupportedAlgorithm("no ML-DSA")
 
-    monkeypatch.setattr("edgeguard.admission.post_quantum.mldsa.MLDSA65PrivateKey.generate", refuse)
+    monkeypatch.setattr("edgeguard.admission.second_keys.mldsa.MLDSA65PrivateKey.generate", refuse)
     with pytest.raises(UsageError, match="has no ML-DSA"):
         generate_second()

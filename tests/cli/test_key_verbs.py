@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edgeguard.admission import load_public_keys
-from edgeguard.admission.post_quantum import load_post_quantum, load_second_key
+from edgeguard.admission.second_keys import load_post_quantum, load_second_key
 from edgeguard.cli.amending import added, removed
 from edgeguard.policy.load import check_policy
 from tests.hostile.bundles.builders import sha256

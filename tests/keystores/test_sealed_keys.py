@@ -11,7 +11,7 @@ import pytest
 
 from edgeguard.admission import Trust, admit_bundle, load_public_keys, sign_bundle
 from edgeguard.admission.decryption import key_id
-from edgeguard.admission.post_quantum import load_post_quantum
+from edgeguard.admission.second_keys import load_post_quantum
 from edgeguard.admission.sign import Pen
 from edgeguard.admission.trust import Grant, TrustedKey
 from edgeguard.cli.app import invoke

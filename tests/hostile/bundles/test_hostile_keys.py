@@ -16,7 +16,7 @@ from edgeguard import disk
 from edgeguard.admission import Trust, admit_bundle
 from edgeguard.admission.keyfiles import MAX_KEY_BYTES
 from edgeguard.admission.keys import create_pair, generate, load_private_key, load_public_keys
-from edgeguard.admission.post_quantum import generate_second, load_post_quantum, load_second_key
+from edgeguard.admission.second_keys import generate_second, load_post_quantum, load_second_key
 from edgeguard.admission.sign import Pen, sign_bundle
 from edgeguard.admission.trust import Grant, TrustedKey
 from edgeguard.errors import EdgeguardError, UsageError

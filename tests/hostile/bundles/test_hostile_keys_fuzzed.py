@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from edgeguard.admission.keys import load_private_key, load_public_keys, private_key
-from edgeguard.admission.post_quantum import load_post_quantum, load_second_key, second_key
+from edgeguard.admission.second_keys import load_post_quantum, load_second_key, second_key
 from edgeguard.admission.sign import load_chain
 from edgeguard.cli.showing import look
 from edgeguard.errors import EdgeguardError
