@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
+from edgeguard.cli.remembering import StateArgument, needed_state
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ group = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-StateArgument = Annotated[Path, typer.Argument(help="The device's state folder.", metavar="STATE")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +34,7 @@ def _group() -> None:
 
 @group.command(epilog="Example: edgeguard floor new /var/lib/edgeguard --tpm")
 def new(
-    state: StateArgument,
+    state: StateArgument = None,
     tpm: Annotated[
         bool, typer.Option("--tpm", help="Tie it to a counter in the TPM (`EDGEGUARD_TPM`).")
     ] = False,
@@ -55,23 +54,25 @@ def new(
 
     if pcrs and not tpm:
         raise UsageError("`--pcrs` binds a TPM's key: give `--tpm` with it")
-    made = create_floor(state, open_tpm() if tpm else None, index=_number(index), pcrs=pcrs)
-    _answer(state, made, output)
+    folder = needed_state(state)
+    made = create_floor(folder, open_tpm() if tpm else None, index=_number(index), pcrs=pcrs)
+    _answer(folder, made, output)
 
 
 @group.command(epilog="Example: edgeguard floor show /var/lib/edgeguard")
-def show(state: StateArgument, output: FormatOption = Format.TEXT) -> None:
+def show(state: StateArgument = None, output: FormatOption = Format.TEXT) -> None:
     """Print the newest versions this device ran, and the latest time that somebody signed."""
     from edgeguard.device.floors import open_floor
 
-    _answer(state, open_floor(state), output)
+    folder = needed_state(state)
+    _answer(folder, open_floor(folder), output)
 
 
 @group.command(
-    "raise", epilog="Example: edgeguard floor raise STATE --time now.json --trust keys/release.pub"
+    "raise", epilog="Example: edgeguard floor raise state --time now.json --trust keys/release.pub"
 )
 def raise_(
-    state: StateArgument,
+    state: StateArgument = None,
     versions: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,9 +94,10 @@ def raise_(
     wanted = dict(_version(text) for text in versions or [])
     if not wanted and time is None:
         raise UsageError("nothing to raise: give `--version PLACE=N` or `--time FILE`")
-    floor = open_floor(state)
+    folder = needed_state(state)
+    floor = open_floor(folder)
     floor.raise_to(wanted, 0.0 if time is None else _signed_time(time, trust or [], floor))
-    _answer(state, floor, output)
+    _answer(folder, floor, output)
 
 
 @group.command(

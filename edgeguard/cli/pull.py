@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.remembering import StateOption, needed_state
 from edgeguard.cli.trusting import (
     CaOption,
     IdentityOption,
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def pull(
     source: Annotated[str, typer.Argument(help="Web address or folder of a repository.", metavar="SOURCE")],
     *,
-    state: Annotated[Path, typer.Option("--state", metavar="STATE", help="The device's state folder.")],
+    state: StateOption = None,
     root: Annotated[
         Path | None,
         typer.Option("--root", metavar="root.json", help="The repository's root; given once, by hand."),
@@ -63,15 +64,16 @@ def pull(
 
     if device:
         device_role(device)
-    fetcher = open_source(source, state)
-    trusted_root = provision(state, root)
-    here = Device.here(_floor(state))
+    folder = needed_state(state)
+    fetcher = open_source(source, folder)
+    trusted_root = provision(folder, root)
+    here = Device.here(_floor(folder))
     now = max(time.time(), here.floor.time if here.floor else 0.0)
     pulled = pull(
         fetcher,
-        state,
+        folder,
         trusted_root,
-        lambda folder: check_release(folder, trusted, here),
+        lambda release: check_release(release, trusted, here),
         device=device,
         now=now,
     )

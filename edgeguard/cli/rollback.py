@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.remembering import StateArgument, needed_state, open_device
 from edgeguard.cli.trusting import (
     CaOption,
     IdentityOption,
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog="Example: edgeguard rollback --state /var/lib/edgeguard/crossing --to 6")(rollback)
+    app.command(epilog="Example: edgeguard rollback /var/lib/edgeguard/crossing --to 6")(rollback)
 
 
 def rollback(
     *,
-    state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="The device's state. Or EDGEGUARD_STATE.")
-    ] = None,
+    state: StateArgument = None,
     to: Annotated[
         int | None,
         typer.Option("--to", metavar="N", min=1, help="Generation; default: the one before the newest."),
@@ -49,12 +47,10 @@ def rollback(
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Withdraw the newest policy from this device: the next start runs an earlier one, if it is still admitted."""
-    from edgeguard.cli.remembering import open_device
     from edgeguard.starting import admit_generation
 
-    device, good = open_device(state)
-    if good is None:
-        raise UsageError("this device remembers nothing: name its state with `--state`")
+    device, good = open_device(needed_state(state))
+    assert good is not None  # noqa: S101 - there is a state
     if show:
         _show(good, output)
         return

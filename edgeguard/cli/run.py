@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeguard.cli.remembering import StateOption, open_device
 from edgeguard.cli.trusting import (
     CaOption,
     IdentityOption,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from edgeguard.cli.loop import Camera, Clock, Limits
     from edgeguard.cli.posts import Post
     from edgeguard.console import Keys
-    from edgeguard.starting import Started
     from edgeguard.program import Program, Realtime
+    from edgeguard.starting import Started
     from edgeguard.watchdog import Watchdog
 
 INTERNAL = 1
@@ -72,15 +73,7 @@ def run(
             help="Decision log; an existing one is continued. With several cameras one each, by its name.",
         ),
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state",
-            metavar="DIR",
-            help="What this device remembers: newest versions, and the last good policy to fall back on. "
-            "Or EDGEGUARD_STATE.",
-        ),
-    ] = None,
+    state: StateOption = None,
     headless: Annotated[
         bool, typer.Option("--headless", help="One line a change instead of the page.")
     ] = False,
@@ -121,9 +114,8 @@ def run(
     from edgeguard.cli.cameras import plan_cameras
     from edgeguard.cli.loop import Clock, Limits
     from edgeguard.cli.posts import falls, open_posts, shortfalls
-    from edgeguard.cli.remembering import open_device
-    from edgeguard.starting import remember, start
     from edgeguard.realtime import collect_when_idle
+    from edgeguard.starting import remember, start
     from edgeguard.watchdog import Watchdog
 
     plans = plan_cameras(source, link or [], log, panel or [])

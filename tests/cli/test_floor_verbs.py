@@ -162,3 +162,16 @@ def test_a_floor_with_a_tpm_is_made_shown_and_raised(
     assert shown(call, state)["versions"] == {"primary": 7}
     tpm.counter_remove(0x01800001)
     assert "floor-missing" in call("floor", "show", state).err
+
+
+def test_the_state_folder_may_come_from_the_environment(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEGUARD_STATE", raising=False)
+    for verb in ("new", "show", "raise"):
+        said = call("floor", verb, *(["--version", "primary=1"] if verb == "raise" else []))
+        assert (said.code, said.err) == (2, "error: no state folder: name it, or set `EDGEGUARD_STATE`\n")
+    monkeypatch.setenv("EDGEGUARD_STATE", str(tmp_path / "state"))
+    assert call("floor", "new").code == 0
+    assert call("floor", "raise", "--version", "primary=2").code == 0
+    assert call("floor", "show").out == call("floor", "show", tmp_path / "state").out

@@ -127,8 +127,10 @@ def test_rolling_back_asks_for_what_there_is(
     assert "there is no earlier generation" in call("rollback").err
     assert "generation 7 is not kept" in call("rollback", "--to", 7).err
     assert json.loads(call("rollback", "--to", 1, "--format", "json").out)["generation"] == 1
+    assert call("rollback", state, "--list").out == call("rollback", "--list").out
     monkeypatch.delenv("EDGEGUARD_STATE")
-    assert call("rollback").code == 2
+    said = call("rollback")
+    assert (said.code, said.err) == (2, "error: no state folder: name it, or set `EDGEGUARD_STATE`\n")
 
 
 def test_a_policy_that_asks_for_a_better_memory_is_refused(call: Call, project: Any, state: Path) -> None:
