@@ -203,6 +203,7 @@ def admit(policy: LoadedPolicy, device: Device | None = None) -> Admitted:
         )
     here = Device.here() if device is None else device
     terms = policy.program.admission
+    here.check_memory(terms, policy.document.file)  # the policy may have been loaded with another device
     models = admit_models(
         policy.program.models,
         terms,

@@ -5,7 +5,7 @@ original, by its signatures and pins. A generation appears whole or not at all; 
 
     STATE/good/000007.json    what generation 7 is made of, and where each file of it lies
     STATE/good/withdrawn      the marks of generations that the operator turned down, one a line
-    STATE/good/objects/       bundles and signed files by their digest, each in a folder
+    STATE/good/objects/       bundles and signed files, each in a folder that is named by its content
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from edgeguard.admission.post_quantum import SUFFIX
-from edgeguard.admission.store import MAX_BUNDLE_BYTES, list_files, open_folder, read_file
+from edgeguard.admission.store import MAX_BUNDLE_BYTES, list_files, open_folder, read_file, read_files
 from edgeguard.disk import why, write_folder, write_whole
 from edgeguard.errors import AdmissionError, UsageError
+
+if TYPE_CHECKING:
+    from edgeguard.admission.bundle import Content
 
 MOST = 3
 """Generations that are kept, beside as many withdrawn ones."""
@@ -93,10 +96,10 @@ class Generations:
     def withdrawn(self) -> frozenset[str]:
         """Marks of what the operator rolled back from. Raises: UsageError."""
         try:
-            return frozenset((self.folder / "withdrawn").read_text(encoding="ascii").split())
-        except FileNotFoundError:
-            return frozenset()
-        except (OSError, ValueError):
+            return frozenset(_plain(self.folder, "withdrawn").decode("ascii").split())
+        except (AdmissionError, ValueError) as error:
+            if getattr(error, "reason", "") == "file-missing":
+                return frozenset()
             raise UsageError(
                 f"`{self.folder / 'withdrawn'}` cannot be read: remove it, then roll back again"
             ) from None
@@ -152,20 +155,36 @@ class Generations:
             if name:
                 found = _with_signatures(descriptor, folder, name)
             else:
-                names = list_files(descriptor, folder)
-                found = {n: read_file(descriptor, folder, n, MAX_BUNDLE_BYTES).data for n in names}
-        home = source.digest or hashlib.sha256(b"".join(found.values())).hexdigest()
-        if not (self.objects / home).is_dir():
-            files = {name: [data] for name, data in found.items()}
+                found = read_files(descriptor, folder, list_files(descriptor, folder))
+        home = _name_of({name: content.digest for name, content in found.items()})
+        if _name_of(_digests(self.objects / home)) != home:  # also where a copy was spoiled since
+            shutil.rmtree(self.objects / home, ignore_errors=True)
+            files = {name: [content.data] for name, content in found.items()}
             write_folder(self.objects / home, files, private=True)
         return f"{home}/{name}" if name else home
 
 
-def _with_signatures(descriptor: int, folder: str, name: str) -> dict[str, bytes]:
-    found = {name: read_file(descriptor, folder, name, MAX_BUNDLE_BYTES).data}
+def _name_of(digests: Mapping[str, str]) -> str:
+    """What a copy is called: hex SHA-256 over the names and contents of its files, so that it tells if it is whole."""
+    return hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of every file of a copy; empty where it is not there or cannot be read."""
+    root = str(folder)
+    try:
+        with open_folder(root) as descriptor:
+            names = list_files(descriptor, root)
+            return {name: read_file(descriptor, root, name, MAX_BUNDLE_BYTES).digest for name in names}
+    except AdmissionError:
+        return {}
+
+
+def _with_signatures(descriptor: int, folder: str, name: str) -> dict[str, Content]:
+    found = {name: read_file(descriptor, folder, name, MAX_BUNDLE_BYTES)}
     for signature in (f"{name}.sig", f"{name}.sig{SUFFIX}"):
         try:
-            found[signature] = read_file(descriptor, folder, signature, _LARGEST).data
+            found[signature] = read_file(descriptor, folder, signature, _LARGEST)
         except AdmissionError as error:
             if error.reason != "file-missing":
                 raise
@@ -175,11 +194,17 @@ def _with_signatures(descriptor: int, folder: str, name: str) -> dict[str, bytes
 def _read(path: Path) -> Generation | None:
     """A record; None where it is damaged: what it stood for is simply not there any more."""
     try:
-        with path.open("rb") as file:
-            record = msgspec.json.decode(file.read(_LARGEST), type=_Record)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        record = msgspec.json.decode(_plain(path.parent, path.name), type=_Record)
+    except (AdmissionError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return record.generation if record.edgeguard_generation == FORMAT else None
+    known = record.edgeguard_generation == FORMAT and record.generation.number == int(path.stem)
+    return record.generation if known else None
+
+
+def _plain(folder: Path, name: str) -> bytes:
+    """Read a small regular file; nothing that a link or a pipe in its place could do. Raises: AdmissionError."""
+    with open_folder(str(folder)) as descriptor:
+        return read_file(descriptor, str(folder), name, _LARGEST).data
 
 
 def _entries(folder: Path) -> list[Path]:

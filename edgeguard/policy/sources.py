@@ -75,8 +75,8 @@ WORSE: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """The direction in which a known signal, or a known measure, tells of doubt, where the policy does not say."""
 
-TAKEN_LOOKS = frozenset({"plain", "squeezed", "filter", "fused"})
-"""Names that models cannot have, because looks and roles have them."""
+TAKEN_LOOKS = frozenset({"plain", "squeezed", "filter", "fused", "policy", "calibration"})
+"""Names that models cannot have: of looks and roles, and of what stands beside the models in digests and memory."""
 
 ENDS = frozenset({"camera", "decision", "host"})
 """Names that workers cannot have: what channels lead from and to, and the guard's own process."""
