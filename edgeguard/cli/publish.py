@@ -110,6 +110,7 @@ def add(
     """Admit bundles, policies and what lies beside them, and stage that devices are offered them."""
     from edgeguard.admission import admit_file
     from edgeguard.admission.trust import Moment
+    from edgeguard.cli.offering import not_offered
     from edgeguard.delivery.targets import add, admitted_item
 
     repository, keys, now = _at(repo), trusted_keys(trust or []), time.time()
@@ -122,6 +123,8 @@ def add(
     for item in items:
         typer.echo(f"{item.unit}: {len(item.files)} file{'' if len(item.files) == 1 else 's'}")
     _tell(repository, roles)
+    for line in not_offered(repository, paths, device):
+        typer.echo(f"warning: {line}", err=True)
 
 
 @group.command(epilog="Example: edgeguard publish remove repo models/signs")

@@ -206,7 +206,8 @@ def _check_status(response: http.client.HTTPResponse, url: str, start: int) -> N
     if start and response.status == 416:
         raise _NoRangeError(f"`{url}` is shorter than what is here of it")
     if response.status not in (200, 206):
-        raise DownloadHTTPError(f"the server answers {response.status} for `{url}`", response.status)
+        check = " (check the address)" if response.status == 404 else ""
+        raise DownloadHTTPError(f"the server answers {response.status} for `{url}`{check}", response.status)
     begins = response.getheader("Content-Range", "").startswith(f"bytes {start}-")
     if start and not (response.status == 206 and begins):
         raise _NoRangeError(f"the server does not go on with `{url}` where it broke off")

@@ -14,6 +14,7 @@ from typing import Any
 from tuf.api.metadata import TargetFile
 
 from edgeguard.admission.keys import load_public_keys
+from edgeguard.admission.reasons import shown
 from edgeguard.admission.store import (
     MAX_BUNDLE_BYTES,
     MAX_FILE_BYTES,
@@ -30,7 +31,7 @@ from edgeguard.delivery.offer import check_names
 from edgeguard.delivery.plan import edit_targets
 from edgeguard.delivery.repository import Repository
 from edgeguard.delivery.roles import prefix_of, role_of, unit_of
-from edgeguard.errors import UsageError
+from edgeguard.errors import AdmissionError, UsageError
 
 _KEYS = (".pub", ".pem")
 
@@ -91,6 +92,10 @@ def _admitted(item: Item, admit: Callable[[Path], object], path: Path) -> Item:
             place.write_bytes(data)
         try:
             admit(Path(folder))
+        except AdmissionError as error:  # the publisher knows nothing of the copy
+            ours = error.path.replace(str(Path(folder, item.unit)), shown(str(path)), 1)
+            message = str(error).removeprefix(f"{error.path}: {error.reason}: ")
+            raise AdmissionError(error.reason, ours, message) from None
         except OSError as error:
             raise UsageError(f"cannot read `{path}`: {(error.strerror or 'unknown').lower()}") from None
     return item

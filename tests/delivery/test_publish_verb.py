@@ -120,6 +120,29 @@ def test_a_bundle_that_a_policy_pins_needs_no_signature_of_ours(
     assert f"policy {tmp_path}/state/current/policies/theirs.yaml" in out
 
 
+def test_adding_a_policy_warns_of_what_no_device_would_find(say: Say, publisher: Publisher) -> None:
+    publisher.policy("other.yaml", POLICY.replace("../models/signs", "../models/spare"))
+    trust = ("--trust", publisher.folder / "keys/release.pub")
+    code, _, err = say("publish", "add", publisher.repo, publisher.folder / "policies/other.yaml", *trust)
+    assert code == 0
+    assert err.startswith("warning: policies/other.yaml names models/spare, which is not offered: add it")
+    assert len(err.splitlines()) == 1
+    publisher.bundle("spare")
+    both = (publisher.folder / "policies/other.yaml", publisher.folder / "models/spare")
+    assert say("publish", "add", publisher.repo, *both, *trust)[2] == ""
+
+
+def test_a_refusal_names_the_file_on_the_desk(say: Say, publisher: Publisher) -> None:
+    trust = ("--trust", publisher.folder / "keys/release.pub")
+    (publisher.folder / "models/signs/model.onnx").write_bytes(b"x")
+    (publisher.folder / "policies/gate.yaml").write_bytes(b"x")
+    for name in ("models/signs/model.onnx", "policies/gate.yaml"):
+        at = publisher.folder / name
+        path = at.parent if name.startswith("models/") else at
+        code, _, err = say("publish", "add", publisher.repo, path, *trust)
+        assert (code, err.startswith(f"error: {at}: digest-mismatch: ")) == (4, True)
+
+
 def test_a_release_below_a_threshold_exits_with_4(say: Say, publisher: Publisher) -> None:
     publisher.bundle("signs", version=4)
     publisher.add("models/signs")
