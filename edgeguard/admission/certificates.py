@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgeguard.admission.reasons import refusal, shown
@@ -106,13 +105,7 @@ def check_link(certificate: Certificate, issuer: Certificate, path: str) -> None
             f"`{certificate.name}` is not signed with the hash that belongs to its issuer's curve: have it issued "
             "again, with SHA-256 by P-256, SHA-384 by P-384, SHA-512 by P-521",
         )
-    try:
-        certificate.loaded.verify_directly_issued_by(issuer.loaded)
-    except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
-        signed = False
-    else:
-        signed = _names_issuer(certificate, issuer)
-    if not signed:
+    if not _signed_by(certificate, issuer):
         raise refusal(
             "certificate-untrusted",
             path,
@@ -130,10 +123,10 @@ def _check_order(own: Sequence[Certificate], path: str) -> None:
             )
 
 
-def _up_to(root: Certificate, own: Sequence[Certificate]) -> list[Certificate]:
+def _up_to(root: Certificate, own: list[Certificate]) -> list[Certificate]:
     """The path to this root; empty: the chain does not lead there."""
     if own[-1].der == root.der:
-        return list(own)
+        return own
     if own[-1].loaded.issuer == root.loaded.subject:
         return [*own, root]
     return []
@@ -143,6 +136,7 @@ def _signatory(
     whole: Sequence[Certificate], authority: TrustedAuthority, path: str, now: Moment | None
 ) -> Signatory:
     leaf, *upper = whole
+    *_, top = whole
     if len({certificate.key.hint for certificate in whole}) != len(whole):
         # also a second copy of the root, or of any other, whose signature was made anew
         raise refusal("certificate-malformed", path, f"a key occurs twice in its chain: {_CHAIN}")
@@ -151,12 +145,20 @@ def _signatory(
         check_authority(certificate, below, path)
     for certificate, issuer in zip(whole, upper):
         check_link(certificate, issuer, path)
-    if upper and upper[-1].loaded.issuer == upper[-1].loaded.subject:
-        check_link(upper[-1], upper[-1], path)
+    if upper and top.loaded.issuer == top.loaded.subject:
+        check_link(top, top, path)
     identity = _identity(leaf, authority.identity, path)
     for certificate in whole:
         _check_time(certificate, path, now)
     return Signatory(leaf.key, identity, authority.grant, frozenset(marks_of(whole)))
+
+
+def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    try:
+        certificate.loaded.verify_directly_issued_by(issuer.loaded)
+    except Exception:  # noqa: BLE001 - wrong names, signatures, kinds of keys: a good certificate raises nothing
+        return False
+    return _names_issuer(certificate, issuer)
 
 
 def _names_issuer(certificate: Certificate, issuer: Certificate) -> bool:

@@ -94,8 +94,10 @@ class Certificate:
         try:
             names = self.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
-            common = self.loaded.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-            return [str(common[0].value)] if len(common) == 1 else []
+            common = [
+                str(name.value) for name in self.loaded.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            ]
+            return common if len(common) == 1 else []
         return [
             *names.get_values_for_type(x509.RFC822Name),
             *names.get_values_for_type(x509.UniformResourceIdentifier),

@@ -148,10 +148,12 @@ class TestEnvelope:
                 "signature-malformed",
             ),
             (
-                lambda w: w["verificationMaterial"]["x509CertificateChain"]["certificates"][0].update(rawBytes="YQ"),
+                lambda w: w["verificationMaterial"]["x509CertificateChain"]["certificates"][0].update(
+                    rawBytes="YQ"
+                ),
                 "signature-malformed",
             ),
-            (lambda w: None, "certificate-untrusted"),
+            (lambda _: None, "certificate-untrusted"),
         ],
     )
     def test_the_wrapper_of_a_chain_is_held_to_its_form_before_its_certificates_are_looked_at(
@@ -164,14 +166,24 @@ class TestEnvelope:
     def test_a_hint_is_64_digits(self, hint: str, forge: Forge) -> None:
         data = self.changed(lambda w: w["verificationMaterial"]["publicKey"].update(hint=hint))
         data = compact(json.loads(data)).replace(b"\\u202e", MARK.encode())
-        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == ("signature-malformed", "p.sig")
+        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == (
+            "signature-malformed",
+            "p.sig",
+        )
 
     def test_what_is_no_json_is_said_to_be_none(self, forge: Forge) -> None:
-        assert said(lambda: open_envelope(b"{", forge.signers, "p", None)).startswith("it is not JSON (line 1")
+        assert said(lambda: open_envelope(b"{", forge.signers, "p", None)).startswith(
+            "it is not JSON (line 1"
+        )
 
-    @pytest.mark.parametrize("loose", ["e30=\n", "e30", "e3 0=", "e31=", "e30=e30=", "-_8=", "\u00e9\u00e9==", ""])
+    @pytest.mark.parametrize(
+        "loose", ["e30=\n", "e30", "e3 0=", "e31=", "e30=e30=", "-_8=", "\u00e9\u00e9==", ""]
+    )
     def test_base64_has_one_spelling(self, loose: str, forge: Forge) -> None:
         wrapper = forge.wrapper(b"{}")
         wrapper["dsseEnvelope"]["payload"] = loose
         data = json.dumps(wrapper, separators=(",", ":"), ensure_ascii=False).encode()
-        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == ("signature-malformed", "p.sig")
+        assert refused(lambda: open_envelope(data, forge.signers, "p.sig", None)) == (
+            "signature-malformed",
+            "p.sig",
+        )
