@@ -1,6 +1,6 @@
 """Making and opening a device's floor: the only two ways to one.
 
-A floor is made by a person, once. Opening never makes one, and never takes a weaker one for what a policy asks.
+A floor is made by a person, once. Opening never makes one. Whether it is strong enough for a policy, `Device` says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import secrets
 from pathlib import Path
 
-from edgeguard.admission.reasons import refusal
 from edgeguard.device import files, sealed
 from edgeguard.device.floor_file import (
     FLOOR,
@@ -27,16 +26,14 @@ from edgeguard.device.tpm import Tpm, open_tpm
 from edgeguard.disk import sync_folder, why
 from edgeguard.errors import AdmissionError, UsageError
 
-STRENGTHS = ("optional", "memory", "file", "tpm")
-"""What a policy may ask for and what a floor may be, the weakest first."""
 _KEY = re.compile(rb"edgeguard-floor-key 1 ([0-9a-f]{64})\n")
 
 
-def open_floor(state: str | Path, demanded: str = "optional", tpm: Tpm | None = None) -> FileFloor:
-    """Open the floor of a state folder. `demanded`: of `STRENGTHS`. `tpm` None: the one that the environment names.
+def open_floor(state: str | Path, tpm: Tpm | None = None) -> FileFloor:
+    """Open the floor of a state folder. `tpm` None: the one that the environment names.
 
     Raises:
-        AdmissionError: `floor-missing`, `floor-damaged`, or `floor-weak`, it is weaker than demanded.
+        AdmissionError: `floor-missing`, `floor-damaged`.
     """
     place = Path(state).absolute()
     with as_floor(place):
@@ -44,18 +41,9 @@ def open_floor(state: str | Path, demanded: str = "optional", tpm: Tpm | None = 
             key = files.read(folder, KEY, sealed.MAX_SEALED_BYTES)
         plain = _KEY.fullmatch(key)
         if plain is not None:
-            floor = FileFloor(place, Secret(bytes.fromhex(plain[1].decode())))
-        else:
-            chip = open_tpm() if tpm is None else tpm
-            floor = TpmFloor(place, _unsealed(chip, key, place / KEY), chip)
-    if STRENGTHS.index(floor.strength) < STRENGTHS.index(demanded):
-        raise refusal(
-            "floor-weak",
-            str(place),
-            f"the policy asks for a memory of versions in a `{demanded}`, this one is in a `{floor.strength}`: make "
-            f"another state folder with `edgeguard floor new STATE --{demanded}`",
-        )
-    return floor
+            return FileFloor(place, Secret(bytes.fromhex(plain[1].decode())))
+        chip = open_tpm() if tpm is None else tpm
+        return TpmFloor(place, _unsealed(chip, key, place / KEY), chip)
 
 
 def create_floor(
@@ -78,7 +66,7 @@ def create_floor(
             files.create(folder, FLOOR, encode(held, secret))
     except AdmissionError as error:
         raise UsageError(str(error)) from None
-    return open_floor(place, tpm=tpm)
+    return open_floor(place, tpm)
 
 
 def _begin(secret: Secret, tpm: Tpm | None, index: int, pcrs: str) -> tuple[bytes, Held]:

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from edgeguard.admission import Floor
 from edgeguard.admission.floor import MemoryFloor
 from edgeguard.device import floor_file
+from edgeguard.device.device import Device
 from edgeguard.device.floors import create_floor, open_floor
 from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.terms import AdmissionTerms
 from tests.device.doubles import MemoryTpm
 
 
@@ -194,11 +196,11 @@ def _as_root(status: os.stat_result) -> os.stat_result:
 
 
 def test_a_weaker_floor_than_the_policy_asks_for_is_refused(state: Path) -> None:
-    create_floor(state)
-    for demanded in ("optional", "memory", "file"):
-        assert open_floor(state, demanded).strength == "file"
-    with pytest.raises(AdmissionError) as caught:
-        open_floor(state, "tpm")
+    device = Device(floor=create_floor(state))
+    for enough in ("optional", "memory", "file"):
+        device.check_memory(AdmissionTerms(floor=enough), "door.yaml")
+    with pytest.raises(AdmissionError, match="asks for a floor of the kind `tpm`") as caught:
+        device.check_memory(AdmissionTerms(floor="tpm"), "door.yaml")
     assert caught.value.reason == "floor-weak"
 
 

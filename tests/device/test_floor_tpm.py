@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgeguard.device.device import Device
 from edgeguard.device.floor_file import FLOOR, KEY, Held, Secret, decode, encode
 from edgeguard.device.floor_tpm import INDEX
 from edgeguard.device.floors import create_floor, open_floor
@@ -19,6 +20,7 @@ from edgeguard.device.sealed import decode as decode_sealed
 from edgeguard.device.sealed import seal
 from edgeguard.device.tpm import SRK, Tpm, Tpm2Tools, open_tpm
 from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.terms import AdmissionTerms
 from tests.device.doubles import MemoryTpm
 
 
@@ -37,7 +39,7 @@ def test_it_is_made_raised_and_opened_again(state: Path, tpm: Tpm) -> None:
     assert (floor.strength, floor.at("primary"), floor.time) == ("tpm", 0, 0.0)
     floor.raise_to({"primary": 7}, 1795251600.0)
     floor.raise_to({"primary": 6, "policy": 1})
-    again = open_floor(state, "tpm", tpm)
+    again = open_floor(state, tpm)
     assert (again.at("primary"), again.at("policy"), again.time) == (7, 1, 1795251600.0)
     assert {p.name for p in state.iterdir()} == {FLOOR, KEY}
 
@@ -180,7 +182,7 @@ def test_a_plain_key_in_the_place_of_the_sealed_one_makes_a_weaker_floor(
     for name in (FLOOR, KEY):
         (state / name).write_bytes((tmp_path / "own" / name).read_bytes())
     with pytest.raises(AdmissionError) as caught:
-        open_floor(state, "tpm", tpm)
+        Device(floor=open_floor(state, tpm)).check_memory(AdmissionTerms(floor="tpm"), "door.yaml")
     assert caught.value.reason == "floor-weak"
 
 
@@ -195,7 +197,7 @@ def test_a_key_bound_to_the_boot_opens_only_after_that_boot(
     state: Path, tpm: Tpm, request: pytest.FixtureRequest
 ) -> None:
     create_floor(state, tpm, pcrs="sha256:0,7").raise_to({"primary": 1})
-    assert open_floor(state, "tpm", tpm).at("primary") == 1
+    assert open_floor(state, tpm).at("primary") == 1
     if isinstance(tpm, MemoryTpm):
         tpm.boot = "another"
     else:
@@ -241,10 +243,10 @@ def test_the_tpm_is_the_one_that_the_environment_names(
 ) -> None:
     monkeypatch.setenv("EDGEGUARD_TPM", swtpm.tcti)
     create_floor(state, open_tpm()).raise_to({"primary": 7})
-    assert open_floor(state, "tpm").at("primary") == 7
+    assert open_floor(state).at("primary") == 7
     monkeypatch.setenv("EDGEGUARD_TPM", "swtpm:path=/nowhere")
     with pytest.raises(AdmissionError, match="cannot be checked"):
-        open_floor(state, "tpm")
+        open_floor(state)
     monkeypatch.setenv("EDGEGUARD_TPM", "/tmp/evil.so")
     with pytest.raises(AdmissionError, match="is not how a TPM is named"):
-        open_floor(state, "tpm")
+        open_floor(state)
