@@ -3,6 +3,7 @@ docs/explanation/mutation.md."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edgeguard.admission import strictjson
 from edgeguard.admission.envelope import (
     Opened,
     open_envelope,
@@ -18,7 +20,8 @@ from edgeguard.admission.envelope import (
     seal,
 )
 from edgeguard.admission.fields import Fields
-from edgeguard.admission.trust import Grant, Trust
+from edgeguard.admission.reasons import refusal, shown
+from edgeguard.admission.trust import Demands, Grant, Trust
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import (
     Forge,
@@ -31,10 +34,10 @@ MARK = "\u202e"
 """Turns the rest of a line around: not printable."""
 
 
-def refused(call: Callable[[], object]) -> tuple[str, str]:
+def refused(call: Callable[..., object], *given: object) -> tuple[str, str]:
     """The reason of a refusal and the very path that it names."""
     with pytest.raises(AdmissionError) as caught:
-        call()
+        call(*given)
     assert str(caught.value).isprintable()
     return caught.value.reason, caught.value.path
 
@@ -86,7 +89,7 @@ class TestFields:
     def test_every_required_field_must_be_there(self) -> None:
         for missing in "abc":
             values = {name: "x" for name in "abc" if name != missing}
-            assert refused(lambda v=values: self.fields(v).only("a", "b", "c")) == ("statement-invalid", "p")
+            assert refused(self.fields(values).only, "a", "b", "c") == ("statement-invalid", "p")
 
     def test_a_field_s_name_is_made_printable(self) -> None:
         assert "\\u202e" in said(lambda: self.fields({MARK: 1}).only())
@@ -187,3 +190,87 @@ class TestEnvelope:
             "signature-malformed",
             "p.sig",
         )
+
+
+class TestWords:
+    """Text of others, shown."""
+
+    def test_long_text_is_cut_and_only_long_text(self) -> None:
+        assert (shown("a" * 200), shown("a" * 201)) == ("a" * 200, "a" * 200 + "...")
+        assert (shown("abc", longest=3), shown("abcd", longest=3), shown("")) == ("abc", "abc...", "")
+
+    def test_what_cannot_be_printed_is_written_with_four_digits(self) -> None:
+        assert shown("\x00\u202e\U000e0001") == "\\u0000\\u202e\\ue0001"
+
+    def test_a_refusal_has_its_parts_in_order(self) -> None:
+        error = refusal("revoked", f"d/{MARK}", "words")
+        assert (error.reason, error.path, str(error)) == ("revoked", "d/\\u202e", "d/\\u202e: revoked: words")
+
+
+class TestNumbers:
+    """Numbers and brackets of a strict document."""
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"1" * 41, "it holds a number of more than 40 digits"),
+            (b"0." + b"1" * 39, "it holds a number of more than 40 digits"),
+            (
+                b'{"' + b"a" * 90 + b'":1,"' + b"a" * 90 + b'":1}',
+                f'the key "{"a" * 80}" occurs twice in one object',
+            ),
+            (b"[" * 33 + b"]" * 33, "it is nested deeper than 32 levels"),
+            (b"[NaN]", "`NaN` is not a JSON number"),
+        ],
+    )
+    def test_what_is_too_much_is_told(self, data: bytes, words: str) -> None:
+        with pytest.raises(strictjson.NotStrictError) as caught:
+            strictjson.parse(data)
+        assert str(caught.value) == words
+
+    def test_what_is_just_enough_is_read(self) -> None:
+        assert strictjson.parse(b"1" * 40) == int("1" * 40)
+        assert strictjson.parse(b"0." + b"1" * 38) == float("0." + "1" * 38)
+        assert strictjson.parse(b"[" * 32 + b"]" * 32) is not None
+        assert strictjson.parse(b"[" + b",".join([b"[{}]"] * 40) + b"]") == [[{}]] * 40
+        assert (strictjson.parse(b"0.5"), strictjson.parse(b"7")) == (0.5, 7)
+        assert isinstance(strictjson.parse(b"1e2"), float)
+
+    @pytest.mark.parametrize(
+        ("data", "left"),
+        [
+            (b'{"a":["b"]}', b"{:[]}"),
+            (rb'"a\"b"[', b"["),
+            (rb'"a\\"[', b"["),
+            (b'"a\nb"[', b"["),
+            (b'"a\\\nb"[', b"["),
+            (b'["a', b"["),
+            (b'["a\\', b"["),
+            (b'""[""', b"["),
+        ],
+    )
+    def test_strings_are_taken_out_whole(self, data: bytes, left: bytes) -> None:
+        assert strictjson.outside_strings(data).replace(b'""', b"") == left
+
+
+class TestTrust:
+    """Defaults, which ask and believe nothing."""
+
+    def test_whoever_is_trusted_makes_it_true(self, forge: Forge) -> None:
+        key = forge.signers.keys[0]
+        assert (key.grant, key.key) == (Grant(), forge.key.public())
+        trusts: Sequence[Trust] = (
+            forge.signers,
+            Trust(authorities=(object(),)),  # type: ignore[arg-type] # only counted
+            Trust(identities=(object(),)),  # type: ignore[arg-type]
+        )
+        assert all(trusts)
+        assert not Trust(revoked=frozenset({HINT}), post_quantum=True)
+        assert Trust() == Trust((), (), (), frozenset(), False)
+        assert Grant() == Grant(frozenset(), None)
+        asked = {field.name: getattr(Demands(), field.name) for field in dataclasses.fields(Demands)}
+        limits = asked.pop("limits")
+        assert not any(asked.values())
+        assert limits == type(limits)()
+        assert asked["role"] == asked["pin"] == asked["platform"] == ""
+        assert (asked["security_version"], asked["floor"], asked["manifest"]) == (0, 0, b"")
