@@ -12,12 +12,23 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from edgeguard.admission import Trust
+from edgeguard.admission.reasons import shown
 from edgeguard.device.device import Device
 from edgeguard.device.generations import Generation, Generations, Source, mark_of
-from edgeguard.errors import AdmissionError, ContractError, EdgeguardError, PolicyError, UsageError
+from edgeguard.errors import (
+    AdmissionError,
+    ContractError,
+    EdgeguardError,
+    PolicyError,
+    UsageError,
+    first_line,
+)
 from edgeguard.policy.home import Home
 from edgeguard.policy.load import LoadedPolicy, load_policy
 from edgeguard.wiring import Admitted, admit
+
+_LONGEST = 1000
+"""Characters of a refusal in the log and on the screen: a path in it may be foreign, and of any length."""
 
 T = TypeVar("T")
 Open = Callable[[Admitted, Sequence[str]], T]
@@ -156,5 +167,5 @@ def _absolute(path: Path) -> str:
 
 
 def _words(error: EdgeguardError, generation: Generation | None) -> str:
-    which = "offered" if generation is None else f"generation {generation.number}"
-    return f"{which}: {str(error).splitlines()[0]}"
+    which = "the offered policy" if generation is None else f"generation {generation.number}"
+    return f"{which}: {shown(first_line(error), longest=_LONGEST)}"

@@ -28,7 +28,7 @@ from edgeguard.admission.trust import Demands, Grant, Moment, Trust
 
 SIGNATURE_FILE = "model.sig"
 SECOND_FILE = SIGNATURE_FILE + SUFFIX
-_RESTORE = "copy the bundle again from where it was signed, or sign this one if the change is yours"
+_RESTORE = "copy it again from where it was signed, or sign again if the change is yours"
 
 Secrets = Callable[[str], "bytes | None"]
 """The key (32 bytes) of encrypted bundles by its id (hex); None: this device has no such key."""
@@ -190,7 +190,8 @@ def check_manifest(contents: Mapping[str, Content], folder: str, given: bytes = 
     raise refusal(
         "file-missing",
         f"{folder}/{MANIFEST_FILE}",
-        "a bundle needs this description of its model: add it and sign",
+        "a bundle needs this description of its model: add it and sign, or, where a policy pins the bundle, name one "
+        "there with `manifest`",
     )
 
 

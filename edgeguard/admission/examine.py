@@ -106,7 +106,11 @@ def examine_bundle(folder: str | Path) -> Examined:
         if statement is not None and present is not None:
             notes.attempt(lambda: check_names(statement, present, root))
         names = {*signed, MANIFEST_FILE} if present is None else set(present)
-        is_bundle = not names.isdisjoint((SIGNATURE_FILE, MANIFEST_FILE)) or bool(signed)
+        is_bundle = (
+            not names.isdisjoint((SIGNATURE_FILE, MANIFEST_FILE))
+            or bool(signed)
+            or any(name.endswith(".onnx") for name in names)  # of a third party, to be pinned
+        )
         contents = _read(descriptor, root, sorted(names) if is_bundle else (), notes)
     files = _compared(root, contents, None if statement is None else signed, notes)
     manifest = notes.attempt(lambda: check_manifest(contents, root))

@@ -65,7 +65,7 @@ def rollback(
     good.withdraw((good.withdrawn() | newer) - {chosen.mark})
     _tell(
         output,
-        f"the next start runs generation {chosen.number}: `{chosen.name}` version {chosen.version}",
+        f"the next start runs generation {chosen.number}: policy `{chosen.name}` version {chosen.version}",
         chosen,
     )
 
@@ -99,7 +99,7 @@ def _show(good: Generations, output: Format) -> None:
         return
     for g in good.all():
         state = "withdrawn" if g.mark in withdrawn else "good"
-        typer.echo(f"generation {g.number}: `{g.name}` version {g.version}, {state}")
+        typer.echo(f"generation {g.number}: policy `{g.name}` version {g.version}, {state}")
         for place, digest in sorted(g.digests.items()):
             typer.echo(f"  {place} {digest}")
     if not rows:

@@ -156,7 +156,8 @@ def _tell(started: Started[tuple[ExitStack, list[Post]]], trouble: str) -> None:
         number, name = started.generation.number, started.generation.name
         version = started.generation.version
         typer.echo(
-            f"warning: runs generation {number}, the last good one: `{name}` version {version}", err=True
+            f"warning: runs generation {number}, the last good one: policy `{name}` version {version}",
+            err=True,
         )
     if trouble:
         typer.echo(f"warning: this policy is not kept to fall back on: {trouble}", err=True)

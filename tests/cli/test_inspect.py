@@ -170,6 +170,16 @@ def test_a_third_party_s_bundle_without_a_manifest_is_described(call: Call, fold
     assert found(call, folder, code=4)["model"] is None
 
 
+def test_a_model_that_nobody_signed_has_a_pin(call: Call, folder: Path) -> None:
+    signed = found(call, folder)["pin"]
+    (folder / "model.sig").unlink()
+    assert found(call, folder, code=4)["pin"] == signed
+    (folder / "edgeguard.json").unlink()
+    values = found(call, folder, code=4)
+    assert len(values["pin"]) == 64
+    assert {file["name"] for file in values["files"]} >= {"model.onnx"}
+
+
 def test_a_folder_that_is_no_bundle_is_not_read(call: Call, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "diary.txt").write_text("x")

@@ -47,12 +47,12 @@ def test_the_last_good_policy_runs_when_an_update_is_refused(call: Call, project
     log = project.root / "run.log"
     said = run(call, project, "--log", log)
     assert said.code == 0, said.err
-    assert "refused: offered: " in said.err
-    assert "warning: runs generation 1, the last good one: `colours` version 1" in said.err
+    assert "refused: the offered policy: " in said.err
+    assert "warning: runs generation 1, the last good one: policy `colours` version 1" in said.err
     checked = call("log", "verify", log)
-    assert f"refused: offered: {project.policy}: digest-mismatch" in checked.out
+    assert f"refused: the offered policy: {project.policy}: digest-mismatch" in checked.out
     assert json.loads(call("log", "verify", log, "--format", "json").out)["refused"][0].startswith(
-        "offered: "
+        "the offered policy: "
     )
 
 
@@ -94,8 +94,8 @@ def test_rolling_back_runs_the_one_before_until_a_newer_one_is_offered(
         update(project, version)
         assert run(call, project).code == 0
     said = call("rollback")
-    assert (said.code, said.out) == (0, "the next start runs generation 1: `colours` version 1\n")
-    assert "generation 2: `colours` version 2, withdrawn" in call("rollback", "--list").out
+    assert (said.code, said.out) == (0, "the next start runs generation 1: policy `colours` version 1\n")
+    assert "generation 2: policy `colours` version 2, withdrawn" in call("rollback", "--list").out
     said = run(call, project)
     assert "runs generation 1" in said.err
     update(project, 3)

@@ -118,7 +118,7 @@ def test_a_refused_update_leaves_the_last_good_one_running_and_the_refusal_is_to
     assert started.admitted.digests == before
     assert heard == [started.refused]
     (refusal,) = started.refused
-    assert refusal.startswith("offered: ")
+    assert refusal.startswith("the offered policy: ")
     assert "model.onnx: digest-mismatch" in refusal
 
 
@@ -157,7 +157,7 @@ def test_an_offer_that_cannot_be_opened_falls_back_too(site: Site) -> None:
 
     started = site.start(opened)
     assert started.generation is not None
-    assert started.refused == ("offered: bundle `model` gives no usable answer",)
+    assert started.refused == ("the offered policy: bundle `model` gives no usable answer",)
     assert site.floor.at("policy") == 1
 
 
