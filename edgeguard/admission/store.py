@@ -6,7 +6,6 @@ What it returns was made from those very bytes; changing the files afterwards ch
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from edgeguard.admission.bundle import (
 )
 from edgeguard.admission.envelope import MAX_SIGNATURE_BYTES
 from edgeguard.admission.post_quantum import SUFFIX
-from edgeguard.admission.reading import Reader
+from edgeguard.admission.reading import Reader, cannot_read
 from edgeguard.admission.reasons import refusal
 from edgeguard.admission.statement import MAX_FILES, RESERVED, SINGLE_FILE
 from edgeguard.admission.trust import Demands, Moment, Trust
@@ -110,7 +109,7 @@ def open_folder(path: str) -> Iterator[int]:
     try:
         descriptor = os.open(path or ".", _OPEN_FOLDER)
     except (OSError, ValueError) as error:
-        raise _cannot_open(error, path) from None
+        raise cannot_read(error, path) from None
     try:
         yield descriptor
     finally:
@@ -126,7 +125,7 @@ def list_files(descriptor: int, root: str) -> list[str]:
     try:
         return list(_walk(descriptor, root, "", 0, iter(range(MAX_FILES))))
     except OSError as error:
-        raise _cannot_open(error, root) from None
+        raise cannot_read(error, root) from None
 
 
 def _walk(descriptor: int, root: str, prefix: str, depth: int, budget: Iterator[int]) -> Iterator[str]:
@@ -201,11 +200,9 @@ def _read(reader: Reader, descriptor: int, root: str, name: str) -> Callable[[],
     try:
         file = os.open(name, _OPEN_FILE, dir_fd=descriptor)
     except (OSError, ValueError) as error:
-        raise _cannot_open(error, path) from None
+        raise cannot_read(error, path) from None
     try:
         return reader.read(file, path)
-    except OSError as error:
-        raise _cannot_open(error, path) from None
     finally:
         os.close(file)
 
@@ -215,23 +212,8 @@ def _below(descriptor: int, name: str, path: str) -> Iterator[int]:
     try:
         below = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
     except OSError as error:
-        raise _cannot_open(error, path) from None
+        raise cannot_read(error, path) from None
     try:
         yield below
     finally:
         os.close(below)
-
-
-def _cannot_open(error: OSError | ValueError, path: str) -> AdmissionError:
-    if not isinstance(error, OSError):  # a zero byte, or half a surrogate pair
-        return refusal("file-missing", path, "no file can have this name: check the path")
-    if error.errno == errno.ENOENT:
-        return refusal(
-            "file-missing", path, "it is not there: check the path, or copy it again from its source"
-        )
-    if error.errno == errno.ELOOP:
-        return refusal("link", path, "links are not followed: put the file itself in its place")
-    if error.errno in (errno.ENOTDIR, errno.ENXIO, errno.EISDIR):
-        return refusal("not-a-file", path, "it is another kind of thing than was signed: check the path")
-    why = (error.strerror or "input/output error").lower()
-    return refusal("unreadable", path, f"it cannot be read ({why}): check its permissions and the disk")

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import reading, store
+from edgeguard.admission import large, store
 from edgeguard.admission.bundle import Content
-from edgeguard.admission.reading import BESIDE, CHUNK, Reader
+from edgeguard.admission.large import CHUNK
+from edgeguard.admission.memory import blank_bytes
+from edgeguard.admission.reading import BESIDE, Reader
 from edgeguard.errors import AdmissionError
 
 LIMIT = 256 * 1024**2
@@ -71,8 +73,8 @@ def test_bytes_that_were_filled_in_place_are_bytes_like_any_other(tmp_path: Path
 
 @pytest.mark.parametrize("size", [BESIDE - 1, BESIDE + CHUNK])
 def test_short_reads_are_put_together(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readv, read = os.readv, os.read
-    monkeypatch.setattr(os, "readv", lambda file, parts: readv(file, [parts[0][: CHUNK // 3 + 1]]))
+    preadv, read = os.preadv, os.read
+    monkeypatch.setattr(os, "preadv", lambda file, to, at: preadv(file, [to[0][: CHUNK // 3 + 1]], at))
     monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, CHUNK // 3 + 1)))
     data = _noise(size)
     (content,) = _read(*_write(tmp_path, data))
@@ -109,14 +111,14 @@ def test_all_files_together_are_bounded_before_anything_is_allocated(
 ) -> None:
     paths = _write(tmp_path, bytes(size), bytes(size))
     assert len(_read(*paths, limit=2 * size)) == 2
-    real = reading.blank_bytes
+    real = blank_bytes
     allocated: list[int] = []
 
     def count(size: int) -> tuple[bytes, memoryview]:
         allocated.append(size)
         return real(size)
 
-    monkeypatch.setattr(reading, "blank_bytes", count)
+    monkeypatch.setattr(large, "blank_bytes", count)
     assert _refused(lambda: _read(*paths, limit=2 * size - 1))[0] == "too-large"
     assert len(allocated) <= 1
 
@@ -133,7 +135,7 @@ def test_a_file_that_does_not_fit_into_memory_is_refused(
     def full(_: int) -> tuple[bytes, memoryview]:
         raise MemoryError
 
-    monkeypatch.setattr(reading, "blank_bytes", full)
+    monkeypatch.setattr(large, "blank_bytes", full)
     assert _refused(lambda: _read(*_write(tmp_path, bytes(BESIDE))))[0] == "too-large"
 
 
@@ -164,47 +166,38 @@ def test_a_file_that_says_it_is_empty_but_is_not_is_refused() -> None:
     assert _refused(lambda: _read(Path("/proc/self/status")))[0] == "unreadable"
 
 
-def test_without_a_thread_to_hash_it_a_large_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_left(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", none_left)
-    assert _refused(lambda: _read(*_write(tmp_path, bytes(BESIDE))))[0] == "unreadable"
-
-
-def test_when_no_second_thread_can_be_started_the_first_hashes_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_with_fewer_threads_than_cores_everything_is_read_all_the_same(
+    allowed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
     real = threading.Thread.start
     started: list[str] = []
 
-    def only_one(self: threading.Thread) -> None:
-        if started:
+    def limited(self: threading.Thread) -> None:
+        if len(started) == allowed:
             raise RuntimeError("can't start new thread")
         started.append(self.name)
         real(self)
 
-    monkeypatch.setattr(threading.Thread, "start", only_one)
+    monkeypatch.setattr(threading.Thread, "start", limited)
     contents = [_noise(BESIDE, seed) for seed in range(3)]
     assert _read(*_write(tmp_path, *contents)) == [Content.of(data) for data in contents]
+    assert len(started) == allowed
 
 
 def test_an_error_in_the_middle_of_a_file_is_a_refusal_and_leaves_nothing_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model").write_bytes(bytes(BESIDE + 3 * CHUNK))
-    real = os.readv
-    calls = iter(range(100))
+    real = os.preadv
 
-    def fail_late(file: int, parts: Sequence[memoryview]) -> int:
-        if next(calls) == 4:
+    def fail_late(file: int, parts: Sequence[memoryview], at: int) -> int:
+        if at == 4 * CHUNK:
             raise OSError(5, os.strerror(5))
-        return real(file, parts)
+        return real(file, parts, at)
 
-    monkeypatch.setattr(os, "readv", fail_late)
+    monkeypatch.setattr(os, "preadv", fail_late)
     before = threading.active_count()
     with store.open_folder(str(tmp_path)) as folder:
         reason, _ = _refused(lambda: store.read_file(folder, str(tmp_path), "model", LIMIT))

@@ -190,15 +190,15 @@ def test_bytes_written_to_the_file_after_a_piece_was_read_are_not_in_what_was_re
     path = tmp_path / "calibration.bin"
     path.write_bytes(_LARGE)
     sign_file(path, forge.private_path)
-    real = os.readv
+    real = os.preadv
 
-    def read_then_overwrite(file: int, parts: list[memoryview]) -> int:
-        count = real(file, parts)
-        here = os.lseek(file, 0, os.SEEK_CUR)
+    def read_then_overwrite(file: int, parts: list[memoryview], at: int) -> int:
+        count = real(file, parts, at)
         with path.open("r+b") as writer:
-            writer.write(bytes(here))
+            writer.seek(at)
+            writer.write(bytes(count))
         return count
 
-    monkeypatch.setattr(os, "readv", read_then_overwrite)
+    monkeypatch.setattr(os, "preadv", read_then_overwrite)
     assert admit_file(path, forge.signers).data == _LARGE
     assert path.read_bytes() == bytes(len(_LARGE))
