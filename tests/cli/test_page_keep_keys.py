@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.device.conftest import swtpm
-from tests.keystores.conftest import LIBRARIES, PIN, soft_token
+from tests.software_token import LIBRARIES, PIN, soft_token
+from tests.software_tpm import swtpm
 
 if TYPE_CHECKING:
-    from tests.device.conftest import SoftwareTpm
-    from tests.keystores.conftest import SoftToken
+    from tests.software_token import SoftToken
+    from tests.software_tpm import SoftwareTpm
 
 __all__ = ["soft_token", "swtpm"]
 

@@ -20,7 +20,7 @@ from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from tests.hostile.bundles.builders import good_files, write_files
 
 if TYPE_CHECKING:
-    from tests.keystores.conftest import SoftwareTpm
+    from tests.software_tpm import SoftwareTpm
 
 OPENERS: list[Callable[[str], Any]] = [open_signing_key, open_second_key, open_secret]
 

@@ -20,7 +20,7 @@ from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from tests.hostile.bundles.builders import good_files, write_files
 
 if TYPE_CHECKING:
-    from tests.keystores.conftest import SoftToken
+    from tests.software_token import SoftToken
 
 CURVES = ["secp256r1", "secp384r1", "secp521r1"]
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def test_private_key_cannot_be_read_out(soft_token: SoftToken) -> None:
 def test_pin_comes_from_a_file_that_is_its_owner_s(
     soft_token: SoftToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.keystores.conftest import PIN
+    from tests.software_token import PIN
 
     monkeypatch.delenv("EDGEGUARD_PIN", raising=False)
     path = tmp_path / "pin"
