@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import trust_keys
+from edgeguard.admission import MemoryFloor, trust_keys
 from edgeguard.device.device import Device
 from edgeguard.device.generations import Generation, Generations, Source
 from edgeguard.errors import AdmissionError, PolicyError, UsageError
 from edgeguard.policy.document import parse
 from edgeguard.policy.load import load_policy
+from edgeguard.starting import start
 from edgeguard.wiring import admit
+from tests.device.test_start import Site
 from tests.hostile.bundles.builders import Forge, good_files
 
 POLICY = """edgeguard: 1
@@ -142,3 +144,16 @@ def test_no_pipe_in_the_state_folder_makes_a_start_wait(folder: Path, tmp_path: 
     os.mkfifo(good.folder / "withdrawn")
     with pytest.raises(UsageError, match="withdrawn"):
         good.usable()
+
+
+def test_what_was_refused_is_told_without_control_characters_and_not_endlessly(tmp_path: Path) -> None:
+    root = tmp_path / "a\x1b[2Jb" / "/".join(["x" * 200] * 8)
+    (root / "keys").mkdir(parents=True)
+    site = Site(root, Forge.at(root / "keys"), MemoryFloor())
+    site.offer()
+    site.start()
+    trust = site.trust
+    (root / "keys" / "test.pub").unlink()
+    (told,) = start(site.policy, trust, site.device, site.good, lambda _, __: None).refused
+    assert told.isprintable()
+    assert len(told) < 1100
