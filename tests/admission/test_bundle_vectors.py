@@ -99,7 +99,7 @@ def theirs(table: Path) -> dict[str, Verdict]:
         text=True,
         check=True,
     )
-    said = [json.loads(line) for line in ran.stdout.splitlines()]
+    said = [json.loads(line) for line in ran.stdout.split("\n") if line]
     return {one["name"]: (one["reason"] or "admitted", one["digest"]) for one in said}
 
 

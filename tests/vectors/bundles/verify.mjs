@@ -1,7 +1,7 @@
 // A second verifier of edgeguard's bundles, written from docs/reference/bundle-format.md alone. It exists to find what
-// the page does not say; nothing in edgeguard may call it. It admits less carefully than edgeguard: see onnx.mjs and
-// chain.mjs for what they leave out; here NOT checked: Sigstore (refused as `unsupported`), `engine`, `parent`, `parts`
-// beyond their presence, reports, attestations a policy asks for, archives and pickles beyond name and first bytes.
+// the page does not say; nothing in edgeguard may call it. It does less than edgeguard: onnx.mjs, manifest.mjs and
+// chain.mjs say what they leave out; here it is Sigstore signatures (refused as `unsupported`), attestations that a
+// policy asks for, archives, and pickles beyond their names and first bytes.
 //
 //   node verify.mjs PATH [--key K.pub]... [--second K.pub] [--root R.pem --identity NAME] [--now 2026-11-01T00:00:00Z]
 //                        [--floor N] [--pin HEX] [--role ROLE]
@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { checkChain, CURVES, keyDigest } from "./chain.mjs";
 import { inspect } from "./onnx.mjs";
-import { checkDemands, openManifest, seconds } from "./manifest.mjs";
+import { checkDemands, checkReports, openManifest, seconds } from "./manifest.mjs";
 import { exactly, HEX, isList, isObject, isText, PRINTABLE, Refusal, refuse, strictJson } from "./strictjson.mjs";
 
 const MEDIA = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -144,6 +144,12 @@ function openStatement(payload) {
   return { subject: subjects[0].get("name"), root: digest.get("sha256"), files };
 }
 
+/** Full case folding between two NFC: this chain is it for every character but the dotless i, which stays itself. */
+function fold(name) {
+  const plain = name.normalize("NFC").replaceAll("\u0131", "\0").toLowerCase().toUpperCase().toLowerCase();
+  return plain.normalize("NFC");
+}
+
 function checkNames(files) {
   const seen = new Set();
   for (const { name } of files) {
@@ -153,7 +159,7 @@ function checkNames(files) {
       refuse("name-unsafe", name);
     }
     if (name === "model.sig" || name === "model.sig" + SECOND) refuse("name-unsafe", "the signature itself");
-    const folded = name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
+    const folded = fold(name);
     if (seen.has(folded)) refuse("name-duplicate", name);
     seen.add(folded);
   }
@@ -300,6 +306,7 @@ function admitFolder(folder, trust, demands, now) {
   checkDemands(manifest, { ...demands, signs: signed.signs }, trust.revoked, now);
   if (!read.has(manifest.get("file"))) refuse("file-missing", manifest.get("file"));
   checkFormats(read);
+  if (own === read.get("edgeguard.json")) checkReports(manifest, read);
   let model = read.get(manifest.get("file"));
   if (manifest.manifest.has("encryption")) {
     model = decrypt(model, manifest, demands.contentKeys);
