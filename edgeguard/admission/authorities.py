@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgeguard.admission.keyfiles import read_public
 from edgeguard.admission.reasons import refusal
-from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import UsageError
 from edgeguard.terms import Pin
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 def load_authority(path: str | Path) -> x509.Certificate:
@@ -25,11 +27,15 @@ def load_authority(path: str | Path) -> x509.Certificate:
         UsageError: the file is missing or does not hold exactly one certificate.
         AdmissionError: `certificate-malformed` or `certificate-unfit`, such as an RSA certificate.
     """
+    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415 - heavy, and most trust keys only
+
+    from edgeguard.admission.x509 import read_certificate  # noqa: PLC0415 - as above
+
     data = read_public(path, "certificate")
     if b"PRIVATE KEY" in data:
         raise UsageError(f"`{path}` holds a private key: give the certificate alone, and keep the key apart")
     try:
-        certificate, *others = x509.load_pem_x509_certificates(data)
+        certificate, *others = load_pem_x509_certificates(data)
     except Exception:  # noqa: BLE001 - the parser raises many things, none of them at a good file
         raise UsageError(
             f"`{path}` is not a certificate in PEM format: convert it with `openssl x509 -in {path} -outform PEM`"

@@ -8,7 +8,6 @@ fitness of each for its place, issuer and signature of each, identity, time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgeguard.admission.reasons import refusal, shown
-from edgeguard.admission.trust import Grant, Moment
+from edgeguard.admission.trust import Moment, Signatory
 from edgeguard.admission.x509 import Certificate, check_authority, check_leaf, read_certificate
 from edgeguard.errors import AdmissionError
 
 if TYPE_CHECKING:
-    from edgeguard.admission.keys import PublicKey
     from edgeguard.admission.trust import TrustedAuthority
 
 MAX_CERTIFICATES = 8
@@ -29,19 +27,6 @@ MAX_CERTIFICATES = 8
 
 _AUTHORITY = "have it signed under a trusted authority, or trust this one if you know whose it is"
 _CHAIN = "sign it again with the whole chain in its order, the signer's own certificate first"
-
-
-@dataclass(frozen=True, slots=True)
-class Signatory:
-    """A key that may sign, and why. `identity`: for whom its certificate is; empty for a key without one.
-
-    `marks`: hex SHA-256 of every key (PEM) and certificate (DER) that this rests on.
-    """
-
-    key: PublicKey
-    identity: str
-    grant: Grant
-    marks: frozenset[str]
 
 
 def check_chain(

@@ -20,11 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeguard.admission import strictjson
-from edgeguard.admission.certificates import Signatory, check_chain
 from edgeguard.admission.fields import Fields
-from edgeguard.admission.keyless import check_keyless, is_keyless
 from edgeguard.admission.reasons import refusal
-from edgeguard.admission.trust import Grant, Moment, Trust
+from edgeguard.admission.trust import Grant, Moment, Signatory, Trust
 
 if TYPE_CHECKING:
     from edgeguard.admission.keys import SigningKey
@@ -86,7 +84,9 @@ def open_envelope(data: bytes, trust: Trust, path: str, now: Moment | None) -> O
     """
     wrapper = _wrapper(data, path)
     material = wrapper.child("verificationMaterial")
-    if is_keyless(material):
+    if _is_keyless(material):
+        from edgeguard.admission.keyless import check_keyless  # noqa: PLC0415 - heavy, and most sign with keys
+
         known = check_keyless(data, wrapper, trust.identities, path)
     else:
         known = _key(material, trust, path) or _leaf(material, trust, path, now)
@@ -130,9 +130,14 @@ def _wrapper(data: bytes, path: str) -> Fields:
     wrapper.only("mediaType", "verificationMaterial", "dsseEnvelope")
     if wrapper.text("mediaType") != MEDIA_TYPE:
         raise refusal("signature-unsupported", path, f"`mediaType` is not `{MEDIA_TYPE}`: {_RESIGN}")
-    if b"\\" in data and not is_keyless(wrapper.child("verificationMaterial")):
+    if b"\\" in data and not _is_keyless(wrapper.child("verificationMaterial")):
         raise refusal("signature-malformed", path, f"it has escapes: {_RESIGN}")
     return wrapper
+
+
+def _is_keyless(material: Fields) -> bool:
+    """Whether the signature's material is a Sigstore certificate."""
+    return "certificate" in material
 
 
 def _envelope(wrapper: Fields, path: str) -> Fields:
@@ -180,6 +185,8 @@ def _key(material: Fields, trust: Trust, path: str) -> Signatory | None:
 
 
 def _leaf(material: Fields, trust: Trust, path: str, now: Moment | None) -> Signatory:
+    from edgeguard.admission.certificates import check_chain  # noqa: PLC0415 - as above
+
     material.only("x509CertificateChain", optional=("tlogEntries",))
     _no_log(material, path)
     chain = material.child("x509CertificateChain")

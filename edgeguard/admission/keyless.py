@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeguard.admission import strictjson
-from edgeguard.admission.certificates import Signatory, check_link, marks_of
+from edgeguard.admission.certificates import check_link, marks_of
 from edgeguard.admission.reasons import refusal, shown
+from edgeguard.admission.trust import Signatory
 from edgeguard.admission.x509 import Certificate, check_authority, check_leaf, read_certificate
 from edgeguard.errors import AdmissionError
 
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from edgeguard.admission.trust import TrustedIdentity
 
 _RESIGN = "have it signed again, or with a key"
-
-
-def is_keyless(material: Fields) -> bool:
-    """Whether the signature's material is a Sigstore certificate."""
-    return "certificate" in material
 
 
 def check_keyless(

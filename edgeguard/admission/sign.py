@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from edgeguard.admission.bundle import (
@@ -37,9 +37,11 @@ from edgeguard.admission.store import (
     read_files,
 )
 from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority, TrustedKey
-from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import AdmissionError, UsageError
 from edgeguard.terms import Limits
+
+if TYPE_CHECKING:
+    from edgeguard.admission.x509 import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +114,28 @@ def load_chain(path: str | Path) -> tuple[bytes, ...]:
     Raises:
         UsageError: the file is missing, or holds something else.
     """
+    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415 - heavy, and most sign with keys only
+
     data = read_public(path, "chain of certificates")
     if b"PRIVATE KEY" in data:
         raise UsageError(f"`{path}` holds a private key: put its certificates into a file of their own")
     try:
-        found = x509.load_pem_x509_certificates(data)
+        found = load_pem_x509_certificates(data)
         return tuple(one.public_bytes(serialization.Encoding.DER) for one in found)
     except Exception:  # noqa: BLE001 - the parser raises many things, none of them at a good file
         raise UsageError(f"`{path}` holds no certificates in PEM format: check the path") from None
 
 
+def _certificate(der: bytes, path: str) -> Certificate:
+    from edgeguard.admission.x509 import read_certificate  # noqa: PLC0415 - as above
+
+    return read_certificate(der, path)
+
+
 def _signer(key: SigningKey | str | Path, pen: Pen) -> SigningKey:
     signer = load_private_key(key) if isinstance(key, (str, Path)) else key
     if pen.chain:
-        own = read_certificate(pen.chain[0], "the first certificate")
+        own = _certificate(pen.chain[0], "the first certificate")
         if own.key.hint != signer.public().hint:
             raise UsageError(
                 "the first certificate is for another key: name the chain of this key, its own certificate first"
@@ -166,6 +176,6 @@ def _trust(key: SigningKey, pen: Pen) -> Trust:
     """Whom a device trusts that takes just this signer."""
     grant = Grant(post_quantum=pen.second.public() if pen.second else None)
     if pen.chain:
-        last = read_certificate(pen.chain[-1], "the last certificate").loaded
+        last = _certificate(pen.chain[-1], "the last certificate").loaded
         return Trust(authorities=(TrustedAuthority(last, grant=grant),))
     return Trust(keys=(TrustedKey(key.public(), grant),))

@@ -85,6 +85,19 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class Signatory:
+    """A key that may sign, and why. `identity`: for whom its certificate is; empty for a key without one.
+
+    `marks`: hex SHA-256 of every key (PEM) and certificate (DER) that this rests on.
+    """
+
+    key: PublicKey
+    identity: str
+    grant: Grant
+    marks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Demands:
     """What is asked of one bundle besides a signature. The default bounds its graph and asks nothing else."""
 

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edgeguard.admission.certificates import Signatory, check_chain, check_link, marks_of
-from edgeguard.admission.trust import Grant, Moment, TrustedAuthority
+from edgeguard.admission.certificates import check_chain, check_link, marks_of
+from edgeguard.admission.trust import Grant, Moment, Signatory, TrustedAuthority
 from edgeguard.admission.x509 import MAX_CERTIFICATE_BYTES, read_certificate
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders_pki import (
