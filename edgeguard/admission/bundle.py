@@ -246,11 +246,11 @@ def admit_content(
             path,
             f"it was signed under the name `{shown(statement.subject)}`: give it that name, or sign it again",
         )
-    digest = statement.resources[0].digest
-    _check_digest(content.digest, digest, path)
-    _check_revoked(digest, revoked, path)
+    (resource,) = statement.resources
+    _check_digest(content.digest, resource.digest, path)
+    _check_revoked(resource.digest, revoked, path)
     _check_grant(vouched.grant, kind, path)
-    return AdmittedFile(content.data, digest, vouched.signer, vouched.identity)
+    return AdmittedFile(content.data, resource.digest, vouched.signer, vouched.identity)
 
 
 def _check_digest(found: str, signed: str, path: str) -> None:

@@ -74,7 +74,7 @@ def build_statement(subject: str, digests: Mapping[str, str]) -> bytes:
                 "method": "files",
                 "hash_type": "sha256",
                 "allow_symlinks": False,
-                "ignore_paths": [] if names == [SINGLE_FILE] else list(RESERVED),
+                "ignore_paths": () if names == [SINGLE_FILE] else RESERVED,
             },
             "resources": [{"name": r.name, "algorithm": "sha256", "digest": r.digest} for r in resources],
         },

@@ -58,7 +58,7 @@ def parse(data: bytes) -> object:
 def _check_depth(data: bytes) -> None:
     depth = 0
     for bracket in _BRACKET.finditer(outside_strings(data)):
-        depth += 1 if bracket.group() in b"[{" else -1
+        depth += 1 if bracket.group() in (b"[", b"{") else -1
         if depth > MAX_DEPTH:
             raise NotStrictError(f"it is nested deeper than {MAX_DEPTH} levels")
 

@@ -21,7 +21,7 @@ from edgeguard.admission.envelope import (
 )
 from edgeguard.admission.fields import Fields
 from edgeguard.admission.reasons import refusal, shown
-from edgeguard.admission.trust import Demands, Grant, Trust
+from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import (
     Forge,
@@ -174,6 +174,10 @@ class TestEnvelope:
             "p.sig",
         )
 
+    def test_a_refusal_says_where_in_the_wrapper(self, forge: Forge) -> None:
+        words = "`mediaType` is missing: sign it again with `edgeguard sign`"
+        assert said(lambda: open_envelope(b"{}", forge.signers, "p", None)) == words
+
     def test_what_is_no_json_is_said_to_be_none(self, forge: Forge) -> None:
         assert said(lambda: open_envelope(b"{", forge.signers, "p", None)).startswith(
             "it is not JSON (line 1"
@@ -190,6 +194,42 @@ class TestEnvelope:
             "signature-malformed",
             "p.sig",
         )
+
+
+class TestSpace:
+    """White space outside of texts."""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "good"),
+        [
+            (b'",', b'", ', True),
+            (b'":', b'": ', True),
+            (b'",', b'" ,', False),
+            (b'",', b'",  ', False),
+            (b'":', b'" :', False),
+            (b"{", b"{ ", False),
+            (b"}", b" }", False),
+            (b"{", b"\n{", False),
+            (b"}}", b"}\r}", False),
+        ],
+    )
+    def test_one_space_after_a_comma_or_colon_is_all_there_may_be(
+        self, old: bytes, new: bytes, good: bool, forge: Forge
+    ) -> None:
+        data = seal(b"{}", forge.key).replace(old, new, 1)
+        if good:
+            assert open_envelope(data, forge.signers, "p", None).payload == b"{}"
+        else:
+            assert refused(open_envelope, data, forge.signers, "p", None) == ("signature-malformed", "p")
+
+    def test_a_line_may_end_once(self, forge: Forge) -> None:
+        data = seal(b"{}", forge.key)
+        assert open_envelope(data + b"\n", forge.signers, "p", None).payload == b"{}"
+        for end in (b"\n\n", b" ", b" \n", b"\r\n", b"\r", b"\t"):
+            assert refused(open_envelope, data + end, forge.signers, "p", None) == (
+                "signature-malformed",
+                "p",
+            )
 
 
 class TestWords:
@@ -221,6 +261,10 @@ class TestNumbers:
             ),
             (b"[" * 33 + b"]" * 33, "it is nested deeper than 32 levels"),
             (b"[NaN]", "`NaN` is not a JSON number"),
+            (b"[" * 33, "it is nested deeper than 32 levels"),
+            (b"[" + b"[]," * 40 + b"[" * 32, "it is nested deeper than 32 levels"),
+            (b"{" + b"}" * 40 + b"{" * 72, "it is nested deeper than 32 levels"),
+            (b"[1e999]", "`1e999` is larger than any number it could be read as"),
         ],
     )
     def test_what_is_too_much_is_told(self, data: bytes, words: str) -> None:
@@ -268,6 +312,9 @@ class TestTrust:
         assert not Trust(revoked=frozenset({HINT}), post_quantum=True)
         assert Trust() == Trust((), (), (), frozenset(), False)
         assert Grant() == Grant(frozenset(), None)
+        assert Moment(0.0) == Moment(0.0, exact=True)
+        anybody = TrustedAuthority(object())  # type: ignore[arg-type]
+        assert (anybody.identity, anybody.grant) == ("", Grant())
         asked = {field.name: getattr(Demands(), field.name) for field in dataclasses.fields(Demands)}
         limits = asked.pop("limits")
         assert not any(asked.values())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from edgeguard.admission import bundle
 from edgeguard.admission.bundle import (
     AdmittedFile,
     AdmittedModel,
@@ -23,28 +22,23 @@ from edgeguard.admission.bundle import (
     pinned_statement,
     verify_signature,
 )
+from edgeguard.admission.claims import Encryption
 from edgeguard.admission.manifest import parse_manifest
 from edgeguard.admission.statement import (
-    Resource,
-    Statement,
-    build_statement,
     folder_statement,
     parse_statement,
     pin_digest,
-    root_digest,
 )
-from edgeguard.admission.trust import Demands, Grant
+from edgeguard.admission.trust import Demands, Grant, Moment
 from edgeguard.errors import AdmissionError
+from edgeguard.terms import Limits
 from tests.hostile.bundles.builders import (
     Forge,
-    Json,
     compact,
     good_files,
     good_statement,
     manifest,
-    resource,
     sha256,
-    statement_of,
 )
 
 A, B, C = (letter * 64 for letter in "abc")
@@ -60,117 +54,18 @@ def refused(call: Callable[..., object], *given: object) -> tuple[str, str]:
     return caught.value.reason, caught.value.path
 
 
-def hashed(*digests: str) -> str:
-    return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()
+def record(patch: pytest.MonkeyPatch, asked: list[Any], **answers: Any) -> None:
+    """Let functions of the core answer so, and write down what they are given."""
 
+    def stand_in(name: str, answer: Any) -> None:
+        def call(*given: Any) -> Any:
+            asked.append((name, *given))
+            return answer
 
-class TestStatement:
-    """What is signed, spelled out."""
+        patch.setattr(bundle, name, call)
 
-    def test_what_is_built_is_what_stock_verifiers_read(self) -> None:
-        """Ordered by path component: `a/x` before `a.b`, which plain text would order the other way."""
-        built = json.loads(build_statement("s", {"a.b": A, "a/x": B}))
-        assert built == {
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"name": "s", "digest": {"sha256": hashed(B, A)}}],
-            "predicateType": "https://model_signing/signature/v1.0",
-            "predicate": {
-                "serialization": {
-                    "method": "files",
-                    "hash_type": "sha256",
-                    "allow_symlinks": False,
-                    "ignore_paths": ["model.sig", "model.sig.ml-dsa-65"],
-                },
-                "resources": [
-                    {"name": "a/x", "algorithm": "sha256", "digest": B},
-                    {"name": "a.b", "algorithm": "sha256", "digest": A},
-                ],
-            },
-        }
-        assert list(built) == ["_type", "subject", "predicateType", "predicate"]
-        assert b" " not in build_statement("s", {"a": A})
-        single = json.loads(build_statement("s", {".": A}))["predicate"]
-        assert (single["serialization"]["ignore_paths"], single["resources"][0]["name"]) == ([], ".")
-
-    def test_what_is_read_is_what_was_built(self) -> None:
-        resources = (Resource("a/x", B), Resource("a.b", A))
-        read = Statement("s", hashed(B, A), resources)
-        assert parse_statement(build_statement("s", {"a.b": A, "a/x": B}), "p") == read
-        assert folder_statement({"a.b": A, "a/x": B}, "s") == read
-        assert root_digest(resources) == hashed(B, A)
-        listed = f"{B}  a/x\n{A}  a.b\n"
-        assert pin_digest(resources) == pin_digest(resources[::-1]) == sha256(listed.encode())
-
-    @pytest.mark.parametrize(
-        ("reason", "change"),
-        [
-            ("statement-invalid", lambda s: s.update(x=1)),
-            ("statement-invalid", lambda s: s.pop("_type")),
-            ("signature-unsupported", lambda s: s.update(_type="x")),
-            ("signature-unsupported", lambda s: s.update(predicateType="x")),
-            ("statement-invalid", lambda s: s["subject"].append(s["subject"][0])),
-            ("statement-invalid", lambda s: s["subject"].clear()),
-            ("statement-invalid", lambda s: s["subject"][0].update(name=1)),
-            ("statement-invalid", lambda s: s["subject"][0]["digest"].update(sha256="A" * 64)),
-            ("statement-invalid", lambda s: s["subject"][0]["digest"].update(sha256=A + "a")),
-            ("signature-unsupported", lambda s: s["predicate"]["serialization"].update(method="x")),
-            ("signature-unsupported", lambda s: s["predicate"]["serialization"].update(hash_type="x")),
-            ("statement-invalid", lambda s: s["predicate"].update(resources=[])),
-            (
-                "signature-unsupported",
-                lambda s: s["predicate"]["resources"][0].update(algorithm="x", name=MARK),
-            ),
-            ("statement-invalid", lambda s: s["predicate"]["resources"][0].update(x=1)),
-            ("statement-invalid", lambda s: s["predicate"]["resources"][0].update(digest=A + "a")),
-            ("statement-invalid", lambda s: s["predicate"]["resources"][0].update(digest=A[1:])),
-            ("name-unsafe", lambda s: s["predicate"]["resources"][0].update(name=f"a{MARK}")),
-            ("name-unsafe", lambda s: s["predicate"]["resources"][0].update(name="a\\b")),
-            ("name-unsafe", lambda s: s["predicate"]["resources"][0].update(name="model.sig.ml-dsa-65")),
-            ("name-unsafe", lambda s: s["predicate"]["resources"][0].update(name="model.sig")),
-            ("name-duplicate", lambda s: s["predicate"]["resources"].append(s["predicate"]["resources"][0])),
-            ("root-mismatch", lambda s: s["predicate"]["resources"][0].update(digest=B)),
-        ],
-    )
-    def test_every_refusal_of_a_statement_names_the_signature(
-        self, reason: str, change: Callable[[Json], object]
-    ) -> None:
-        document = statement_of([resource("a", b"")])
-        assert parse_statement(compact(document), "d/p.sig").subject == "bundle"
-        change(document)
-        assert refused(lambda: parse_statement(compact(document), "d/p.sig")) == (reason, "d/p.sig")
-
-    def test_what_is_no_json_names_the_signature(self) -> None:
-        with pytest.raises(AdmissionError, match="the signed payload: it is not JSON"):
-            parse_statement(b"{", "p")
-        assert refused(lambda: parse_statement(b"{", "d/p.sig")) == ("statement-invalid", "d/p.sig")
-
-    @pytest.mark.parametrize(
-        ("one", "other"),
-        [
-            ("a", "A"),
-            ("stra\u00dfe", "STRASSE"),
-            ("\u00e9", "e\u0301"),
-            (
-                "\u1fb4",
-                "\u03b1\u0345\u0301",
-            ),  # the same only if normal forms are made before case is taken away
-            ("\u0390", "\u03aa\u0301"),  # and these only if they are made again after it
-        ],
-    )
-    def test_names_that_some_file_systems_take_for_one_are_refused(self, one: str, other: str) -> None:
-        def listed(*names: str) -> bytes:
-            return compact(statement_of([resource(name, b"") for name in names]))
-
-        assert len(parse_statement(listed(one, "b"), "p").resources) == 2
-        assert len(parse_statement(listed(other, "b"), "p").resources) == 2
-        for pair in ((one, other), (other, "b", one)):
-            assert refused(parse_statement, listed(*pair), "p") == ("name-duplicate", "p")
-
-    def test_the_dot_stands_for_the_only_file(self) -> None:
-        assert parse_statement(build_statement("s", {".": A}), "p").resources == (Resource(".", A),)
-        assert (
-            refused(lambda: parse_statement(build_statement("s", {".": A, "a": A}), "p"))[0] == "name-unsafe"
-        )
+    for name, answer in answers.items():
+        stand_in(name, answer)
 
 
 class TestBundle:
@@ -224,6 +119,71 @@ class TestBundle:
             demands = Demands(revoked=frozenset({digest}))
             assert refused(self.admit, vouched, contents, demands) == ("revoked", "d/f")
         assert self.admit(vouched, contents, Demands(revoked=frozenset({A}))).model
+
+    @pytest.mark.parametrize("name", sorted(good_files()))
+    def test_every_file_can_be_revoked(
+        self, name: str, vouched: Vouched, contents: dict[str, Content]
+    ) -> None:
+        demands = Demands(revoked=frozenset({contents[name].digest}))
+        assert refused(self.admit, vouched, contents, demands) == ("revoked", f"d/f/{name}")
+
+    def test_a_model_can_be_revoked_however_it_is_encrypted(
+        self, vouched: Vouched, contents: dict[str, Content], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stated = parse_manifest(contents["edgeguard.json"].data, "p")
+        hidden = dataclasses.replace(stated, encryption=Encryption("AES256_GCM_HKDF_1MB", "k" * 16, A))
+        monkeypatch.setattr(bundle, "check_manifest", lambda *_: hidden)
+        monkeypatch.setattr(bundle, "check_contents", lambda *_: b"plain")
+        assert self.admit(vouched, contents, Demands(revoked=frozenset({B}))).model == b"plain"
+        demands = Demands(revoked=frozenset({A}))
+        assert refused(self.admit, vouched, contents, demands) == ("revoked", "d/f/model.onnx")
+
+    def test_every_step_is_given_what_it_is_about(
+        self, vouched: Vouched, contents: dict[str, Content], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+        stated = parse_manifest(contents["edgeguard.json"].data, "p")
+        record(monkeypatch, asked, check_manifest=stated, check_demands=None, check_contents=b"plain")
+        demands, now = Demands(manifest=b"given", platform="x"), Moment(1.0)
+
+        def secrets(_: str) -> bytes | None:
+            return None
+
+        admitted = admit_model(vouched, contents, "d/f", demands, now=now, secrets=secrets)
+        assert asked == [
+            ("check_manifest", contents, "d/f", b"given"),
+            ("check_demands", stated, demands, "d/f/edgeguard.json", now),
+            ("check_contents", stated, contents, "d/f", demands, secrets),
+        ]
+        assert (admitted.model, admitted.described) == (b"plain", "")
+        files = {name: content for name, content in contents.items() if name != "edgeguard.json"}
+        fewer = dataclasses.replace(
+            vouched, statement=folder_statement({name: c.digest for name, c in files.items()}, "d/f")
+        )
+        apart = admit_model(fewer, files, "d/f", demands, now=now, secrets=secrets)
+        assert apart.described == sha256(b"given")
+
+    def test_the_files_are_inspected_before_the_model_and_the_model_is_the_decrypted_one(
+        self, contents: dict[str, Content], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+        record(
+            monkeypatch, asked, inspect_files=None, check_reports=None, decrypted=b"plain", inspect_model=None
+        )
+        stated = parse_manifest(contents["edgeguard.json"].data, "p")
+        limits = Limits(nodes=7)
+
+        def secrets(_: str) -> bytes | None:
+            return None
+
+        assert check_contents(stated, contents, "d/f", Demands(limits=limits), secrets) == b"plain"
+        files, path = good_files(), "d/f/model.onnx"
+        assert asked == [
+            ("inspect_files", files, "d/f"),
+            ("check_reports", stated, files, "d/f"),
+            ("decrypted", stated, files["model.onnx"], secrets, path),
+            ("inspect_model", b"plain", stated, limits, path),
+        ]
 
     def test_who_may_sign_other_things_only_is_refused(
         self, vouched: Vouched, contents: dict[str, Content]
