@@ -23,6 +23,7 @@ from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import good_files, sha256, write_files
 from tests.hostile.bundles.builders_graphs import with_nodes
 from tests.vectors.bundle_makers import KEYS, P256, content_key, forge, hint, stream
+from tests.vectors.bundle_mutants import mutants
 from tests.vectors.write_bundles import stale, wanted
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "bundles"
@@ -225,3 +226,28 @@ def test_the_second_verifier_admits_the_shipped_bundles_on_its_own_command_line(
 def test_the_test_keys_hint_is_what_the_vectors_carry() -> None:
     wrapper = json.loads((FOLDER / "good-p256" / "model.sig").read_bytes())
     assert wrapper["verificationMaterial"]["publicKey"]["hint"] == hint()
+
+
+NOT_LOOKED_AT = {"contract-mismatch"}
+"""Why edgeguard alone refuses: the second verifier does not hold the graph to the manifest."""
+
+
+@needs_node
+def test_both_admit_and_refuse_the_same_of_bundles_changed_at_random(tmp_path: Path) -> None:
+    """Set BUNDLE_MUTANTS=COUNT and BUNDLE_SEED=N for a longer campaign."""
+    count, seed = int(os.environ.get("BUNDLE_MUTANTS", "300")), int(os.environ.get("BUNDLE_SEED", "1"))
+    write_files(tmp_path, {KEYS.format("p256.pub"): (FOLDER / KEYS.format("p256.pub")).read_bytes()})
+    table = []
+    for name, files, terms in mutants(seed, count):
+        write_files(tmp_path / name, files)
+        table.append({"name": name, "path": name, "terms": terms})
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    said = theirs(tmp_path / "table.json")
+    assert len(said) == count
+    differ = {}
+    for row in table:
+        mine, other = ours(tmp_path / row["path"], row["terms"]), said[row["name"]]
+        both_refuse = "admitted" not in (mine[0], other[0])
+        if mine != other and not both_refuse and mine[0] not in NOT_LOOKED_AT:
+            differ[row["name"]] = mine[0], other[0]
+    assert differ == {}
