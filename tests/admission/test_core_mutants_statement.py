@@ -143,6 +143,12 @@ class TestStatement:
         for pair in ((one, other), (other, "b", one)):
             assert refused(parse_statement, listed(*pair), "p") == ("name-duplicate", "p")
 
+    def test_long_names_that_are_taken_for_one_are_cut(self) -> None:
+        names = ("a" * 300, "A" * 300)
+        with pytest.raises(AdmissionError) as caught:
+            parse_statement(compact(statement_of([resource(name, b"") for name in names])), "p")
+        assert f"`{'A' * 200}...` and `{'a' * 200}...` are one file" in str(caught.value)
+
     def test_the_dot_stands_for_the_only_file(self) -> None:
         assert parse_statement(build_statement("s", {".": A}), "p").resources == (Resource(".", A),)
         assert (
