@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from edgeguard.admission import Demands, Moment, Trust, admit_bundle
 from edgeguard.admission.bundle import digests_of
 from tests.hostile.bundles.builders import Forge, good_files, manifest, sha256, write_files
-
-Refused = Callable[[Callable[[], object], str, str], None]
+from tests.refusals import Refused
 
 
 def pin_of(files: dict[str, bytes]) -> str:

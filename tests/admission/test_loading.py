@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edgeguard.admission.loading import role_of
 from edgeguard.program import ModelRef
 from edgeguard.terms import AdmissionTerms, AssessmentTerm, ClaimsTerm, Limits, Pin, SignerTerm
 from tests.hostile.bundles.builders import Forge, good_files, manifest, sha256, write_files
+from tests.refusals import Refused
 
 
 def copying_model() -> bytes:
@@ -27,7 +27,6 @@ def copying_model() -> bytes:
     return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
 
 
-Refused = Callable[[Callable[[], object], str, str], None]
 NOW = Moment(1_790_000_000.0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from edgeguard.admission import AdmittedModel, Demands, Trust, admit_bundle
 from edgeguard.admission.trust import Moment
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, manifest, sha256, write_files
-
-Refused = Callable[[Callable[[], object], str, str], None]
+from tests.refusals import Refused
 
 
 def pin_of(files: dict[str, bytes]) -> str:

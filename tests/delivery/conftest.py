@@ -6,7 +6,6 @@ Signing is slow only the first time: one good repository is made a session, and 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +16,12 @@ import pytest
 pytest.importorskip("tuf.ngclient", reason="needs python-tuf: install edgeguard-runtime[tuf]")
 
 from edgeguard.cli.app import invoke
-from edgeguard.errors import AdmissionError
+from tests import refusals
 from tests.delivery.builders_delivery import Device, Publisher
 from tests.delivery.builders_server import Server
+from tests.refusals import Refused
 
 Say = Callable[..., tuple[int, str, str]]
-Refused = Callable[[Callable[[], object], str, str], None]
 
 
 @pytest.fixture(autouse=True)
@@ -50,29 +49,10 @@ def device(publisher: Publisher, tmp_path: Path) -> Device:
     return Device(tmp_path / "state", publisher)
 
 
-_ADVICE = re.compile(r"\b(check|copy|correct|give|have|install|make|put|remove|rename|run)\b")
-
-
 @pytest.fixture
 def refused() -> Refused:
-    """Check that a call is refused with this reason (or one of `a|b`), for this file, in words that say what to do."""
-
-    def check(call: Callable[[], object], reason: str, path: str) -> None:
-        with pytest.raises(AdmissionError) as caught:
-            call()
-        error = caught.value
-        assert error.reason in reason.split("|"), str(error)
-        assert error.path.endswith(path), error.path
-        assert error.exit_code == 4
-        said = str(error).partition(f"{error.reason}: ")[2]
-        assert _ADVICE.search(said), said
-        assert "\n" not in said
-        assert "Error" not in said
-        assert not said.endswith(".")
-        assert said[0] != said[0].upper() or said[0] == "`"
-        assert error.__cause__ is None
-
-    return check
+    """See `tests.refusals`."""
+    return refusals.refused
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tuf.api.metadata import MetaFile
 from edgeguard.admission import MemoryFloor
 from edgeguard.delivery import publish
 from tests.delivery.builders_delivery import rewrite_json
+from tests.refusals import Refused
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Device, Publisher
 
-Refused = Callable[[Callable[[], object], str, str], None]
 MODELS = ("models1", "models2")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -13,11 +12,11 @@ import pytest
 from edgeguard.delivery.folder import FolderFetcher
 from edgeguard.delivery.pull import open_source
 from edgeguard.errors import UsageError
+from tests.refusals import Refused
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Device, Publisher
 
-Refused = Callable[[Callable[[], object], str, str], None]
 MODEL = "models/signs/model.onnx"
 
 

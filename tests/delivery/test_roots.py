@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeguard.delivery import plan, publish
 from edgeguard.errors import AdmissionError, UsageError
+from tests.refusals import Refused
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Device, Publisher
-
-Refused = Callable[[Callable[[], object], str, str], None]
 
 
 def rotate(publisher: Publisher, *names: str, threshold: int = 2) -> None:

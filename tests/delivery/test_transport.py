@@ -15,12 +15,12 @@ import pytest
 from edgeguard.delivery.fetch import HttpFetcher
 from edgeguard.delivery.pull import open_source
 from edgeguard.errors import UsageError
+from tests.refusals import Refused
 
 if TYPE_CHECKING:
     from tests.delivery.builders_delivery import Device, Publisher
     from tests.delivery.builders_server import Server
 
-Refused = Callable[[Callable[[], object], str, str], None]
 MODEL = "models/signs/model.onnx"
 
 

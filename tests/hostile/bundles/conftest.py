@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgeguard.errors import AdmissionError
+from edgeguard.admission import admit_bundle
+from tests import refusals
 from tests.hostile.bundles.builders import Forge, good_files, write_files
+from tests.refusals import Refused
 
 
 @pytest.fixture(scope="session")
@@ -24,28 +25,19 @@ def folder(tmp_path: Path, forge: Forge) -> Path:
     return write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
 
 
-_ADVICE = re.compile(
-    r"\b(sign|add|check|copy|correct|export|give|have|install|make|put|remove|rename|set|stop|trust)\b"
-)
-"""What a refusal may tell its reader to do."""
+@pytest.fixture
+def refused() -> Refused:
+    """See `tests.refusals`."""
+    return refusals.refused
 
 
 @pytest.fixture
-def refused() -> Callable[[Callable[[], object], str, str], None]:
-    """Check that a call is refused with this reason, for this file, in words that say what to do."""
+def refused_model(tmp_path: Path, forge: Forge) -> Callable[[bytes, str], None]:
+    """Check that a model file is refused with this reason in a bundle that is good and signed but for it."""
 
-    def check(call: Callable[[], object], reason: str, path: str) -> None:
-        with pytest.raises(AdmissionError) as caught:
-            call()
-        error = caught.value
-        assert error.reason == reason, str(error)
-        assert error.path.endswith(path)
-        assert error.exit_code == 4
-        said = str(error).partition(f"{reason}: ")[2]
-        assert _ADVICE.search(said.rpartition(": ")[2]), said
-        assert said[0] != said[0].upper() or said[0] == "`"
-        assert not said.endswith(".")
-        assert "\n" not in said
-        assert len(said) < 700
+    def check(model: bytes, reason: str) -> None:
+        files = {**good_files(), "model.onnx": model}
+        folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
+        refusals.refused(lambda: admit_bundle(folder, forge.signers), reason, "model.onnx")
 
     return check

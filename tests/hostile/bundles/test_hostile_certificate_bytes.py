@@ -30,8 +30,7 @@ from tests.hostile.bundles.builders_pki import (
     twin,
     usual,
 )
-
-Refused = Callable[[Callable[[], object], str, str], None]
+from tests.refusals import Refused
 
 
 @pytest.mark.parametrize("which", [0, 1])

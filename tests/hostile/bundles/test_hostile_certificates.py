@@ -42,8 +42,8 @@ from tests.hostile.bundles.builders_pki import (
     tall,
     usual,
 )
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 Build = Callable[[], Case]
 
 

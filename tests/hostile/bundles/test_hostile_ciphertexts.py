@@ -14,8 +14,7 @@ from edgeguard.admission import admit_bundle
 from edgeguard.admission.streaming import HEADER_BYTES, SEGMENT, TAG_BYTES
 from tests.hostile.bundles.builders import Forge, Json, good_model, write_files
 from tests.hostile.bundles.builders_encrypted import KEY, OTHER_KEY, encrypted_files, sealed, secrets_of
-
-Refused = Callable[[Callable[[], object], str, str], None]
+from tests.refusals import Refused
 
 
 def _large_model() -> bytes:

@@ -11,8 +11,8 @@ from edgeguard.admission import Demands, Moment, Trust, admit_bundle
 from edgeguard.admission.trust import Grant, TrustedKey
 from edgeguard.terms import AssessmentTerm, ClaimsTerm
 from tests.hostile.bundles.builders import Forge, Json, good_files, manifest, write_files
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 Change = Callable[[Json], object]
 NOW = Moment(1_793_491_200.0)  # 2026-11-01
 PARENT = "5d" * 32

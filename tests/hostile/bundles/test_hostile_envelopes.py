@@ -23,8 +23,8 @@ from tests.hostile.bundles.builders import (
     good_files,
     good_statement,
 )
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 Case = Callable[[Forge], bytes]
 
 

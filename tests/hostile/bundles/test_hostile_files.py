@@ -15,8 +15,7 @@ import pytest
 from edgeguard.admission import Demands, admit_bundle, admit_file, sign_bundle, sign_file, store
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, manifest, resource, statement_of, write_files
-
-Refused = Callable[[Callable[[], object], str, str], None]
+from tests.refusals import Refused
 
 
 def _replace(name: str, make: Callable[[Path], object]) -> Callable[[Path], object]:

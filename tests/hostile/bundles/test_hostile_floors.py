@@ -21,8 +21,8 @@ from edgeguard.device.times import TIME, parse_time, time_file
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, manifest, resource, statement_of, write_files
 from tests.hostile.bundles.builders import good_files as files_of_a_bundle
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 IN_2026 = 1_795_251_600.0  # 2026-11-21T09:00:00Z
 
 

@@ -20,8 +20,8 @@ from edgeguard.admission.graph.wire import MAX_DEPTH
 from edgeguard.admission.inspection import inspect_onnx
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, good_model, write_files
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 Model = Any
 Build = Callable[[], bytes]
 
@@ -252,12 +252,10 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_hostile_model_is_refused_although_it_is_signed(
-    case: str, tmp_path: Path, forge: Forge, refused: Refused
+    case: str, refused_model: Callable[[bytes, str], None]
 ) -> None:
     reason, build = CASES[case]
-    files = {**good_files(), "model.onnx": build()}
-    folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
-    refused(lambda: admit_bundle(folder, forge.signers), reason, "model.onnx")
+    refused_model(build(), reason)
 
 
 def test_nesting_is_refused_from_the_limit_on() -> None:

@@ -19,8 +19,8 @@ from edgeguard.admission.sign import Pen, sign_bundle, sign_file
 from edgeguard.admission.trust import Grant, TrustedKey
 from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import Forge, good_files, write_files
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 SECOND = "model.sig.ml-dsa-65"
 
 

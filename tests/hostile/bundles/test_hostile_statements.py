@@ -22,8 +22,8 @@ from tests.hostile.bundles.builders import (
     sha256,
     statement_of,
 )
+from tests.refusals import Refused
 
-Refused = Callable[[Callable[[], object], str, str], None]
 Case = Callable[[Forge], bytes]
 
 
