@@ -10,7 +10,8 @@ import typer
 
 from edgeguard.cli.building import Bounds, Job, finish, unmeasured
 from edgeguard.cli.measuring import admit
-from edgeguard.cli.output import Format, FormatOption, trusted_keys
+from edgeguard.cli.output import Format, FormatOption
+from edgeguard.cli.trusting import Named, TrustOption, trust_of
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,14 +63,6 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of
 SignOption = Annotated[
     str | None,
     typer.Option("--sign", metavar="KEY", help="Signs the new bundle: a PEM file, pkcs11:... or tpm:PATH."),
-]
-TrustOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--trust",
-        metavar="KEY",
-        help="Public key that may have signed BUNDLE; may be repeated. Or EDGEGUARD_TRUST.",
-    ),
 ]
 AgreementOption = Annotated[
     str,
@@ -182,13 +175,11 @@ def _share(text: str, option: str) -> float:
 
 
 def _parent(bundle: Path, trust: list[Path] | None) -> AdmittedModel:
-    keys = trusted_keys(trust or [])
-    if not keys:
-        raise UsageError("no key to verify with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`")
+    trusted = trust_of(Named(trust or ()))
     from edgeguard.admission import admit_bundle
     from edgeguard.device.device import Device
 
-    return admit_bundle(bundle, keys, now=Device.here().now())
+    return admit_bundle(bundle, trusted, now=Device.here().now())
 
 
 def _as_guard(model: AdmittedModel) -> dict[str, AdmittedModel]:

@@ -15,9 +15,9 @@ from edgeguard.cli.measuring import (
     StressOption,
     admit,
     borne_out,
-    write,
     write_report,
 )
+from edgeguard.cli.output import write_bytes
 from edgeguard.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def calibrate(
         typer.echo(table(done.qualified))
     write_report(report, document.policy.policy.name, done.qualified, done)
     _refuse(document, done, base)
-    write(target, done.to_json())
+    write_bytes(target, done.to_json())
     typer.echo(f"{target}: written; {sign_file(target, signer)}: signed")
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
+from edgeguard.cli.output import Format, FormatOption, print_json, write_bytes
 from edgeguard.cli.remembering import StateArgument, needed_state
+from edgeguard.cli.trusting import Named, TrustOption, trust_of
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,10 +83,7 @@ def raise_(
     time: Annotated[
         Path | None, typer.Option("--time", metavar="FILE", help="A signed time, of `edgeguard floor time`.")
     ] = None,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option("--trust", metavar="KEY", help="Public key that may sign the time. Or EDGEGUARD_TRUST."),
-    ] = None,
+    trust: TrustOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Raise versions, or the time by a signed file. There is no way back: what is lower changes nothing."""
@@ -113,10 +111,7 @@ def time_(
     from edgeguard.device.times import time_file
 
     data = time_file(at or clocks.strftime("%Y-%m-%dT%H:%M:%SZ", clocks.gmtime()))
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write `{file}`: {(error.strerror or 'unknown reason').lower()}") from None
+    write_bytes(file, data)
     typer.echo(f"{file}: written; sign it with `edgeguard sign {file} --key KEY`")
 
 
@@ -125,13 +120,9 @@ def _signed_time(file: Path, trust: list[Path], floor: FileFloor) -> float:
     from edgeguard.device.moment import moment
     from edgeguard.device.times import TIME, parse_time
 
-    keys = trusted_keys(trust)
-    if not keys:
-        raise UsageError(
-            "no key to verify the time with: name one with `--trust KEY.pub`, or set `EDGEGUARD_TRUST`"
-        )
+    trusted = trust_of(Named(trust))
     now = moment(floor, "system", clocks.time())
-    return parse_time(admit_file(file, keys, kind=TIME, now=now).data, str(file))
+    return parse_time(admit_file(file, trusted, kind=TIME, now=now).data, str(file))
 
 
 def _version(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeguard.cli.output import write_bytes
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,14 +81,5 @@ def write_report(
     if qualified is None:
         message = "a report needs a filter, a redundant model or an alternate, and pictures with labels"
         raise UsageError(message)
-    write(file, markdown(policy, qualified, calibrated).encode())
+    write_bytes(file, markdown(policy, qualified, calibrated).encode())
     typer.echo(f"{file}: written")
-
-
-def write(file: Path, data: bytes) -> None:
-    """Write a file. Raises: UsageError."""
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        message = f"cannot write `{file}`: {(error.strerror or 'unknown reason').lower()}"
-        raise UsageError(message) from error

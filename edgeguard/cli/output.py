@@ -1,4 +1,4 @@
-"""What verbs share: the output format, JSON on stdout, and the keys a device trusts.
+"""What verbs share: options, the output format, JSON on stdout, and files that are written.
 
 No verb lives here, and nothing here opens a model, a port or a log.
 """
@@ -6,20 +6,13 @@ No verb lives here, and nothing here opens a model, a port or a log.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgeguard.errors import UsageError
-
-if TYPE_CHECKING:
-    from edgeguard.admission import Trust
-
-TRUST = "EDGEGUARD_TRUST"
 
 
 class Format(str, Enum):
@@ -32,7 +25,17 @@ class Format(str, Enum):
 PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
 TimeoutOption = Annotated[
     float,
-    typer.Option("--timeout", min=0.001, max=600.0, help="Seconds that one question to the solver may take."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        max=600.0,
+        help="Seconds that one question to the solver may take.",
+    ),
+]
+DecryptOption = Annotated[
+    list[str] | None,
+    typer.Option("--decrypt", metavar="KEY", help="Content key of an encrypted bundle; may be repeated."),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to answer.")]
 
@@ -42,23 +45,24 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def trusted_keys(paths: Sequence[Path]) -> Trust:
-    """Load the keys named by `--trust`, or by the environment where there is no such option.
-
-    Raises: UsageError when none is named, or one cannot be read.
-    """
-    from edgeguard.admission import trust_keys
-
-    named = list(paths) or [Path(p) for p in os.environ.get(TRUST, "").split(":") if p]
-    return trust_keys(named)
-
-
 def write_text(path: Path, text: str, *, source: Path | None = None) -> None:
     """Write a text file, never over `source`, which it was made from. Raises: UsageError when that cannot be done."""
     try:
         if source is not None and path.exists() and path.samefile(source):
             raise UsageError(f"`{path}` is the policy itself: write to another file")
-        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        message = f"cannot write `{path}`: {(error.strerror or 'unknown reason').lower()}"
-        raise UsageError(message) from error
+        raise cannot_write(path, error) from error
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file. Raises: UsageError when that cannot be done."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> UsageError:
+    """The error to raise when a file cannot be written."""
+    return UsageError(f"cannot write `{path}`: {(error.strerror or 'unknown reason').lower()}")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json, trusted_keys
+from edgeguard.cli.output import Format, FormatOption, print_json
+from edgeguard.cli.trusting import TrustOption, trusted_keys
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,13 +89,10 @@ def add(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Bundle folders, signed files (with their .sig) and public keys.", metavar="PATH..."
+            help="Bundle folders, signed files (with their .sig) and public keys.", metavar="PATH"
         ),
     ],
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option("--trust", metavar="KEY", help="Who may have signed them; may be repeated."),
-    ] = None,
+    trust: TrustOption = None,
     device: DeviceOption = "",
     pin: Annotated[
         str,
@@ -130,7 +128,7 @@ def add(
 @group.command(epilog="Example: edgeguard publish remove repo models/signs")
 def remove(
     repo: RepoArgument,
-    names: Annotated[list[str], typer.Argument(help="As `publish show` lists them.", metavar="NAME...")],
+    names: Annotated[list[str], typer.Argument(help="As `publish show` lists them.", metavar="NAME")],
     device: DeviceOption = "",
 ) -> None:
     """Stage that bundles or files are offered no more: devices drop them with their next pull."""
@@ -144,14 +142,21 @@ def remove(
 def keys(
     repo: RepoArgument,
     role: Annotated[
-        str, typer.Argument(help="root, targets, snapshot, timestamp, models, policies or device-ID.")
+        str,
+        typer.Argument(
+            metavar="ROLE", help="root, targets, snapshot, timestamp, models, policies or device-ID."
+        ),
     ],
     key: Annotated[
         list[Path] | None,
         typer.Option("--key", metavar="KEY.pub", help="Everybody who signs from now on; may be repeated."),
     ] = None,
-    threshold: Annotated[int, typer.Option("--threshold", help="How many of them must sign.")] = 1,
-    days: Annotated[int | None, typer.Option("--days", help="How long it is valid once signed.")] = None,
+    threshold: Annotated[
+        int, typer.Option("--threshold", metavar="N", help="How many of them must sign.")
+    ] = 1,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", help="How long it is valid once signed.")
+    ] = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Offer nothing to this device of its own.")
     ] = False,
@@ -173,7 +178,7 @@ def keys(
 @group.command(epilog="Example: edgeguard publish renew repo models policies")
 def renew(
     repo: RepoArgument,
-    roles: Annotated[list[str], typer.Argument(help="Any but snapshot and timestamp.", metavar="ROLE...")],
+    roles: Annotated[list[str], typer.Argument(help="Any but snapshot and timestamp.", metavar="ROLE")],
 ) -> None:
     """Stage roles as they are, with a new expiry."""
     from edgeguard.delivery.plan import renew

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.sign import DecryptOption, SecondOption, pen
+from edgeguard.cli.output import DecryptOption
+from edgeguard.cli.sign import SecondOption, pen
 from edgeguard.errors import AdmissionError, UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def register(group: typer.Typer) -> None:
 
 
 def rotate(
-    old: Annotated[Path, typer.Argument(help="The public key that is to be replaced.")],
+    old: Annotated[Path, typer.Argument(metavar="OLD.pub", help="The public key that is to be replaced.")],
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Bundles and files to sign again; each must verify.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Bundles and files to sign again; each must verify."),
     ] = None,
     new: Annotated[
         Path | None, typer.Option("--new", metavar="NAME", help="Make NAME.key and NAME.pub.")
@@ -49,7 +51,10 @@ def rotate(
         typer.Option("--public", metavar="FILE.pub", help="Of `--key`: its public half; written if missing."),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="Let this policy accept the new key besides the old one.")
+        Path | None,
+        typer.Option(
+            "--policy", metavar="POLICY", help="Let this policy accept the new key besides the old one."
+        ),
     ] = None,
     second: SecondOption = None,
     decrypt: DecryptOption = None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeguard.cli.output import DecryptOption
+
 if TYPE_CHECKING:
     from edgeguard.admission.sign import Pen
     from edgeguard.terms import Limits
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
 SecondOption = Annotated[
     str | None,
     typer.Option("--second", metavar="KEY", help="ML-DSA-65 private key that signs besides; or tpm:PATH."),
-]
-DecryptOption = Annotated[
-    list[str] | None,
-    typer.Option("--decrypt", metavar="KEY", help="Content key of an encrypted bundle; may be repeated."),
 ]
 CertificateOption = Annotated[
     Path | None,
@@ -32,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sign(
-    path: Annotated[Path, typer.Argument(help="Bundle folder, policy or calibration.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Bundle folder, policy or calibration.")],
     key: Annotated[
         str,
         typer.Option("--key", metavar="KEY", help="Private key: a PEM file, pkcs11:... or tpm:PATH."),

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import TRUST
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeguard.admission import Trust
+
+TRUST = "EDGEGUARD_TRUST"
 
 TrustOption = Annotated[
     list[Path] | None,
@@ -71,7 +72,7 @@ def trust_of(named: Named) -> Trust:
     grant = Grant(post_quantum=second)
     keys = list(named.keys)
     if not keys and not named.authorities and named.keyless is None:
-        keys = [Path(place) for place in os.environ.get(TRUST, "").split(":") if place]
+        keys = _of_environment()
     trust = Trust(
         keys=tuple(TrustedKey(key, grant) for key in load_public_keys(keys)),
         authorities=tuple(
@@ -88,6 +89,21 @@ def trust_of(named: Named) -> Trust:
             "`--ca ROOT.pem`"
         )
     return trust
+
+
+def trusted_keys(paths: Sequence[Path]) -> Trust:
+    """Load the keys of `--trust`, or of the environment where there are none; nobody is trusted where that has none.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    from edgeguard.admission import trust_keys
+
+    return trust_keys(list(paths) or _of_environment())
+
+
+def _of_environment() -> list[Path]:
+    return [Path(place) for place in os.environ.get(TRUST, "").split(":") if place]
 
 
 def _check(named: Named) -> None:

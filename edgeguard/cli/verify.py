@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeguard.cli.output import Format, FormatOption, print_json
-from edgeguard.cli.trusting import Named, trust_of
+from edgeguard.cli.output import DecryptOption, Format, FormatOption, print_json
+from edgeguard.cli.trusting import (
+    CaOption,
+    IdentityOption,
+    IssuerOption,
+    KeylessOption,
+    Named,
+    PostQuantumOption,
+    TrustOption,
+    trust_of,
+)
 
 if TYPE_CHECKING:
     from edgeguard.admission import AdmittedFile, AdmittedModel, Trust
@@ -23,34 +32,14 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="Bundle folder, policy or calibration.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Bundle folder, policy or calibration.")],
     *,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--trust", "--key", metavar="KEY", help="Trusted public key; may be repeated. Or EDGEGUARD_TRUST."
-        ),
-    ] = None,
-    ca: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--ca", metavar="ROOT.pem", help="Trusted root certificate of signers; may be repeated."
-        ),
-    ] = None,
-    identity: Annotated[
-        str, typer.Option("--identity", metavar="WHO", help="For whom the signer's certificate must be.")
-    ] = "",
-    keyless: Annotated[
-        Path | None,
-        typer.Option("--keyless", metavar="ROOT.json", help="Sigstore's trusted root, for keyless signers."),
-    ] = None,
-    issuer: Annotated[
-        str, typer.Option("--issuer", metavar="URL", help="Who vouched for a keyless signer's identity.")
-    ] = "",
-    post_quantum: Annotated[
-        Path | None,
-        typer.Option("--post-quantum", metavar="KEY", help="ML-DSA-65 public key that must sign besides."),
-    ] = None,
+    trust: TrustOption = None,
+    ca: CaOption = None,
+    identity: IdentityOption = "",
+    keyless: KeylessOption = None,
+    issuer: IssuerOption = "",
+    post_quantum: PostQuantumOption = None,
     policy: Annotated[
         Path | None,
         typer.Option(
@@ -66,14 +55,10 @@ def verify(
         ),
     ] = "",
     security_version: Annotated[
-        int, typer.Option("--security-version", min=0, help="Refuse a bundle below this version.")
+        int,
+        typer.Option("--security-version", metavar="N", min=0, help="Refuse a bundle below this version."),
     ] = 0,
-    decrypt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--decrypt", metavar="KEY", help="Content key of an encrypted bundle: a file, tpm: or pkcs11:."
-        ),
-    ] = None,
+    decrypt: DecryptOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check signature, digests and manifest exactly as the guard does at start."""
