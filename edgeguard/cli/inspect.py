@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Bundle folder, ONNX file, policy or calibration.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Bundle folder, ONNX file, policy or calibration.")
+    ],
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Show what is in it, without trusting it: files, claimed signer, manifest, model; and what would be refused."""

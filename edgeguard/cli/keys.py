@@ -44,8 +44,12 @@ def _group() -> None:
 
 @group.command(epilog="Example: edgeguard keys new keys/release")
 def new(
-    name: Annotated[Path, typer.Argument(help="Writes NAME.key (secret, mode 0600) and NAME.pub.")],
-    public: Annotated[Path | None, typer.Argument(help="Where the public half goes instead.")] = None,
+    name: Annotated[
+        Path, typer.Argument(metavar="NAME", help="Writes NAME.key (secret, mode 0600) and NAME.pub.")
+    ],
+    public: Annotated[
+        Path | None, typer.Argument(metavar="PUBLIC", help="Where the public half goes instead.")
+    ] = None,
     curve: Annotated[Curve, typer.Option("--curve", help="EC P-256, P-384 or P-521.")] = Curve.P256,
     post_quantum: Annotated[
         bool,

@@ -22,7 +22,10 @@ FINDINGS = 5
 group = typer.Typer(help="Test the line to the microcontroller.", no_args_is_help=True, rich_markup_mode=None)
 
 Port = Annotated[
-    str, typer.Argument(help="auto, a device, socket://host:port, unix:///path or can:interface/channel.")
+    str,
+    typer.Argument(
+        metavar="PORT", help="auto, a device, socket://host:port, unix:///path or can:interface/channel."
+    ),
 ]
 Policy = Annotated[
     Path, typer.Option("--policy", metavar="POLICY", help="The policy the microcontroller was built with.")
@@ -96,7 +99,8 @@ def monitor(
 @group.command(epilog="Example: edgeguard link provision keys/device-7")
 def provision(
     name: Annotated[
-        Path, typer.Argument(help="Writes NAME.device-key, NAME.operator-key, NAME.provision.bin.")
+        Path,
+        typer.Argument(metavar="NAME", help="Writes NAME.device-key, NAME.operator-key, NAME.provision.bin."),
     ],
 ) -> None:
     """Make both keys of a new microcontroller and the page that its firmware reads, for their owner's eyes only."""

@@ -23,12 +23,18 @@ def register(group: typer.Typer) -> None:
 
 
 def revoke(
-    policy: Annotated[Path, typer.Argument(help="The policy file; it has to be signed again.")],
+    policy: Annotated[
+        Path, typer.Argument(metavar="POLICY", help="The policy file; it has to be signed again.")
+    ],
     what: Annotated[
         list[str],
-        typer.Argument(help="Public key, certificate, bundle folder, signed file, or 64 hex digits."),
+        typer.Argument(
+            metavar="WHAT", help="Public key, certificate, bundle folder, signed file, or 64 hex digits."
+        ),
     ],
-    note: Annotated[str, typer.Option("--note", help="Why, for whoever reads the policy.")] = "",
+    note: Annotated[
+        str, typer.Option("--note", metavar="TEXT", help="Why, for whoever reads the policy.")
+    ] = "",
 ) -> None:
     """Add keys, certificates, bundles or files to a policy's `admission.revoked`, and keep everything else."""
     from edgeguard.cli.amending import amend

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import edgeguard
 from edgeguard.cli import app as app_module
@@ -40,6 +42,23 @@ def test_the_help_of_every_verb_has_an_example(call: Call, verb: str) -> None:
     said = call(*verb.split(), "--help")
     assert said.code == 0
     assert f"Example: edgeguard {verb}" in said.out
+
+
+def commands(group: Any, name: str = "edgeguard") -> Iterator[tuple[str, Any]]:
+    """Every command below `group`, under its name."""
+    for verb, command in getattr(group, "commands", {}).items():
+        yield f"{name} {verb}", command
+        yield from commands(command, f"{name} {verb}")
+
+
+def test_what_a_verb_takes_is_named_in_capitals_in_its_help(call: Call) -> None:
+    unnamed = []
+    for name, command in commands(typer.main.get_command(app_module.app)):
+        if not hasattr(command, "commands"):
+            said = call(*name.split()[1:], "--help").out
+            found = re.findall(r"^  (?:(?:-\w, )?(--[a-z-]+)|([a-z]+\S*)) +<[^|>]+>", said, re.MULTILINE)
+            unnamed += [f"{name} {option or argument}" for option, argument in found]
+    assert unnamed == []
 
 
 @pytest.mark.parametrize(
