@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from edgeguard.admission.keyless import _path_up
+from edgeguard.admission.reasons import shown
 from edgeguard.admission.x509 import read_certificate
 from edgeguard.errors import AdmissionError
 from tests.admission.sigstore_samples import (
@@ -84,6 +85,29 @@ class TestADistrustedLibrary:
         monkeypatch.setattr(library, "verified_payload", fail)
         assert self._reason() == "signature-invalid"
 
+    def test_a_certificate_that_only_the_library_can_read_is_refused(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = changed(lambda d: d["verificationMaterial"]["certificate"].update(rawBytes="AAAA"))
+        bundle = library.read_bundle(signature())[0]
+        monkeypatch.setattr(library, "read_bundle", lambda _: (bundle, data))
+        monkeypatch.setattr(library, "verified_payload", lambda *_: b"{}")
+        with pytest.raises(AdmissionError, match=r"^model\.sig: certificate-"):
+            verify(data, trusting())
+
+    def test_what_the_library_says_is_passed_on_in_short(
+        self, library: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for said, told in (("no luck: expected luck", "no luck"), ("x" * 200, shown("x" * 200, longest=120))):
+
+            def fail(*_: object, said: str = said) -> NoReturn:
+                raise library.Error(said)
+
+            monkeypatch.setattr(library, "verified_payload", fail)
+            with pytest.raises(AdmissionError, match="signature-invalid") as caught:
+                verify(signature(), trusting())
+            assert f"(Sigstore: `{told}`)" in str(caught.value)
+
     def test_an_authority_that_the_root_does_not_name_is_refused(
         self, library: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -133,3 +157,7 @@ class TestTheWayUp:
         for above in ((), (between,), (good()[1],)):
             with pytest.raises(AdmissionError, match=r"model\.sig: certificate-untrusted"):
                 self._way(signer, *above)
+
+    def test_an_authority_that_cannot_be_read_is_refused(self) -> None:
+        with pytest.raises(AdmissionError, match=r"^model\.sig: certificate-"):
+            _path_up(read_certificate(good()[0].der, "model.sig"), [b"no certificate"], "model.sig")
