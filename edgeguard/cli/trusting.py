@@ -19,9 +19,7 @@ TRUST = "EDGEGUARD_TRUST"
 
 TrustOption = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--trust", "--key", metavar="KEY", help="Trusted public key; may be repeated. Or EDGEGUARD_TRUST."
-    ),
+    typer.Option("--trust", metavar="KEY", help="Trusted public key; may be repeated. Or EDGEGUARD_TRUST."),
 ]
 CaOption = Annotated[
     list[Path] | None,

@@ -38,7 +38,7 @@ def test_a_signed_bundle_is_admitted_and_its_digest_printed(call: Call, project:
     said = call("verify", project.bundle, "--trust", project.pub)
     assert said.code == 0
     assert "admitted: colours-primary 1.0.0 (primary)" in said.out
-    as_json = json.loads(call("verify", project.bundle, "--key", project.pub, "--format", "json").out)
+    as_json = json.loads(call("verify", project.bundle, "--trust", project.pub, "--format", "json").out)
     assert as_json["role"] == "primary"
     assert f"digest {as_json['digest']}" in said.out
 
