@@ -244,9 +244,6 @@ class _Parser:
     def _type(self, start: int, end: int, depth: int) -> tuple[int, tuple[int | str | None, ...] | None]:
         read = self._reader
         fields = read.fields("type", start, end, depth)
-        kinds = [number for number in fields if number != 6]
-        if len(kinds) > 1:
-            raise WireError(f"a value near byte {start} has several types")
         for a, b in fields.get(1, NOTHING):
             tensor = read.fields("tensor type", a, b, depth + 1)
             dims = [self._dims(c, d, depth + 2) for c, d in tensor.get(2, NOTHING)]

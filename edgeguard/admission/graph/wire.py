@@ -34,7 +34,7 @@ _SPELLED = {
     "tensor": "1N 2v 4F 5N 6S 7N 8s 9s 10D 11N 12s 13* 14* 16S",
     "sparse": "1S 2S 3N",
     "value": "1s 2s 3s 4S",
-    "type": "1s 4s 5s 6s 8s 9s",
+    "type": "1s 6s",  # of tensors alone: nothing else is given to an engine or taken from one
     "tensor type": "1v 2s",
     "shape": "1S",
     "dimension": "1v 2s 3s",
@@ -74,7 +74,7 @@ class Reader:
                 raise WireError(f"more than {MAX_FIELDS} fields")
             wires, single = table.get(number, ((), True))
             if wire not in wires:
-                raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is none of ONNX")
+                raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is none that a model may have")
             if single and number in found:
                 raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is there twice")
             found.setdefault(number, []).append((a, -1) if wire == VARINT else (a, b))

@@ -359,3 +359,15 @@ def test_text_and_plain_arrays_are_no_pickles(data: bytes, tmp_path: Path, forge
     files = {**good_files(), "notes": data}
     folder = write_files(tmp_path / "bundle", {**files, "model.sig": forge.sign_files(files)})
     assert admit_bundle(folder, forge.signers).model == good_model()
+
+
+@pytest.mark.parametrize("field", [4, 5, 8, 9])
+def test_only_tensors_go_in_and_come_out(field: int, tmp_path: Path, forge: Forge, refused: Refused) -> None:
+    """Sequences, maps, sparse and optional values: what is in such a type is not read, so nothing may be of it."""
+    data = good_model()
+    declared = b"\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01N\x0a\x02\x08\x02"
+    assert declared in data
+    other = declared[:2] + bytes([field << 3 | 2]) + declared[3:]
+    files = {**good_files(), "model.onnx": data.replace(declared, other)}
+    write_files(tmp_path, {**files, "model.sig": forge.sign_files(files)})
+    refused(lambda: admit_bundle(tmp_path, forge.signers), "model-invalid", "model.onnx")
