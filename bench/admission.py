@@ -147,7 +147,7 @@ def commands(folders: Mapping[int, Path], runs: int, *, first: bool) -> dict[str
     found: dict[str, dict[int, float]] = {}
     for size, folder in folders.items():
         key, bundle = str(folder / "bench.pub"), str(folder / "one")
-        ours = [str(tools / "edgeguard"), "verify", bundle, "--key", key]
+        ours = [str(tools / "edgeguard"), "verify", bundle, "--trust", key]
         theirs = [str(tools / "model_signing"), "verify", "key", bundle, "--public_key", key]
         theirs += ["--signature", f"{bundle}/model.sig"]
         times: dict[str, list[float]] = {"edgeguard verify": [], "model_signing verify key": []}
