@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from edgeguard.errors import AdmissionError
 from tests.hostile.bundles.builders import good_files, sha256, write_files
 from tests.hostile.bundles.builders_graphs import with_nodes
 from tests.vectors.bundle_makers import KEYS, P256, content_key, forge, hint, stream
-from tests.vectors.bundle_mutants import mutants
+from tests.vectors.bundle_mutants import Mutant, chains, mutants
 from tests.vectors.write_bundles import stale, wanted
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "bundles"
@@ -42,18 +43,18 @@ def _seconds(text: str) -> float:
     return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
 
 
-def _grant(term: dict[str, Any]) -> Grant:
-    second = load_post_quantum(FOLDER / term["second"]) if "second" in term else None
+def _grant(term: dict[str, Any], base: Path) -> Grant:
+    second = load_post_quantum(base / term["second"]) if "second" in term else None
     return Grant(frozenset(term.get("signs", ())), second)
 
 
-def _trust(terms: dict[str, Any]) -> Trust:
+def _trust(terms: dict[str, Any], base: Path) -> Trust:
     keys = [
-        TrustedKey(load_public_keys([FOLDER / term["key"]])[0], _grant(term))
+        TrustedKey(load_public_keys([base / term["key"]])[0], _grant(term, base))
         for term in terms.get("keys", ())
     ]
     authorities = [
-        TrustedAuthority(load_authority(FOLDER / term["root"]), term.get("identity", ""), _grant(term))
+        TrustedAuthority(load_authority(base / term["root"]), term.get("identity", ""), _grant(term, base))
         for term in terms.get("authorities", ())
     ]
     return Trust(
@@ -70,7 +71,7 @@ def _now(terms: dict[str, Any]) -> Moment | None:
     return Moment(_seconds(terms["at_least"]), exact=False) if "at_least" in terms else None
 
 
-def ours(path: Path, terms: dict[str, Any]) -> Verdict:
+def ours(path: Path, terms: dict[str, Any], base: Path = FOLDER) -> Verdict:
     """What edgeguard says."""
     demands = Demands(
         role=terms.get("role", ""),
@@ -80,13 +81,13 @@ def ours(path: Path, terms: dict[str, Any]) -> Verdict:
         revoked=frozenset(terms.get("revoked", ())),
     )
     held = {
-        key_id(key): key for key in ((FOLDER / name).read_bytes() for name in terms.get("content_keys", ()))
+        key_id(key): key for key in ((base / name).read_bytes() for name in terms.get("content_keys", ()))
     }
     try:
         if path.is_dir() or not path.suffix:
-            admitted = admit_bundle(path, _trust(terms), demands, now=_now(terms), secrets=held.get)
+            admitted = admit_bundle(path, _trust(terms, base), demands, now=_now(terms), secrets=held.get)
             return "admitted", admitted.digest
-        return "admitted", admit_file(path, _trust(terms), now=_now(terms)).digest
+        return "admitted", admit_file(path, _trust(terms, base), now=_now(terms)).digest
     except AdmissionError as error:
         return error.reason, ""
 
@@ -230,23 +231,29 @@ def test_the_test_keys_hint_is_what_the_vectors_carry() -> None:
 
 NOT_LOOKED_AT = {"contract-mismatch"}
 """Why edgeguard alone refuses: the second verifier does not hold the graph to the manifest."""
+MUTANTS, SEED = int(os.environ.get("BUNDLE_MUTANTS", "300")), int(os.environ.get("BUNDLE_SEED", "1"))
+"""Set both for a longer campaign. A third as many are chains of certificates, which take longer to make."""
 
 
 @needs_node
-def test_both_admit_and_refuse_the_same_of_bundles_changed_at_random(tmp_path: Path) -> None:
-    """Set BUNDLE_MUTANTS=COUNT and BUNDLE_SEED=N for a longer campaign."""
-    count, seed = int(os.environ.get("BUNDLE_MUTANTS", "300")), int(os.environ.get("BUNDLE_SEED", "1"))
+@pytest.mark.parametrize(
+    ("made", "count"), [(mutants, MUTANTS), (chains, MUTANTS // 3)], ids=["changed", "chains"]
+)
+def test_both_admit_and_refuse_the_same_of_bundles_made_at_random(
+    made: Callable[[int, int], Iterator[Mutant]], count: int, tmp_path: Path
+) -> None:
     write_files(tmp_path, {KEYS.format("p256.pub"): (FOLDER / KEYS.format("p256.pub")).read_bytes()})
-    table = []
-    for name, files, terms in mutants(seed, count):
-        write_files(tmp_path / name, files)
-        table.append({"name": name, "path": name, "terms": terms})
+    table: list[dict[str, Any]] = []
+    for mutant in made(SEED, count):
+        write_files(tmp_path / mutant.name, mutant.files)
+        (tmp_path / f"{mutant.name}.pem").write_bytes(mutant.root)
+        table.append({"name": mutant.name, "path": mutant.name, "terms": mutant.terms})
     (tmp_path / "table.json").write_text(json.dumps(table))
     said = theirs(tmp_path / "table.json")
     assert len(said) == count
     differ = {}
     for row in table:
-        mine, other = ours(tmp_path / row["path"], row["terms"]), said[row["name"]]
+        mine, other = ours(tmp_path / row["path"], row["terms"], tmp_path), said[row["name"]]
         both_refuse = "admitted" not in (mine[0], other[0])
         if mine != other and not both_refuse and mine[0] not in NOT_LOOKED_AT:
             differ[row["name"]] = mine[0], other[0]

@@ -6,8 +6,12 @@ import copy
 import json
 import unicodedata
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.hostile.bundles.builders import (
     Json,
@@ -18,7 +22,8 @@ from tests.hostile.bundles.builders import (
     resource,
     statement_of,
 )
-from tests.vectors.bundle_makers import NOW, P256, forge
+from tests.hostile.bundles.builders_pki import WHO, Plan, authority
+from tests.vectors.bundle_makers import NOW, P256, forge, party, sealed_by
 
 Files = dict[str, bytes]
 MADE: Json = {
@@ -75,19 +80,67 @@ LETTERS = (
 )
 
 
-def mutants(seed: int, count: int) -> Iterator[tuple[str, Files, Json]]:
-    """Yield so many bundles: a name with the kind of change, the files, and the terms of the device."""
+@dataclass(frozen=True)
+class Mutant:
+    """A bundle, and what the device asks; `root` is the certificate that the terms name as `NAME.pem`."""
+
+    name: str
+    files: Files
+    terms: Json
+    root: bytes = b""
+
+
+def mutants(seed: int, count: int) -> Iterator[Mutant]:
+    """Yield so many bundles, named after the kind of change."""
     random = Random(seed)
     kinds = tuple(KINDS)
     for i in range(count):
         kind = random.choice(kinds)
         files = KINDS[kind](random)
         files.setdefault("model.sig", forge().sign_files(files))
-        yield (
-            f"{i}-{kind}",
-            files,
-            {**P256, **random.choice(({}, {"now": NOW}, {"at_least": "2029-01-01T00:00:00Z"}))},
-        )
+        time = random.choice(({}, {"now": NOW}, {"at_least": "2029-01-01T00:00:00Z"}))
+        yield Mutant(f"{i}-{kind}", files, {**P256, **time})
+
+
+def chains(seed: int, count: int) -> Iterator[Mutant]:
+    """Yield so many bundles that are signed with a chain of certificates, each of which may be wrong in some ways."""
+    random = Random(seed)
+    for i in range(count):
+        made = [party(_plan(random, authority("root")), f"root {i}", curve=_curve(random))]
+        for level in range(random.randrange(3)):
+            plan = _plan(random, authority(f"level {level}"))
+            made.insert(0, party(plan, f"level {level} {i}", made[0], _curve(random)))
+        made.insert(0, party(_plan(random, Plan()), f"signer {i}", made[0], _curve(random)))
+        sent = made[:-1] if random.random() < 0.5 else made
+        if random.random() < 0.1:
+            sent = random.sample(sent, len(sent))
+        trusted = {"root": f"{i}-chain.pem", "identity": random.choice((WHO, WHO, "", "signer"))}
+        time = random.choice(({"now": NOW}, {"now": NOW}, {"at_least": NOW}, {}))
+        files = {**good_files(), "model.sig": sealed_by(*sent, signer=made[0])}
+        yield Mutant(f"{i}-chain", files, {"authorities": [trusted], **time}, made[-1].pem)
+
+
+def _curve(random: Random) -> str:
+    return random.choice(("P-256", "P-384", "P-521"))
+
+
+def _plan(random: Random, plan: Plan) -> Plan:
+    """Change some of what a certificate is to say; most are left as they are."""
+    usages = ("digital_signature", "key_cert_sign", "crl_sign", "content_commitment")
+    server = ExtendedKeyUsageOID.SERVER_AUTH
+    choices: dict[str, tuple[Any, ...]] = {
+        "usage": (None, frozenset(random.sample(usages, random.randrange(4)))),
+        "ca": (None, True, False),
+        "ca_critical": (False,),
+        "path_length": (None, 0, 1),
+        "days": ((-1, 0), (0, 1), (1, 2), (-2, -1)),
+        "purposes": (None, [server], [server, ExtendedKeyUsageOID.CODE_SIGNING]),
+        "names": (None, [x509.DNSName(WHO)], [x509.UniformResourceIdentifier(WHO)], [x509.RFC822Name("a@b")]),
+        "silent": (True,),
+    }
+    changes = {key: random.choice(values) for key, values in choices.items() if random.random() < 0.1}
+    new = replace(plan, **changes)
+    return new if new.ca else replace(new, path_length=None)  # the library makes no other certificate
 
 
 def _text(random: Random, data: bytes) -> bytes:
