@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 
-from tests.vectors.bundle_cases import every
+from tests.vectors.bundle_cases_inside import every
 from tests.vectors.bundle_makers import FOLDER, key_files
 
 RANDOM = ".ml-dsa-65"
