@@ -161,3 +161,10 @@ class TestTheWayUp:
     def test_an_authority_that_cannot_be_read_is_refused(self) -> None:
         with pytest.raises(AdmissionError, match=r"^model\.sig: certificate-"):
             _path_up(read_certificate(good()[0].der, "model.sig"), [b"no certificate"], "model.sig")
+
+    def test_two_authorities_that_vouch_for_each_other_lead_nowhere(self) -> None:
+        root = made(authority("one"))
+        other = made(authority("two"), root)
+        again = made(authority("one", key=root.key), other)
+        with pytest.raises(AdmissionError, match=r"^model\.sig: certificate-untrusted"):
+            self._way(made(Plan(), root), again, other)
