@@ -27,9 +27,10 @@ PAGE = (ROOT / "docs" / "how-to" / "keep-keys.md").read_text()
 CALL = Callable[..., Any]
 
 
-def blocks(language: str) -> list[str]:
-    """What stands in the page's fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(language: str, name: str = "") -> list[str]:
+    """What stands in the page's fenced blocks of a language, in order; of those with a `name`, or else without one."""
+    fence = rf" \{{\.{language} \.{name}\}}" if name else language
+    return re.findall(rf"^```{fence}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def shell(folder: Path, *script: str, **environment: str) -> str:
@@ -63,14 +64,14 @@ def test_files_second_keys_rotation_and_revocation_run_as_printed(project: Any) 
 
 @pytest.mark.process
 def test_the_token_s_part_runs_as_printed(project: Any, soft_token: SoftToken) -> None:
-    (script,) = blocks("sh token")
+    (script,) = blocks("sh", "token")
     script = script.replace(LIBRARIES[0], soft_token.library)
     assert "admitted" in shell(project.policy.parent, script, EDGEGUARD_PIN=PIN)
 
 
 @pytest.mark.process
 def test_the_tpm_s_part_runs_as_printed(project: Any, swtpm: SoftwareTpm) -> None:
-    (script,) = blocks("sh tpm")
+    (script,) = blocks("sh", "tpm")
     assert "admitted" in shell(project.policy.parent, script, EDGEGUARD_TPM=swtpm.tcti)
 
 
