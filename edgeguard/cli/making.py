@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edgeguard.admission.decryption import key_id
@@ -15,8 +17,7 @@ from edgeguard.errors import UsageError
 from edgeguard.keystores import tpm as tpm_store
 from edgeguard.keystores.secret import new_secret
 
-_ABOUT = "the private key; keep it off the device and out of version control"
-_SEALED = "the private key, sealed; only this machine's TPM gives it back"
+_SEALED = "sealed; only this machine's TPM gives it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,8 @@ def signing_pair(name: Path, public: Path | None, *, curve: str, tpm: bool) -> M
     place, public = _places(name, public, "", tpm=tpm)
     secret, half = generate(curve)
     if not tpm:
-        create_pair(place, public, secret, half)
-        return Made(place, public, _ABOUT)
-    check_free(public)
-    tpm_store.seal_signing_key(private_key(secret, str(place)), place)
-    create(public, half, private=False)
-    return Made(place, public, _SEALED)
+        return _in_files(place, public, secret, half)
+    return _sealed(place, public, half, partial(tpm_store.seal_signing_key, private_key(secret, str(place))))
 
 
 def second_pair(name: Path, public: Path | None, *, tpm: bool) -> Made:
@@ -47,12 +44,8 @@ def second_pair(name: Path, public: Path | None, *, tpm: bool) -> Made:
     place, public = _places(name, public, SUFFIX, tpm=tpm)
     secret, half = generate_second()
     if not tpm:
-        create_pair(place, public, secret, half)
-        return Made(place, public, _ABOUT)
-    check_free(public)
-    tpm_store.seal_second_key(second_key(secret, str(place)), place)
-    create(public, half, private=False)
-    return Made(place, public, _SEALED)
+        return _in_files(place, public, secret, half)
+    return _sealed(place, public, half, partial(tpm_store.seal_second_key, second_key(secret, str(place))))
 
 
 def content_key(name: Path, *, tpm: bool) -> Made:
@@ -63,8 +56,20 @@ def content_key(name: Path, *, tpm: bool) -> Made:
         tpm_store.seal_secret(secret, place)
     else:
         create(place, secret, private=True)
-    where = "sealed; only this machine's TPM gives it back" if tpm else "goes to every device that decrypts"
+    where = _SEALED if tpm else "goes to every device that decrypts"
     return Made(place, place, f"content key {key_id(secret)}; {where}")
+
+
+def _in_files(place: Path, public: Path, secret: bytes, half: bytes) -> Made:
+    create_pair(place, public, secret, half)
+    return Made(place, public, "the private key; keep it off the device and out of version control")
+
+
+def _sealed(place: Path, public: Path, half: bytes, seal: Callable[[Path], None]) -> Made:
+    check_free(public)
+    seal(place)
+    create(public, half, private=False)
+    return Made(place, public, f"the private key, {_SEALED}")
 
 
 def _places(name: Path, public: Path | None, kind: str, *, tpm: bool) -> tuple[Path, Path]:

@@ -14,10 +14,10 @@ from edgeguard.admission.keyfiles import create, read_public
 from edgeguard.admission.keys import SigningKey, public_key, public_pem
 from edgeguard.admission.post_quantum import PostQuantumKey, second_pem
 from edgeguard.admission.second_keys import load_post_quantum
+from edgeguard.admission.streaming import KEY_BYTES
 from edgeguard.errors import UsageError
 from edgeguard.keystores import open_second_key, open_secret, open_signing_key
 from edgeguard.keystores import tpm as tpm_store
-from edgeguard.keystores.secret import SECRET_BYTES
 
 _ENTRIES = {
     "key": '{{key: {path}, sha256: "{digest}"}}',
@@ -63,7 +63,7 @@ def look(where: str) -> Shown:
         return _beside(_of_private(where), Path(where))
     if b"BEGIN CERTIFICATE" in data:
         return _of_certificate(data, where)
-    if len(data) == SECRET_BYTES and b"-----" not in data:
+    if len(data) == KEY_BYTES and b"-----" not in data:
         return Shown("content", where, key_id(open_secret(where)))
     return _of_public(data, where)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 
+from edgeguard.admission.streaming import KEY_BYTES
 from edgeguard.errors import UsageError
-
-SECRET_BYTES = 32
 
 
 def new_secret() -> bytes:
     """Make one, from the operating system's source of randomness."""
-    return secrets.token_bytes(SECRET_BYTES)
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def check_secret(data: bytes, where: str) -> bytes:
@@ -20,9 +19,9 @@ def check_secret(data: bytes, where: str) -> bytes:
     Raises:
         UsageError: it does not have 32 bytes.
     """
-    if len(data) != SECRET_BYTES:
+    if len(data) != KEY_BYTES:
         raise UsageError(
-            f"`{where}` holds {len(data)} bytes, and a content key has {SECRET_BYTES}: make one with "
+            f"`{where}` holds {len(data)} bytes, and a content key has {KEY_BYTES}: make one with "
             "`edgeguard keys new NAME --content`"
         )
     return data
