@@ -73,15 +73,21 @@ def test_a_server_without_ranges_sends_the_whole_again(device: Device, server: S
     assert device.pull(server.address).changed
 
 
-def test_bad_bytes_of_an_earlier_attempt_do_not_stay(
-    device: Device, publisher: Publisher, server: Server, parts: Callable[[], list[Path]]
-) -> None:
+@pytest.fixture
+def part(device: Device, server: Server, parts: Callable[[], list[Path]]) -> Path:
+    """What a first pull, which broke off, left of a model."""
     device.fetcher = server.fetcher(device.state)
     device.fetcher.attempts = 1
     server.behaviour.cut = [10**6] * 3 + [50]
     with pytest.raises(UsageError):
         device.pull()
-    (part,) = parts()
+    (left,) = parts()
+    return left
+
+
+def test_bad_bytes_of_an_earlier_attempt_do_not_stay(
+    device: Device, part: Path, parts: Callable[[], list[Path]]
+) -> None:
     part.write_bytes(b"x" * 50)
     (part.parent / "old.part").write_text("of a file that is offered no more")
     assert device.pull().changed
@@ -273,14 +279,8 @@ def test_a_name_with_blanks_and_signs_arrives(device: Device, publisher: Publish
 
 
 def test_a_file_that_had_arrived_whole_is_not_asked_for_again(
-    device: Device, publisher: Publisher, server: Server, parts: Callable[[], list[Path]]
+    device: Device, publisher: Publisher, server: Server, part: Path
 ) -> None:
-    device.fetcher = server.fetcher(device.state)
-    device.fetcher.attempts = 1
-    server.behaviour.cut = [10**6] * 3 + [50]
-    with pytest.raises(UsageError):
-        device.pull()
-    (part,) = parts()
     part.write_bytes(publisher.target(MODEL).read_bytes())
     server.behaviour.asked.clear()
     assert device.pull().changed
