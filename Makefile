@@ -129,9 +129,11 @@ line-faults: $(VENV)/.installed-dev compiler  ## every fault of the line, COUNT 
 mcu-faults: $(VENV)/.installed-dev  ## hosts that are killed, hang, flood or mismatch, COUNT (100) times each, under QEMU
 	@$(PY) -m bench.mcu_faults --count $(or $(COUNT),100) $(ARGS)
 
-vectors: $(VENV)/.installed-dev compiler  ## write the link's conformance vectors anew, and ask other decoders
+vectors: $(VENV)/.installed-dev compiler  ## write the vectors of the link and of bundles anew, and ask other readers
 	@tools/link-vectors
-	@$(RUN)/pytest -q tests/link/test_vectors*.py tests/link/test_protocol_page.py $(ARGS)
+	@tools/bundle-vectors
+	@$(RUN)/pytest -q tests/link/test_vectors*.py tests/link/test_protocol_page.py tests/admission/test_bundle_vectors.py \
+	    $(ARGS)
 	@tools/check-wire-with-node
 
 bench-link: $(VENV)/.installed-dev compiler  ## the line: round trips, throughput, and what a command costs
