@@ -8,39 +8,26 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeguard.admission.keys import PrivateKey
-from edgeguard.admission.trust import Demands, Grant, Moment, Trust, TrustedAuthority
+from edgeguard.admission.trust import Demands, Grant, Trust
 from edgeguard.errors import AdmissionError
 from edgeguard.terms import AdmissionTerms, ClaimsTerm
 from tests.hostile.bundles.builders import Forge, Json, compact, good_files, good_statement
 from tests.hostile.bundles.builders_pki import (
     NOW,
-    WHO,
-    Party,
-    Plan,
-    authority,
-    digest,
-    hint,
-    made,
-    stranger,
-    usual,
 )
 from tests.house.test_mutation_slice import NOTICED, Load, loader, source_of
 
 STRICT, FIELDS = "edgeguard.admission.strictjson", "edgeguard.admission.fields"
 STATEMENT, ENVELOPE = "edgeguard.admission.statement", "edgeguard.admission.envelope"
 BUNDLE, TRUST, LOADING = (f"edgeguard.admission.{name}" for name in ("bundle", "trust", "loading"))
-CERTIFICATES, X509 = "edgeguard.admission.certificates", "edgeguard.admission.x509"
 
 
 def outcome(call: Callable[[], object]) -> str:
@@ -159,6 +146,7 @@ def envelopes(load: Load) -> None:
     assert opened(good, Trust()) == "unknown-signer"
     assert opened(good, dataclasses.replace(trust, revoked=frozenset({key.public().hint}))) == "revoked"
     assert opened(good + b" ") == opened(good.replace(b":", b":\t", 1)) == "signature-malformed"
+    assert opened(good.replace(b'",', b'" ,', 1)) == "signature-malformed"
     assert opened(good.replace(b"sig", b"s\\u0069g", 1)) == "signature-malformed"
     assert opened(b" " * (1024 * 1024 + 1)) == "too-large"
     other = base64.b64encode(b"[]").decode()
@@ -243,61 +231,6 @@ def terms_of_a_policy(load: Load) -> None:
     assert (trust.revoked, trust.post_quantum) == ({"a"}, True)
 
 
-def chains(load: Load) -> None:
-    load(X509)
-    core = load(CERTIFICATES)
-    leaf, middle, root = usual()
-
-    def checked(*chain: Party, top: Party = root, identity: str = WHO, now: Moment | None = NOW) -> str:
-        trusted = [TrustedAuthority(top.certificate, identity)]
-        return outcome(lambda: core.check_chain([party.der for party in chain], trusted, "p", now))
-
-    def issued(by: Party = middle, **changes: Any) -> Party:
-        return made(Plan(**changes), by)
-
-    assert checked(leaf, middle) == checked(leaf, middle, root) == "admitted"
-    assert checked(leaf, middle, identity="mallory@example.org") == "identity-mismatch"
-    assert checked(leaf, middle, top=stranger()[2]) == checked(leaf) == "certificate-untrusted"
-    assert (
-        checked(*[leaf] * 9)
-        == checked(middle, leaf)
-        == checked(leaf, middle, root, root)
-        == "certificate-malformed"
-    )
-    forged = Party(stranger()[1].key, middle.certificate)
-    assert checked(issued(forged, silent=True), middle) == "certificate-untrusted"
-    odd = issued(algorithm=hashes.SHA224())
-    assert checked(odd, top=odd) == "certificate-unfit"
-    assert checked(issued(leaf), leaf, middle) == "certificate-unfit"
-    assert checked(issued(days=(-9, -1)), middle) == "certificate-expired"
-    assert checked(issued(days=(1, 9)), middle) == "certificate-not-yet-valid"
-    assert checked(issued(days=(1, 9)), middle, now=Moment(NOW.at, exact=False)) == "admitted"
-    assert checked(leaf, middle, now=None) == "clock-wrong"
-    assert checked(issued(usage=frozenset({"key_agreement"})), middle) == "certificate-unfit"
-    assert checked(issued(purposes=[x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), middle) == "certificate-unfit"
-    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
-    assert checked(issued(extensions=[(unknown, True)]), middle) == "certificate-unfit"
-    names = x509.NameConstraints([x509.DNSName("example.org")], None)
-    between = [
-        made(authority("i", **changes), root) for changes in ({"extensions": [(names, False)]}, {"ca": False})
-    ]
-    for party in between:
-        assert checked(issued(party), party) == "certificate-unfit"
-    low = made(authority("low"), middle)  # `middle` allows no authority below it
-    assert checked(issued(low), low, middle) == "certificate-unfit"
-    assert (
-        checked(dataclasses.replace(leaf, certificate=issued(days=(-1, 1)).certificate), middle) == "admitted"
-    )
-    trusted = [TrustedAuthority(root.certificate, WHO)]
-    found = core.check_chain([leaf.der, middle.der], trusted, "p", NOW)
-    parties = (leaf, middle, root)
-    assert found.marks >= {*map(hint, parties), *map(digest, parties)}
-    assert len(found.marks) == 3 + 3 + 2  # and the other form of what was issued
-    assert hashlib.sha256(leaf.der).hexdigest() in found.marks
-    junk = leaf.der + b"\0"
-    assert outcome(lambda: core.check_chain([junk, middle.der], trusted, "p", NOW)) == "certificate-malformed"
-
-
 ORACLES: dict[str, Callable[[Load], None]] = {
     STRICT: text_of_one_meaning,
     FIELDS: fields_of_an_object,
@@ -306,8 +239,6 @@ ORACLES: dict[str, Callable[[Load], None]] = {
     BUNDLE: bundles,
     TRUST: defaults_of_trust,
     LOADING: terms_of_a_policy,
-    CERTIFICATES: chains,
-    X509: chains,
 }
 
 CHANGES: tuple[tuple[str, str, str], ...] = (
@@ -329,6 +260,7 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
     (ENVELOPE, "if trusted.key.hint == hint:", "if True:"),
     (ENVELOPE, "or base64.b64encode(data).decode() != text", ""),
     (ENVELOPE, 'if b"\\\\" in data and', "if False and"),
+    (ENVELOPE, "|(?<![,:]) ", ""),
     (BUNDLE, "required=trust.post_quantum", "required=False"),
     (BUNDLE, "    if found != signed:", "    if False:"),
     (BUNDLE, "if found != pin:", "if False:"),
@@ -341,21 +273,6 @@ CHANGES: tuple[tuple[str, str, str], ...] = (
     (LOADING, '("primary", "filter", "fused")', '("primary", "filter", "fused", "x")'),
     (LOADING, "post_quantum=terms.post_quantum", "post_quantum=False"),
     (LOADING, "revoked=terms.revoked,", "revoked=frozenset(),"),
-    (CERTIFICATES, "if expected not in names:", "if False:"),
-    (CERTIFICATES, "    check_leaf(leaf, path)", "    leaf.key"),
-    (CERTIFICATES, "        check_authority(certificate, below, path)", "        pass"),
-    (CERTIFICATES, "if not now.at <= certificate.not_after:", "if False:"),
-    (CERTIFICATES, "    if now is None:", "    if now is None:\n        return\n    if False:"),
-    (CERTIFICATES, "certificate.loaded.verify_directly_issued_by(issuer.loaded)", "pass"),
-    (CERTIFICATES, "yield certificate.twin_digest(issuer)", "yield certificate.digest"),
-    (CERTIFICATES, "if len({certificate.key.hint for certificate in whole}) != len(whole):", "if False:"),
-    (X509, "if not usage.digital_signature:", "if False:"),
-    (X509, "and below > constraints.value.path_length", "and below > constraints.value.path_length + 1"),
-    (X509, "or not constraints.value.ca:", "or False:"),
-    (X509, "if isinstance(extension.value, x509.NameConstraints):", "if False:"),
-    (X509, "if extension.critical and not isinstance(extension.value, _UNDERSTOOD):", "if False:"),
-    (X509, "and ExtendedKeyUsageOID.CODE_SIGNING not in extension.value", "and False"),
-    (X509, "    if not curve:", "    if False:"),
 )  # fmt: skip
 
 
@@ -372,5 +289,5 @@ def test_a_changed_source_of_admission_is_noticed(
 ) -> None:
     assert old in source_of(module), "the source has moved on: write another change"
     load = loader(monkeypatch, module, old, new)
-    with pytest.raises((*NOTICED, pytest.fail.Exception)):
+    with pytest.raises((*NOTICED, AdmissionError, pytest.fail.Exception)):
         ORACLES[module](load)
