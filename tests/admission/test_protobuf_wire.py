@@ -54,6 +54,7 @@ BAD: dict[str, bytes] = {
     "end of a group": b"\x0c",
     "wire type 6": b"\x0e" + bytes(8),
     "wire type 7": b"\x0f" + bytes(8),
+    **{f"wire type {wire} before four bytes": bytes([8 | wire]) + bytes(4) for wire in (3, 4, 6, 7)},
     "field past the last": _varint(1 << 32) + b"\x00",
     "field past the last, text": _varint(1 << 32 | 2) + b"\x00",
     "tag in six bytes": _varint(8, 6) + b"\x01",
