@@ -99,6 +99,10 @@ class TestFields:
 class TestEnvelope:
     """The wrapper, spelled out."""
 
+    def test_what_is_signed_is_the_type_and_the_payload_with_their_lengths(self) -> None:
+        signed = pre_authentication_encoding(b"{}")
+        assert signed == b"DSSEv1 28 application/vnd.in-toto+json 2 {}"
+
     def test_what_is_sealed_is_spelled_so_and_no_other_way(self) -> None:
         head = '{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":'
         tail = (
