@@ -5,6 +5,7 @@ The file is read and inspected by admission, and run by inference; what cannot b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def probe(path: Path, size: Size | None = None) -> Probe:
         ContractError: onnxruntime cannot run it, or it is no image classifier that edgeguard can guard.
         UsageError: `size` is missing, or contradicts the graph.
     """
-    place = path.resolve()  # a link is fine here: what is read now is what will be signed
+    # a link is fine here: what is read now is what will be signed; of a link to itself `resolve` would raise
+    place = Path(os.path.realpath(path))
     with open_folder(str(place.parent)) as folder:
         data = read_file(folder, str(place.parent), place.name, MAX_BUNDLE_BYTES).data
     inspect_onnx(data, str(path))

@@ -5,6 +5,7 @@ Wires the public parts together as an application would; the only verb that open
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -120,9 +121,8 @@ def run(
 
     plans = plan_cameras(source, link or [], log, panel or [])
     trusted = trust_of(Named(trust or (), ca or (), identity, keyless, issuer, post_quantum))
-    policy = (
-        policy.parent.resolve() / policy.name
-    )  # what `current` means is decided once, also while it is moved
+    # what `current` means is decided once, also while it is moved; a link to itself is left to admission
+    policy = Path(os.path.realpath(policy.parent)) / policy.name
     device, good = open_device(state)
     started = start(policy, trusted, device, good, partial(open_posts, plans, fps))
     program = started.admitted.policy.program

@@ -86,7 +86,7 @@ class Releases:
         number = max((int(p.name) for p in releases.iterdir() if p.name.isdecimal()), default=0) + 1
         target = releases / str(number)
         try:
-            before = self.current.resolve().name if self.current.is_symlink() else ""
+            before = os.path.basename(os.readlink(self.current)) if self.current.is_symlink() else ""  # noqa: PTH115, PTH119
             sync_tree(self.incoming)
             move_folder(self.incoming, target)
             point(self.current, f"releases/{number}")

@@ -5,6 +5,7 @@ A file goes in under its digest, so that an old release stays whole while a new 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def admitted_item(
         AdmissionError: it would be refused on a device.
         UsageError: it is no bundle, signed file or public key.
     """
-    name = path.resolve().name
+    name = os.path.basename(os.path.realpath(path))  # noqa: PTH119 - never raises, also of a link to itself
     if path.is_dir():
         with open_folder(str(path)) as descriptor:
             contents = read_files(descriptor, str(path), list_files(descriptor, str(path)))

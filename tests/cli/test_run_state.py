@@ -56,6 +56,19 @@ def test_the_last_good_policy_runs_when_an_update_is_refused(call: Call, project
     )
 
 
+def test_a_link_that_leads_to_itself_is_a_refusal_like_any_other(
+    call: Call, project: Any, state: Path
+) -> None:
+    assert run(call, project).code == 0
+    loop = project.root / "loop"
+    loop.symlink_to(loop)
+    offered = [loop / project.policy.name if word == project.policy else word for word in project.run()]
+    said = call(*offered, "--seconds", 0.3)
+    assert said.code == 0, said.err
+    assert "refused: the offered policy: " in said.err
+    assert ": link: " in said.err
+
+
 def test_what_was_admitted_is_told_with_the_digests_that_verify_prints(
     call: Call, project: Any, state: Path
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeguard.admission import MemoryFloor, trust_keys
+from edgeguard.admission import MemoryFloor, Trust, trust_keys
+from edgeguard.delivery.releases import Releases
 from edgeguard.device.device import Device
 from edgeguard.device.generations import Generation, Generations, Source
 from edgeguard.errors import AdmissionError, PolicyError, UsageError
@@ -157,3 +158,18 @@ def test_what_was_refused_is_told_without_control_characters_and_not_endlessly(t
     (told,) = start(site.policy, trust, site.device, site.good, lambda _, __: None).refused
     assert told.isprintable()
     assert len(told) < 1100
+
+
+def test_a_link_to_itself_is_never_an_internal_error(tmp_path: Path) -> None:
+    pytest.importorskip("tuf", reason="the extra `tuf` is not installed")
+    from edgeguard.delivery.targets import admitted_item
+
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(UsageError, match="is not there"):
+        admitted_item(loop, Trust(), now=None)
+    releases = Releases(tmp_path / "state")
+    releases.incoming.mkdir(parents=True)
+    releases.current.symlink_to("current")
+    assert releases.install().name == "1"
+    assert releases.current.readlink() == Path("releases/1")
