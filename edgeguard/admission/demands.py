@@ -86,7 +86,7 @@ def _validity(manifest: Manifest, now: Moment | None) -> Iterator[Unmet]:
     if now is None:
         yield (
             "clock-wrong",
-            "it may run at some times only, and how late it is is not known: set the clock of this device",
+            "it is dated, and how late it is is not known: set the clock, or give the device a signed time",
         )
         return
     if latest is not None and not now.at <= latest:

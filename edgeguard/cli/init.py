@@ -74,7 +74,7 @@ def init(
     typer.echo(_report(output, written, scale=scale, color=color, means=means, stds=stds))
     typer.echo(
         f"{found.input}: {found.layout} {found.size[0]} x {found.size[1]}, {found.output}: {found.meaning}, "
-        f"{found.classes} classes ({', '.join(classes[:3])}, ...)"
+        f"{found.classes} classes ({', '.join(classes[:3])}{', ...' if found.classes > 3 else ''})"
     )
     typer.echo("\nnext:")
     for command in _next(output, "PRIVATE.key" if signer else str(output / f"{RELEASE}.key")):

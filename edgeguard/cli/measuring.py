@@ -54,7 +54,7 @@ def admit(
         raise UsageError(message)
     wanted = [ref for ref in refs if roles is None or ref.role in roles]
     terms, device = admission_terms(document, base=base), Device.here()
-    now, secrets = device.now(terms), device.secrets(terms)
+    now, secrets = device.now(), device.secrets(terms)  # the desk has a clock, also where the device has none
     return admit_models(wanted, terms, now=now, secrets=secrets, platform=device.platform)
 
 

@@ -384,7 +384,7 @@ WORDS: list[tuple[Demands, Moment | None, str]] = [
     (
         Demands(),
         None,
-        "clock-wrong: it may run at some times only, and how late it is is not known: set the clock of this device",
+        "clock-wrong: it is dated, and how late it is is not known: set the clock, or give the device a signed time",
     ),
     (
         Demands(),

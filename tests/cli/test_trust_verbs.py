@@ -95,3 +95,18 @@ def test_signing_names_the_signature_it_wrote(call: Call, project: Any) -> None:
         call("sign", project.bundle, "--key", project.key).out == f"{project.bundle / 'model.sig'}: signed\n"
     )
     assert call("sign", project.policy, "--key", project.key).out == f"{project.policy}.sig: signed\n"
+
+
+def test_a_dated_model_for_a_device_without_a_clock_is_calibrated_at_a_desk_with_one(
+    call: Call, project: Any
+) -> None:
+    manifest = project.bundle / "edgeguard.json"
+    values = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**values, "not_after": "2099-01-01T00:00:00Z"}))
+    assert call("sign", project.bundle, "--key", project.key).code == 0
+    project.change_policy("  require: {", "  clock: none\n  require: {")
+    said = call("calibrate", project.policy, "--data", project.pictures, "--key", project.key)
+    assert said.code == 0, said.err
+    said = call(*project.run("--trust", project.pub))
+    assert said.code == 4
+    assert "clock-wrong: it is dated" in said.err
