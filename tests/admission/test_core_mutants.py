@@ -169,6 +169,52 @@ class TestEnvelope:
         data = self.changed(change, [b"a"])
         assert refused(lambda: open_envelope(data, Trust(), "p.sig", None)) == (reason, "p.sig")
 
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda w: w["verificationMaterial"].update(x=1), "signature-malformed"),
+            (lambda w: w["verificationMaterial"].update(tlogEntries=[1]), "signature-unsupported"),
+            (lambda w: w["verificationMaterial"].update(tlogEntries={}), "signature-malformed"),
+            (lambda w: w["verificationMaterial"]["publicKey"].update(x=1), "signature-malformed"),
+            (lambda w: w["verificationMaterial"]["publicKey"].update(hint="0" * 64), "unknown-signer"),
+            (lambda w: w["dsseEnvelope"].update(x=1), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"].update(payloadType="x"), "signature-unsupported"),
+            (lambda w: w["dsseEnvelope"].update(payload="x"), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"].update(payload="W10="), "signature-invalid"),
+            (lambda w: w["dsseEnvelope"]["signatures"].append({"sig": "YQ=="}), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"].clear(), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"][0].update(x=1), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"][0].update(keyid="x"), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"][0].update(keyid=None), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"][0].update(sig="x"), "signature-malformed"),
+            (lambda w: w["dsseEnvelope"]["signatures"][0].update(sig="YQ=="), "signature-invalid"),
+            (lambda w: w.update(x="\n"), "signature-malformed"),
+        ],
+    )
+    def test_the_wrapper_of_a_key_s_signature_is_held_to_its_form(
+        self, change: Callable[[Json], object], reason: str, forge: Forge
+    ) -> None:
+        wrapper = forge.wrapper(b"{}")
+        assert open_envelope(compact(wrapper), forge.signers, "p.sig", None).payload == b"{}"
+        change(wrapper)
+        assert refused(open_envelope, compact(wrapper), forge.signers, "p.sig", None) == (reason, "p.sig")
+
+    def test_escapes_are_refused_before_anything_is_read_from_them(self, forge: Forge) -> None:
+        data = seal(b"{}", forge.key).replace(b'"sig"', b'"s\\u0069g"')
+        assert refused(open_envelope, data, forge.signers, "p.sig", None) == ("signature-malformed", "p.sig")
+        assert refused(read_envelope, data, "p.sig") == ("signature-malformed", "p.sig")
+
+    def test_what_may_be_left_out_or_repeated_may(self, forge: Forge) -> None:
+        changes: tuple[Callable[[Json], object], ...] = (
+            lambda w: w["verificationMaterial"].pop("tlogEntries"),
+            lambda w: w["dsseEnvelope"]["signatures"][0].pop("keyid"),
+            lambda w: w["dsseEnvelope"]["signatures"][0].update(keyid=forge.key.public().hint),
+        )
+        for change in changes:
+            wrapper = forge.wrapper(b"{}")
+            change(wrapper)
+            assert open_envelope(compact(wrapper), forge.signers, "p", None).payload == b"{}"
+
     @pytest.mark.parametrize("hint", [HINT + "a", HINT + "\u202e", HINT[1:], "x" * 64, HINT.upper()])
     def test_a_hint_is_64_digits(self, hint: str, forge: Forge) -> None:
         data = self.changed(lambda w: w["verificationMaterial"]["publicKey"].update(hint=hint))

@@ -105,6 +105,11 @@ def test_an_authority_that_another_one_issued_need_not_have_signed_itself() -> N
     assert checked(made(Plan(), low), low, middle, root=middle).identity == WHO
 
 
+def test_a_signer_that_is_trusted_itself_need_not_have_signed_itself_whatever_its_issuer_is_called() -> None:
+    party = made(Plan(name="same"), made(authority("same")))
+    assert checked(party, root=party).identity == WHO
+
+
 def test_the_order_of_a_chain_is_held_from_its_first_to_its_last_link() -> None:
     leaf, middle, root = usual()
     other = made(authority("other"))
