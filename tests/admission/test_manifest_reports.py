@@ -57,9 +57,9 @@ def test_a_report_need_not_repeat_a_figure(report: object) -> None:
     check_reports(CLAIMED, reports(report), "b")
 
 
-@pytest.mark.parametrize("value", [0.0080001, 0.0, "0.008", None, True, [0.008], 1e400])
+@pytest.mark.parametrize("value", [0.0080001, 0.0, "0.008", None, True, [0.008]])
 def test_a_report_that_says_something_else_is_refused(value: object) -> None:
-    text = json.dumps({"risk": value}).replace("Infinity", "1e400").encode()
+    text = json.dumps({"risk": value}).encode()
     refused = said({**reports(), "assessment.json": text})
     assert refused.startswith("b/assessment.json: manifest-invalid: its `risk` is ")
     assert refused.endswith(
@@ -89,10 +89,12 @@ def test_a_report_that_is_no_file_of_the_bundle_is_refused(name: str) -> None:
     assert said(files).startswith(f"b/{name}: file-missing: `{name[:-5]}.report` names it")
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"risk": 1, "risk": 0.008}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"risk": 1, "risk": 0.008}', b"\xff", b"[" * 100_000, b'{"risk": 1e400}']
+)
 def test_a_json_report_must_be_strict_json(data: bytes) -> None:
     refused = said({**reports(), "assessment.json": data})
-    assert refused.startswith("b/assessment.json: manifest-invalid: it ") or "occurs twice" in refused
+    assert refused.startswith("b/assessment.json: manifest-invalid: ")
     assert refused.endswith(": correct the report, then sign again")
 
 
@@ -141,3 +143,12 @@ def test_neither_signing_nor_admission_takes_a_claim_without_its_report(
                 call()
         else:
             call()
+
+
+def test_true_and_false_are_no_figures() -> None:
+    change = dict(CLAIM, samples=1, clean_accuracy=1.0, risk=0.0)
+    claimed = parse_manifest(manifest(lambda values: values.update(assessment=change)), "m")
+    check_reports(claimed, reports({"samples": 1.0, "clean_accuracy": 1, "risk": 0}), "b")
+    for key, value in (("samples", True), ("clean_accuracy", True), ("risk", False), ("risk", "0.0")):
+        with pytest.raises(AdmissionError, match="manifest-invalid: its `" + key):
+            check_reports(claimed, reports({key: value}), "b")
