@@ -34,7 +34,7 @@ from edgeguard.types import (
 )
 
 if TYPE_CHECKING:
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
     from edgeguard.inference.perception import Observation, Perception
     from edgeguard.link import Link, LinkStatus
     from edgeguard.log import DecisionLog

@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 
 from edgeguard.admission import Trust
 from edgeguard.admission.reasons import shown
-from edgeguard.device.device import Device
 from edgeguard.device.generations import Generation, Generations, Source, mark_of
 from edgeguard.errors import (
     AdmissionError,
@@ -23,6 +22,7 @@ from edgeguard.errors import (
     UsageError,
     first_line,
 )
+from edgeguard.here import Device
 from edgeguard.policy.home import Home
 from edgeguard.policy.load import LoadedPolicy, load_policy
 from edgeguard.wiring import Admitted, admit

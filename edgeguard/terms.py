@@ -45,7 +45,7 @@ class SignerTerm:
 class AssessmentTerm:
     """Bounds on the figures that a bundle's signed assessment states. None: not asked for.
 
-    Held against every model that answers. A filter gives no answer that could be right or wrong: `qualification` bounds it.
+    Held against every model that answers. A filter gives no answer that could be wrong: `qualification` bounds it.
     """
 
     clean_accuracy: float | None = None

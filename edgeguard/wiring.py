@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from edgeguard.admission import AdmittedModel, admit_models
 from edgeguard.admission.bundle import digests_of
-from edgeguard.device.device import Device
 from edgeguard.errors import ContractError, UsageError
+from edgeguard.here import Device
 from edgeguard.inference.looks import FUSED
 from edgeguard.inference.member import HostMember, all_looks, parts_for, scoring_for
 from edgeguard.inference.perception import Perception

@@ -14,7 +14,7 @@ class Floor(Protocol):
 
     @property
     def strength(self) -> str:
-        """How well it lasts: `memory` not over a restart, `file` over one, `tpm` also against an old copy of the disk."""
+        """How well it lasts: `memory` not over a restart, `file` over one, `tpm` also over an old copy of the disk."""
 
     @property
     def time(self) -> float:

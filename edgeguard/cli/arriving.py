@@ -14,7 +14,7 @@ from edgeguard.admission.trust import Demands, Trust
 from edgeguard.policy import load_policy
 
 if TYPE_CHECKING:
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
 
 _POLICY = (".yaml", ".yml")
 

@@ -177,7 +177,7 @@ def _share(text: str, option: str) -> float:
 def _parent(bundle: Path, trust: list[Path] | None) -> AdmittedModel:
     trusted = trust_of(Named(trust or ()))
     from edgeguard.admission import admit_bundle
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
 
     return admit_bundle(bundle, trusted, now=Device.here().now())
 

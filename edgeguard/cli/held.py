@@ -21,8 +21,8 @@ from edgeguard.admission import (
     load_trust,
 )
 from edgeguard.admission.loading import role_of
-from edgeguard.device.device import Device
 from edgeguard.errors import UsageError
+from edgeguard.here import Device
 from edgeguard.terms import SIGNABLE, AdmissionTerms
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def admit(
     Raises: AdmissionError, UsageError.
     """
     from edgeguard.admission import admit_models
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
     from edgeguard.policy import admission_terms, model_refs
 
     refs = model_refs(document, base=base)

@@ -60,7 +60,7 @@ def pull(
     from edgeguard.cli.arriving import check_release
     from edgeguard.delivery.pull import open_source, provision, pull
     from edgeguard.delivery.roles import device_role
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
 
     if device:
         device_role(device)

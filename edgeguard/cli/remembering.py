@@ -11,8 +11,8 @@ import typer
 from edgeguard.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeguard.device.device import Device
     from edgeguard.device.generations import Generations
+    from edgeguard.here import Device
 
 STATE = "EDGEGUARD_STATE"
 
@@ -47,8 +47,8 @@ def open_device(given: Path | None) -> tuple[Device, Generations | None]:
         AdmissionError: `floor-missing` or `floor-damaged`.
         UsageError: the folder cannot be used.
     """
-    from edgeguard.device.device import Device
     from edgeguard.device.generations import Generations
+    from edgeguard.here import Device
 
     state = state_folder(given)
     if state is None:

@@ -25,7 +25,7 @@ from edgeguard.policy.reader import MOST_BYTES
 from edgeguard.program import Program
 
 if TYPE_CHECKING:
-    from edgeguard.device.device import Device
+    from edgeguard.here import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def load_policy(
 
 
 def _here() -> Device:
-    from edgeguard.device.device import Device  # noqa: PLC0415 - a desk has none
+    from edgeguard.here import Device  # noqa: PLC0415 - a desk has none
 
     return Device.here()
 

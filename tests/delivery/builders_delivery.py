@@ -22,7 +22,7 @@ from edgeguard.delivery.plan import Holders
 from edgeguard.delivery.pull import Pulled, open_source, provision, pull
 from edgeguard.delivery.repository import Repository
 from edgeguard.delivery.signing import TufSigner
-from edgeguard.device.device import Device as Here
+from edgeguard.here import Device as Here
 from tests.hostile.bundles.builders import good_files, manifest, write_files
 
 SIGNERS = (

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from edgeguard.admission import Floor
 from edgeguard.admission.floor import MemoryFloor
 from edgeguard.device import floor_file
-from edgeguard.device.device import Device
 from edgeguard.device.floors import create_floor, open_floor
 from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.here import Device
 from edgeguard.terms import AdmissionTerms
 from tests.device.doubles import MemoryTpm
 

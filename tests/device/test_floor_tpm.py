@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgeguard.device.device import Device
 from edgeguard.device.floor_file import FLOOR, KEY, Held, Secret, decode, encode
 from edgeguard.device.floor_tpm import INDEX
 from edgeguard.device.floors import create_floor, open_floor
@@ -20,6 +19,7 @@ from edgeguard.device.sealed import decode as decode_sealed
 from edgeguard.device.sealed import seal
 from edgeguard.device.tpm import SRK, Tpm, Tpm2Tools, open_tpm
 from edgeguard.errors import AdmissionError, UsageError
+from edgeguard.here import Device
 from edgeguard.terms import AdmissionTerms
 from tests.device.doubles import MemoryTpm
 

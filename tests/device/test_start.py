@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from edgeguard.admission import Floor, MemoryFloor, Trust, trust_keys
-from edgeguard.device.device import Device
 from edgeguard.device.generations import MOST, Generations
 from edgeguard.disk import write_whole
 from edgeguard.errors import AdmissionError, ContractError, PolicyError, UsageError
+from edgeguard.here import Device
 from edgeguard.starting import Started, admit_generation, remember, start
 from edgeguard.wiring import Admitted
 from tests.hostile.bundles.builders import Forge, good_files, manifest, write_files

@@ -74,6 +74,7 @@ def test_models_that_fail_to_warm_up_leave_no_process_behind(monkeypatch: pytest
         policy_signer="ab",
         calibration=None,
         calibration_digest="",
+        document=SimpleNamespace(file="policy.yaml"),
         program=SimpleNamespace(models=(), admission=AdmissionTerms(), digest="00"),
     )
     with pytest.raises(ContractError, match="no usable answer"):

@@ -74,7 +74,7 @@ class Reader:
                 raise WireError(f"more than {MAX_FIELDS} fields")
             wires, single = table.get(number, ((), True))
             if wire not in wires:
-                raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is none that a model may have")
+                raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is none of a model")
             if single and number in found:
                 raise WireError(f"field {number} of a {kind} near byte {a if wire else b} is there twice")
             found.setdefault(number, []).append((a, -1) if wire == VARINT else (a, b))

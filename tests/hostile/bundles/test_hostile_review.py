@@ -10,9 +10,9 @@ import pytest
 
 from edgeguard.admission import MemoryFloor, Trust, trust_keys
 from edgeguard.delivery.releases import Releases
-from edgeguard.device.device import Device
 from edgeguard.device.generations import Generation, Generations, Source
 from edgeguard.errors import AdmissionError, PolicyError, UsageError
+from edgeguard.here import Device
 from edgeguard.policy.document import parse
 from edgeguard.policy.load import load_policy
 from edgeguard.starting import start
