@@ -36,6 +36,7 @@ TESTS = (
     "tests/admission/test_core_mutants.py",
     "tests/admission/test_core_mutants_bundle.py",
     "tests/admission/test_core_mutants_certificates.py",
+    "tests/admission/test_core_mutants_envelope.py",
     "tests/admission/test_core_mutants_loading.py",
     "tests/admission/test_core_mutants_statement.py",
     "tests/admission/test_decryption.py",
