@@ -120,6 +120,8 @@ def _check_status(status: os.stat_result, path: Path, kind: str, *, private: boo
     if not private:
         return
     if stat.S_IMODE(status.st_mode) & 0o077:
+        if path.suffix == ".pub":
+            raise UsageError(f"`{path}` is named like a public key: name the {kind} instead")
         raise UsageError(
             f"the {kind} `{path}` can be used by others: run `chmod 600 {path}`, "
             "and make a new key if it was ever shared"

@@ -78,6 +78,8 @@ def _changes(entries: Iterator[Entry], run: int | None, output: Format) -> None:
         if before is None and shown != entry.run.index:
             shown = entry.run.index
             typer.echo(f"run {shown}: {entry.run.title or 'unnamed policy'}")
+            for refusal in entry.run.refused:
+                typer.echo(f"  before it, refused: {refusal}")
         typer.echo(f"{change(before, entry.verdict, start=entry.run.start)}  #{entry.seq}")
     if output is Format.JSON:
         print_json(found)

@@ -193,3 +193,9 @@ def test_library_without_ml_dsa_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("edgeguard.admission.second_keys.mldsa.MLDSA65PrivateKey.generate", refuse)
     with pytest.raises(UsageError, match="has no ML-DSA"):
         generate_second()
+
+
+def test_public_half_in_the_place_of_the_private_one_is_told_apart(tmp_path: Path) -> None:
+    new_key(tmp_path / "a.key", tmp_path / "a.pub")
+    with pytest.raises(UsageError, match="is named like a public key: name the private key instead"):
+        load_private_key(tmp_path / "a.pub")

@@ -51,6 +51,9 @@ def test_the_last_good_policy_runs_when_an_update_is_refused(call: Call, project
     assert "warning: runs generation 1, the last good one: policy `colours` version 1" in said.err
     checked = call("log", "verify", log)
     assert f"refused: the offered policy: {project.policy}: digest-mismatch" in checked.out
+    told = call("explain", log, "--changes").out.splitlines()
+    assert told[0] == "run 1: colours version 1"
+    assert told[1].startswith(f"  before it, refused: the offered policy: {project.policy}: digest-mismatch")
     assert json.loads(call("log", "verify", log, "--format", "json").out)["refused"][0].startswith(
         "the offered policy: "
     )
