@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from edgeguard.admission import Trust, admit_bundle, admit_file, sign_bundle, sign_file
 from edgeguard.admission.envelope import pre_authentication_encoding
 from edgeguard.admission.keys import create_pair
-from edgeguard.admission.post_quantum import (
-    SIGNATURE_BYTES,
-    SecondKey,
+from edgeguard.admission.post_quantum import SIGNATURE_BYTES, SecondKey
+from edgeguard.admission.second_keys import (
     generate_second,
     load_pinned_post_quantum,
     load_post_quantum,
