@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -143,7 +143,7 @@ class Generations:
         needed = {path.partition("/")[0] for g in good[:MOST] + bad[:MOST] for path in g.kept.values()}
         for entry in _entries(self.objects):
             if entry.name not in needed:
-                shutil.rmtree(entry, ignore_errors=True)
+                _remove(entry)
 
     def _path(self, generation: Generation) -> Path:
         return self.folder / f"{generation.number:06}.json"
@@ -158,7 +158,7 @@ class Generations:
                 found = read_files(descriptor, folder, list_files(descriptor, folder))
         home = _name_of({name: content.digest for name, content in found.items()})
         if _name_of(_digests(self.objects / home)) != home:  # also where a copy was spoiled since
-            shutil.rmtree(self.objects / home, ignore_errors=True)
+            _remove(self.objects / home)
             files = {name: [content.data] for name, content in found.items()}
             write_folder(self.objects / home, files, private=True)
         return f"{home}/{name}" if name else home
@@ -205,6 +205,15 @@ def _plain(folder: Path, name: str) -> bytes:
     """Read a small regular file; nothing that a link or a pipe in its place could do. Raises: AdmissionError."""
     with open_folder(str(folder)) as descriptor:
         return read_file(descriptor, str(folder), name, _LARGEST).data
+
+
+def _remove(place: Path) -> None:
+    """Remove a copy, or whatever else lies there. What cannot be removed stays."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink()
 
 
 def _entries(folder: Path) -> list[Path]:

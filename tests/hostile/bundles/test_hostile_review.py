@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,21 @@ def test_a_spoiled_copy_is_made_anew(folder: Path, tmp_path: Path) -> None:
     assert second.kept == first.kept
     assert (copy / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
     assert not (copy / "more").exists()
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, Path.touch, lambda place: place.symlink_to(place)])
+def test_what_is_no_copy_at_all_gives_way_to_one(
+    folder: Path, tmp_path: Path, plant: Callable[[Path], object]
+) -> None:
+    good, first = _keep(tmp_path / "state", folder)
+    copy = good.objects / first.kept[str(folder)]
+    shutil.rmtree(copy)
+    plant(copy)
+    _keep(tmp_path / "state", folder)
+    assert (copy / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+    copy.with_name("left over").symlink_to("nowhere")
+    good.prune()
+    assert [place.name for place in good.objects.iterdir()] == [copy.name]
 
 
 def test_a_changed_offer_never_takes_the_place_of_a_good_copy(folder: Path, tmp_path: Path) -> None:
