@@ -152,3 +152,14 @@ def test_true_and_false_are_no_figures() -> None:
     for key, value in (("samples", True), ("clean_accuracy", True), ("risk", False), ("risk", "0.0")):
         with pytest.raises(AdmissionError, match="manifest-invalid: its `" + key):
             check_reports(claimed, reports({key: value}), "b")
+
+
+@pytest.mark.parametrize("figure", ["samples", "clean_accuracy", "robust_accuracy", "risk"])
+def test_every_figure_of_an_assessment_is_compared(figure: str) -> None:
+    stated = {"report": "assessment.json", "samples": 2, figure: 1}
+    if figure == "samples":
+        stated["risk"] = 1
+    claimed = parse_manifest(manifest(lambda values: values.update(assessment=stated)), "m")
+    check_reports(claimed, reports({figure: stated[figure]}), "b")
+    with pytest.raises(AdmissionError, match=f"manifest-invalid: its `{figure}` is 0"):
+        check_reports(claimed, reports({figure: 0}), "b")
