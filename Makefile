@@ -16,7 +16,7 @@ SOURCES := edgeguard hil bench models/*.py models/*/*.py
 FULLY_COVERED := edgeguard/decider.py,edgeguard/decision/*,edgeguard/gate/*,edgeguard/link/*
 
 .PHONY: help demo campaign test lint format pytest coverage docs bench bench-policy bench-link jitter injections soak faster \
-    differential fuzz-policy fuzz-admission bench-admission mutation models sign lock clean compiler firmware-tools trust-tools coverage-firmware firmware-size misra \
+    differential fuzz-policy fuzz-admission bench-admission mutate-admission mutation models sign lock clean compiler firmware-tools trust-tools coverage-firmware firmware-size misra \
     prove-firmware fuzz-firmware mutate-firmware compare-machines flip-bits line-faults mcu-faults vectors
 
 help:  ## this list
@@ -88,6 +88,9 @@ fuzz-admission: $(VENV)/.installed-dev  ## hostile bundles, certificates and mod
 
 bench-admission: $(VENV)/.installed-dev  ## admission of large bundles beside SHA-256 alone and the reference verifier
 	@$(PY) -m bench.admission $(ARGS)
+
+mutate-admission: $(VENV)/.installed-dev  ## break the core of admission in every small way, and see a test fail each time
+	@tools/mutate-admission $(ARGS)
 
 mutation: $(VENV)/.installed-dev  ## break what decides in every small way, and see a test fail each time
 	@$(RUN)/mutmut run --max-children $(JOBS) $(ARGS)

@@ -54,11 +54,15 @@ def start(
         EdgeguardError: nothing could be started; the refusal of the offered policy.
     """
     refused: list[str] = []
-    first: EdgeguardError | None = None
+    first: Exception | None = None
     for generation in _candidates(good):
         try:
             admitted = _admit(offered, trust, device, good, generation)
         except (AdmissionError, ContractError, PolicyError, UsageError) as error:
+            first = first or error
+            refused.append(_words(error, generation))
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever an offer breaks, what was good still runs
             first = first or error
             refused.append(_words(error, generation))
             continue
@@ -84,7 +88,11 @@ def remember(
     if device.floor is not None:
         models = started.admitted.models
         versions = {role: model.manifest.security_version for role, model in models.items()}
-        versions["policy"] = started.admitted.policy.program.security_version
+        policy = started.admitted.policy
+        own = policy.program.security_version
+        versions |= {"policy": own, f"policy.{policy.program.name}": max(own, 1)}
+        if policy.calibration is not None:
+            versions["calibration"] = policy.calibration.security_version
         times = [model.manifest.earliest or 0.0 for model in models.values()]
         device.floor.raise_to(versions, max(times, default=0.0))
     return trouble
@@ -166,6 +174,7 @@ def _absolute(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
-def _words(error: EdgeguardError, generation: Generation | None) -> str:
+def _words(error: Exception, generation: Generation | None) -> str:
     which = "the offered policy" if generation is None else f"generation {generation.number}"
-    return f"{which}: {shown(first_line(error), longest=_LONGEST)}"
+    kind = "" if isinstance(error, EdgeguardError) else "internal: "
+    return f"{which}: {kind}{shown(first_line(error), longest=_LONGEST)}"

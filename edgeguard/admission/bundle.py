@@ -183,6 +183,12 @@ def check_manifest(contents: Mapping[str, Content], folder: str, given: bytes = 
     Raises:
         AdmissionError: `file-missing`, `manifest-invalid`.
     """
+    if MANIFEST_FILE in contents and given:
+        raise refusal(
+            "file-extra",
+            f"{folder}/{MANIFEST_FILE}",
+            "the policy names a manifest for it, too: remove `manifest` from the policy, or this file from the bundle",
+        )
     if MANIFEST_FILE in contents:
         return parse_manifest(contents[MANIFEST_FILE].data, f"{folder}/{MANIFEST_FILE}")
     if given:

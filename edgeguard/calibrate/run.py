@@ -62,6 +62,8 @@ class Calibrated:
     """The signals that refuse below their threshold; the others do above it."""
     qualified: Qualified | None = None
     """What the models beside the primary were measured to be worth."""
+    security_version: int = 0
+    """A device refuses a lower one than it ran."""
 
     def to_json(self) -> bytes:
         """The calibration file, unsigned: canonical JSON (sorted keys, no spaces, a newline at the end)."""
@@ -77,6 +79,8 @@ class Calibrated:
             "thresholds": dict(self.thresholds),
             "notes": notes,
         }
+        if self.security_version:
+            document["security_version"] = self.security_version
         if self.risk is not None:
             document["risk"] = dict(self.risk)
         if self.qualified is not None:

@@ -54,6 +54,15 @@ def calibrate(
     ] = 0.01,
     stress: StressOption = True,
     report: ReportOption = None,
+    security_version: Annotated[
+        int | None,
+        typer.Option(
+            "--security-version",
+            metavar="N",
+            min=0,
+            help="A device refuses a lower one than it ran; default: that of the file it replaces, or 0.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -83,8 +92,19 @@ def calibrate(
         typer.echo(table(done.qualified))
     write_report(report, document.policy.policy.name, done.qualified, done)
     _refuse(document, done, base)
-    write_bytes(target, done.to_json())
+    version = _version_of(target) if security_version is None else security_version
+    write_bytes(target, dataclasses.replace(done, security_version=version).to_json())
     typer.echo(f"{target}: written; {sign_file(target, signer)}: signed")
+
+
+def _version_of(target: Path) -> int:
+    """The security version of the calibration that is replaced; 0: there is none, or none that can be read."""
+    from edgeguard.policy.calibration import parse_calibration
+
+    try:
+        return parse_calibration(target.read_bytes(), file=str(target)).security_version
+    except (OSError, ContractError):
+        return 0
 
 
 def _measure(

@@ -60,6 +60,7 @@ def pull(
     from edgeguard.cli.arriving import check_release
     from edgeguard.delivery.pull import open_source, provision, pull
     from edgeguard.delivery.roles import device_role
+    from edgeguard.device.moment import RELEASED
     from edgeguard.here import Device
 
     if device:
@@ -68,7 +69,7 @@ def pull(
     fetcher = open_source(source, folder)
     trusted_root = provision(folder, root)
     here = Device.here(_floor(folder))
-    now = max(time.time(), here.floor.time if here.floor else 0.0)
+    now = max(time.time(), RELEASED, here.floor.time if here.floor else 0.0)
     pulled = pull(
         fetcher,
         folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ from edgeguard.cli.trusting import (
     TrustOption,
     trust_of,
 )
-from edgeguard.errors import UsageError
+from edgeguard.errors import AdmissionError, UsageError
 
 if TYPE_CHECKING:
     from edgeguard.device.generations import Generation, Generations
@@ -58,9 +59,8 @@ def rollback(
         good.withdraw(frozenset())
         _tell(output, "nothing is withdrawn any more: the next start runs the policy that is offered", None)
         return
-    chosen = _chosen(good, to)
     trusted = trust_of(Named(trust or (), ca or (), identity, keyless, issuer, post_quantum))
-    admit_generation(chosen, good, trusted, device)
+    chosen = _admissible(_chosen(good, to), lambda each: admit_generation(each, good, trusted, device))
     newer = {generation.mark for generation in good.all() if generation.number > chosen.number}
     good.withdraw((good.withdrawn() | newer) - {chosen.mark})
     _tell(
@@ -70,15 +70,32 @@ def rollback(
     )
 
 
-def _chosen(good: Generations, number: int | None) -> Generation:
+def _admissible(those: Sequence[Generation], admit: Callable[[Generation], object]) -> Generation:
+    """The first that is still admitted. Raises: the refusal of the first one, which is named as what it is."""
+    first: AdmissionError | None = None
+    for generation in those:
+        try:
+            admit(generation)
+        except AdmissionError as error:
+            which = f"generation {generation.number}, policy `{generation.name}` version {generation.version}"
+            said = str(error).partition(f"{error.reason}: ")[2]
+            first = first or AdmissionError(error.reason, which, said)
+        else:
+            return generation
+    assert first is not None  # noqa: S101 - there is at least one
+    raise first
+
+
+def _chosen(good: Generations, number: int | None) -> Sequence[Generation]:
+    """The one that is named, or all that are older than the newest good one, in the order in which they count."""
     every, usable = good.all(), good.usable()
     if number is None:
         if len(usable) < 2:
             raise UsageError("there is no earlier generation: `edgeguard rollback --list` shows what is kept")
-        return usable[1]
+        return usable[1:]
     for generation in every:
         if generation.number == number:
-            return generation
+            return [generation]
     raise UsageError(f"generation {number} is not kept: `edgeguard rollback --list` shows those that are")
 
 

@@ -34,7 +34,7 @@ LATEST = 253_402_300_800.0
 
 _FORMAT = 1
 _HEAD = re.compile(rb"edgeguard-floor ([0-9]{1,6}) ([0-9a-f]{64})\n", re.ASCII)
-_PLACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_PLACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LARGEST = 2**63
 _RESTORE = "if you cannot explain it, check the device; then make a new one, as in `docs/how-to/remember-versions.md`"
 

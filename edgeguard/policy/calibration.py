@@ -2,7 +2,7 @@
 
 Format: {"edgeguard_calibration": 1, "policy": NAME, "models": {ROLE: hex digest}, "frames": N, "abstain": SHARE,
 "thresholds": {SIGNAL: NUMBER}}, and optionally "risk": {"at_most": SHARE, "confidence": SHARE, "accepted": N,
-"wrong": N}, "qualification" (see `qualification`) and "notes": {...}, which is not interpreted.
+"wrong": N}, "security_version": N, "qualification" (see `qualification`) and "notes": {...}, which is not interpreted.
 
 An optional member does not raise the format's number: a version that does not know it refuses the file by its name,
 and one that does reads files without it.
@@ -20,7 +20,7 @@ FORMAT = 1
 
 _KEYS = frozenset({"edgeguard_calibration", "policy", "models", "frames", "abstain", "thresholds"})
 _RISK = frozenset({"at_most", "confidence", "accepted", "wrong"})
-_OPTIONAL = frozenset({"notes", "qualification", "risk"})
+_OPTIONAL = frozenset({"notes", "qualification", "risk", "security_version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Calibration:
     thresholds: Mapping[str, float]
     risk: Certificate | None = None
     qualification: Qualified | None = None
+    security_version: int = 0
+    """A device refuses a calibration with a lower one than it ran."""
 
 
 def parse_calibration(data: bytes, *, file: str) -> Calibration:
@@ -76,6 +78,7 @@ def parse_calibration(data: bytes, *, file: str) -> Calibration:
             if "qualification" in fields.values
             else None
         ),
+        security_version=fields.whole("security_version", 0) if "security_version" in fields.values else 0,
     )
 
 

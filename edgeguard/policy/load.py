@@ -83,6 +83,7 @@ def load_policy(
     if wanted is not None:
         file = admit_file(home.at(str(wanted)), load_trust(terms), kind="calibration", now=device.now(terms))
         calibration, digest = parse_calibration(file.data, file=str(wanted)), file.digest
+        _check_newest(calibration.security_version, device.at("calibration"), "calibration", str(wanted))
     program = compile_policy(document, base=base, calibration=calibration)
     program = replace(program, admission=terms, models=tuple(map(home.model, program.models)))
     return LoadedPolicy(program, document, calibration, admitted.digest, digest, admitted.signer)
@@ -95,13 +96,28 @@ def _here() -> Device:
 
 
 def _check_version(document: PolicyDocument, device: Device, path: str) -> None:
-    """Refuse a policy that is older than the newest one this device ran. Raises: AdmissionError, `rollback`."""
-    version, newest = security_version(document.policy), device.at("policy")
+    """Refuse a policy that is older than the newest one this device ran, or that is another machine's.
+
+    Raises:
+        AdmissionError: `rollback` or `wrong-device`.
+    """
+    name, newest = document.policy.policy.name, device.at("policy")
+    _check_newest(security_version(document.policy), newest, "policy", path)
+    if newest and not device.at(f"policy.{name}"):
+        raise refusal(
+            "wrong-device",
+            path,
+            f"this device runs another policy and never ran `{name}`: install the right one, or let it run here with "
+            f"`edgeguard floor raise --version policy.{name}=1`",
+        )
+
+
+def _check_newest(version: int, newest: int, what: str, path: str) -> None:
     if version < newest:
         raise refusal(
             "rollback",
             path,
-            f"its security version is {version}, this device ran {newest} already: install a newer policy",
+            f"its security version is {version}, this device ran {newest} already: install a newer {what}",
         )
 
 

@@ -108,9 +108,9 @@ def test_a_bundle_without_a_manifest_takes_the_one_that_is_given(unsigned: Path,
     refused(lambda: pinned(unsigned, pin_of(files), manifest=b"{"), "manifest-invalid", "edgeguard.json")
 
 
-def test_a_bundle_s_own_manifest_goes_before_a_given_one(unsigned: Path) -> None:
+def test_a_bundle_with_a_manifest_of_its_own_takes_no_other(unsigned: Path, refused: Refused) -> None:
     other = manifest(lambda m: m.update(name="other"))
-    assert pinned(unsigned, pin_of(good_files()), manifest=other).manifest.name == "signs-primary"
+    refused(lambda: pinned(unsigned, pin_of(good_files()), manifest=other), "file-extra", "edgeguard.json")
 
 
 def test_a_pin_lets_no_link_in(unsigned: Path, tmp_path: Path, refused: Refused) -> None:

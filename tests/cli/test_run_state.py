@@ -154,3 +154,26 @@ def test_a_policy_that_asks_for_a_better_memory_is_refused(call: Call, project: 
     said = run(call, project)
     assert said.code == 4
     assert "floor-weak" in said.err
+
+
+def test_rolling_back_passes_over_what_the_device_would_refuse(call: Call, project: Any, state: Path) -> None:
+    for version, security_version in ((1, 1), (2, 2), (3, 2)):
+        update(project, version, security_version)
+        assert run(call, project).code == 0
+    assert "runs generation 2" in call("rollback").out
+    said = call("rollback")
+    assert said.code == 4
+    assert said.err.startswith("error: generation 1, policy `colours` version 1: rollback: ")
+    assert "objects" not in said.err
+
+
+def test_a_new_calibration_keeps_the_security_version_of_the_one_it_replaces(
+    call: Call, project: Any
+) -> None:
+    file = project.root / "guard" / "calibration.json"
+    args = ("calibrate", project.policy, "--data", project.pictures, "--key", project.key)
+    assert "security_version" not in json.loads(file.read_text())
+    assert call(*args, "--security-version", 4).code == 0
+    assert json.loads(file.read_text())["security_version"] == 4
+    assert call(*args).code == 0
+    assert json.loads(file.read_text())["security_version"] == 4

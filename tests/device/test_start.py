@@ -8,14 +8,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgeguard.admission import Floor, MemoryFloor, Trust, trust_keys
+from edgeguard.admission import Floor, MemoryFloor, Trust, admit_bundle, sign_file, trust_keys
 from edgeguard.device.generations import MOST, Generations
 from edgeguard.disk import write_whole
 from edgeguard.errors import AdmissionError, ContractError, PolicyError, UsageError
 from edgeguard.here import Device
+from edgeguard.policy.load import load_policy
 from edgeguard.starting import Started, admit_generation, remember, start
 from edgeguard.wiring import Admitted
 from tests.hostile.bundles.builders import Forge, good_files, manifest, write_files
@@ -76,8 +78,6 @@ class Site:
     def sign(self, text: str) -> None:
         self.policy.parent.mkdir(exist_ok=True)
         self.policy.write_text(text)
-        from edgeguard.admission import sign_file
-
         sign_file(self.policy, self.forge.private_path)
 
     def start(self, open_: Callable[[Admitted, Sequence[str]], object] | None = None) -> Started[object]:
@@ -353,3 +353,61 @@ def test_writing_whole_replaces_a_left_over_of_a_power_cut(tmp_path: Path) -> No
     write_whole(tmp_path / "x", b"whole")
     assert (tmp_path / "x").read_bytes() == b"whole"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_policy_of_another_machine_does_not_take_this_one_s_place(site: Site) -> None:
+    site.start()
+    other = POLICY.replace("name: door", "name: gate").format(
+        version=9, more="", hint=site.forge.key.public().hint
+    )
+    site.sign(other)
+    started = site.start()
+    assert started.generation is not None
+    assert ": wrong-device: this device runs another policy and never ran `gate`" in started.refused[0]
+    assert site.floor.at("policy") == 1
+    site.floor.raise_to({"policy.gate": 1})  # a person lets it
+    assert site.start().admitted.policy.program.name == "gate"
+
+
+def test_an_offer_that_breaks_something_unforeseen_falls_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.start()
+    site.offer(version=2)
+    real = load_policy
+
+    def broken(path: str | Path, **options: Any) -> object:
+        if "home" not in options:
+            raise RecursionError("too deep")
+        return real(path, **options)
+
+    monkeypatch.setattr("edgeguard.starting.load_policy", broken)
+    started = site.start()
+    assert started.generation is not None
+    assert started.refused == ("the offered policy: internal: too deep",)
+    monkeypatch.setattr(site.good.__class__, "usable", lambda _: ())
+    with pytest.raises(RecursionError):
+        site.start()
+
+
+def test_an_older_calibration_than_ever_ran_is_refused(site: Site) -> None:
+    def calibrate(version: int) -> None:
+        digest = admit_bundle(site.root / "models" / "primary", site.trust).digest
+        document = {
+            "edgeguard_calibration": 1, "policy": "door", "models": {"primary": digest}, "frames": 100,
+            "abstain": 0.01, "thresholds": {"certainty": 0.9}, "security_version": version,
+        }  # fmt: skip
+        file = site.root / "policies" / "door.json"
+        file.write_text(json.dumps(document))
+        sign_file(file, site.forge.private_path)
+
+    text = POLICY.replace("frame:", "calibration: door.json\nframe:").replace(
+        "< 0.5", "< calibrated.certainty"
+    )
+    calibrate(2)
+    site.sign(text.format(version=1, more="", hint=site.forge.key.public().hint))
+    assert site.start().generation is None
+    assert site.floor.at("calibration") == 2
+    calibrate(1)
+    (refusal,) = site.start().refused
+    assert "door.json: rollback: its security version is 1, this device ran 2 already" in refusal
