@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
@@ -70,7 +71,17 @@ def test_a_file_without_a_signing_key_is_refused_by_its_name(data: bytes, tmp_pa
     path = tmp_path / "second.key"
     path.write_bytes(data)
     path.chmod(0o600)
-    with pytest.raises(UsageError, match=r"`[^`]*second\.key`"):
+    with pytest.raises(UsageError, match=r"`[^`]*second\.key`.*: use an ML-DSA-65 key"):
         load_second_key(path)
     with pytest.raises(UsageError, match="`the token`"):
         second_key(data, "the token")
+
+
+def test_a_library_without_such_keys_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> NoReturn:
+        raise UnsupportedAlgorithm("no such kind of key")
+
+    without = SimpleNamespace(MLDSA65PrivateKey=SimpleNamespace(generate=unknown))
+    monkeypatch.setattr("edgeguard.admission.second_keys.mldsa", without)
+    with pytest.raises(UsageError, match="has no ML-DSA"):
+        generate_second()
