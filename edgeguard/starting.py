@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from edgeguard.admission import Trust
-from edgeguard.admission.reasons import shown
+from edgeguard.admission.reasons import refusal, shown
 from edgeguard.device.generations import Generation, Generations, Source, mark_of
 from edgeguard.errors import (
     AdmissionError,
@@ -108,6 +108,7 @@ def admit_generation(generation: Generation, good: Generations, trust: Trust, de
     kept = {path: str(good.objects / where) for path, where in generation.kept.items()}
     home = Home(base, kept)
     loaded = load_policy(home.at(generation.policy), trust=trust, device=device, home=home)
+    _check_own(loaded, device)
     return admit(loaded, device)
 
 
@@ -132,13 +133,31 @@ def _admit(
 ) -> Admitted:
     if generation is not None and good is not None:
         return admit_generation(generation, good, trust, device)
-    admitted = admit(load_policy(offered, trust=trust, device=device), device)
+    loaded = load_policy(offered, trust=trust, device=device)
+    _check_own(loaded, device)
+    admitted = admit(loaded, device)
     if good is not None and mark_of(admitted.digests) in good.withdrawn():
         raise UsageError(
             f"`{offered}` was rolled back from on this device: install a newer one, or take the rollback back with "
             "`edgeguard rollback --undo`"
         )
     return admitted
+
+
+def _check_own(loaded: LoadedPolicy, device: Device) -> None:
+    """Refuse the policy of another machine: one that never ran here, where another one did.
+
+    Raises:
+        AdmissionError: `wrong-device`.
+    """
+    name = loaded.program.name
+    if device.at("policy") and not device.at(f"policy.{name}"):
+        raise refusal(
+            "wrong-device",
+            loaded.document.file,
+            f"this device runs another policy and never ran `{name}`: install the right one, or let it run here with "
+            f"`edgeguard floor raise --version policy.{name}=1`",
+        )
 
 
 def _keep(admitted: Admitted, offered: Path, trust: Trust, device: Device, good: Generations) -> str:

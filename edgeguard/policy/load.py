@@ -77,7 +77,7 @@ def load_policy(
     base = home.base or Path(path).parent
     terms = home.terms(admission_terms(document, base=base))
     device.check_memory(terms, str(path))
-    _check_version(document, device, str(path))
+    _check_newest(security_version(document.policy), device.at("policy"), "policy", str(path))
     calibration, digest = None, ""
     wanted = calibration_path(document, base=base)
     if wanted is not None:
@@ -95,24 +95,8 @@ def _here() -> Device:
     return Device.here()
 
 
-def _check_version(document: PolicyDocument, device: Device, path: str) -> None:
-    """Refuse a policy that is older than the newest one this device ran, or that is another machine's.
-
-    Raises:
-        AdmissionError: `rollback` or `wrong-device`.
-    """
-    name, newest = document.policy.policy.name, device.at("policy")
-    _check_newest(security_version(document.policy), newest, "policy", path)
-    if newest and not device.at(f"policy.{name}"):
-        raise refusal(
-            "wrong-device",
-            path,
-            f"this device runs another policy and never ran `{name}`: install the right one, or let it run here with "
-            f"`edgeguard floor raise --version policy.{name}=1`",
-        )
-
-
 def _check_newest(version: int, newest: int, what: str, path: str) -> None:
+    """Refuse what is older than the newest that this device ran. Raises: AdmissionError, `rollback`."""
     if version < newest:
         raise refusal(
             "rollback",
