@@ -6,6 +6,7 @@ A strict profile of RFC 5280: EC keys on three curves, each signing with its own
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -114,7 +115,10 @@ def read_certificate(der: bytes, path: str) -> Certificate:
     if len(der) > MAX_CERTIFICATE_BYTES:
         _malformed(path, f"is larger than {MAX_CERTIFICATE_BYTES} bytes")
     try:
-        loaded = x509.load_der_x509_certificate(der)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a serial number, which is refused below
+            loaded = x509.load_der_x509_certificate(der)
+            positive = loaded.serial_number > 0
         extensions = loaded.extensions
         key = loaded.public_key()
         name = shown(loaded.subject.rfc4514_string(), longest=60) or "no name"
@@ -122,10 +126,9 @@ def read_certificate(der: bytes, path: str) -> Certificate:
         not_before = loaded.not_valid_before_utc.timestamp()
         not_after = loaded.not_valid_after_utc.timestamp()
         curve = _curve_of_signature(loaded, der)
-        positive = loaded.serial_number > 0
     except Exception:  # noqa: BLE001 - the parser reads late and raises many things, none of them at a good certificate
         _malformed(path, "cannot be read")
-    if not positive:  # the parser only warns
+    if not positive:
         _malformed(path, "has no positive serial number")
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _ALGORITHMS:
         _unfit(name, path, "has another kind of key than EC P-256, P-384 or P-521")

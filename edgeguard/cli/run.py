@@ -137,10 +137,10 @@ def run(
         values = constants(program, context or [])
         manager = Watchdog.from_environment()
         stack.callback(manager.close)
-        _tell(started, remember(started, policy, trusted, device, good))
         for line in dict.fromkeys(line for post in posts for line in shortfalls(post)):
             typer.echo(f"warning: {line}", err=True)
         _prepare(program.realtime)
+        _tell(started, remember(started, policy, trusted, device, good))
         cameras = _watch(posts, values, limits, clock, headless=headless, manager=manager)
         fallen = [falls(post) for post in posts]
     _report(posts, cameras, fallen)

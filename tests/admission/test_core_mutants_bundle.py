@@ -217,10 +217,8 @@ class TestBundle:
         assert check_manifest({}, "d/f", given).name == "given"
         assert refused(lambda: check_manifest({}, "d/f")) == ("file-missing", "d/f/edgeguard.json")
         bad = {"edgeguard.json": Content.of(b"{")}
-        assert refused(lambda: check_manifest(bad, "d/f", given)) == (
-            "manifest-invalid",
-            "d/f/edgeguard.json",
-        )
+        assert refused(lambda: check_manifest(bad, "d/f")) == ("manifest-invalid", "d/f/edgeguard.json")
+        assert refused(lambda: check_manifest(contents, "d/f", given)) == ("file-extra", "d/f/edgeguard.json")
         assert refused(lambda: check_manifest({}, "d/f", b"{")) == ("manifest-invalid", "edgeguard.json")
 
     def test_a_model_that_is_missing_or_none_is_named(self, contents: dict[str, Content]) -> None:

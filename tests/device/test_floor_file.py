@@ -99,7 +99,7 @@ def test_many_processes_raise_one_floor_and_none_is_lost(state: Path) -> None:
     [
         ({"Primary": 1}, 0.0),
         ({"": 1}, 0.0),
-        ({"p" * 65: 1}, 0.0),
+        ({"p" * 81: 1}, 0.0),
         ({"a\n": 1}, 0.0),
         ({"primary": -1}, 0.0),
         ({"primary": 2**63}, 0.0),
