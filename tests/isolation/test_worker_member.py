@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -420,7 +421,10 @@ def test_a_worker_without_a_channel_holds_no_descriptor_for_it(shop: Shop, chann
 
 def holdings(pid: int) -> str:
     """The memory that a process has mapped, and what its descriptors are."""
-    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            links.append(str(link.readlink()))
     return "\n".join([Path(f"/proc/{pid}/maps").read_text(), *links])
 
 
