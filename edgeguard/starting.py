@@ -58,10 +58,6 @@ def start(
     for generation in _candidates(good):
         try:
             admitted = _admit(offered, trust, device, good, generation)
-        except (AdmissionError, ContractError, PolicyError, UsageError) as error:
-            first = first or error
-            refused.append(_words(error, generation))
-            continue
         except Exception as error:  # noqa: BLE001 - whatever an offer breaks, what was good still runs
             first = first or error
             refused.append(_words(error, generation))
@@ -90,7 +86,7 @@ def remember(
         versions = {role: model.manifest.security_version for role, model in models.items()}
         policy = started.admitted.policy
         own = policy.program.security_version
-        versions |= {"policy": own, f"policy.{policy.program.name}": max(own, 1)}
+        versions |= {"policy": own, f"policy.{policy.program.name}": own}
         if policy.calibration is not None:
             versions["calibration"] = policy.calibration.security_version
         times = [model.manifest.earliest or 0.0 for model in models.values()]

@@ -58,7 +58,7 @@ class Head(Section):
 
     name: Label
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    security_version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    security_version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """A device refuses a policy with a lower one than it ran; where it is not stated it is `version`."""
 
 
